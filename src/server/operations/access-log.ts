@@ -1,12 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import { VERB_HEADER } from '../../wire/protocol.ts';
 import { ClientSocket } from '../node/client-socket.ts';
 import { parseTarget } from '../request/target.ts';
 import { admissionOf } from '../rights/admission.ts';
 
 /** Parameters whose values let in whoever knows them. */
 const SECRETS = ['share', 'session', 'token', 'access_token'];
+
+/** What a header may say in place of the query. */
+const VERBS = ['APPEND', 'FOLLOW'];
 
 /** What takes the place of a secret. */
 const HIDDEN = '***';
@@ -48,9 +52,10 @@ export function logWhenOver(request: LoggedRequest, reply: FastifyReply): void {
   const { raw } = request;
   const { socket } = raw;
   const startedMs = performance.now();
-  const { bytesRead = 0, bytesWritten = 0 } = socket;
+  const { bytesWritten = 0 } = socket;
   const { ip: address } = request;
   const target = shownTarget(raw.url);
+  const verb = VERBS.find((name) => name === raw.headers[VERB_HEADER]);
   let isOver = false;
   request[REFUSAL] = {};
   reply.header('x-request-id', request.id);
@@ -65,12 +70,12 @@ export function logWhenOver(request: LoggedRequest, reply: FastifyReply): void {
       {
         method: raw.method,
         target,
+        ...(verb !== undefined && { verb }),
         ...((isAnswered || isUpgraded) && { status: isUpgraded ? 101 : reply.raw.statusCode }),
         ...request[REFUSAL],
         ...(!isWhole && { isCut: true }),
         address,
         ...(subject !== undefined && { subject }),
-        received: (socket.bytesRead ?? 0) - bytesRead,
         sent: (socket.bytesWritten ?? 0) - bytesWritten,
         durationMs: Math.round(performance.now() - startedMs),
       },
@@ -78,7 +83,8 @@ export function logWhenOver(request: LoggedRequest, reply: FastifyReply): void {
     );
   };
   reply.raw.once('close', log);
-  if (request.ws) socket.once('close', log);
+  // After an upgrade nothing becomes of the response.
+  if ((raw as { upgrade?: boolean }).upgrade === true) socket.once('close', log);
 }
 
 /**
