@@ -48,6 +48,7 @@ export {
   StreamTruncatedError,
   UnauthorizedError,
   UnknownHostError,
+  UnreadError,
   UnsupportedEncodingError,
   UnsupportedTransferError,
   UpgradeRequiredError,

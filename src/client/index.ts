@@ -38,6 +38,7 @@ export type { FollowEnding, FollowOpening, FollowOptions, FollowStream } from '.
 export type {
   HandshakeHeaders,
   ReconnectEvent,
+  ReconnectedEvent,
   RequestHeaders,
   RetryOptions,
   StreamOptions,

@@ -1,5 +1,10 @@
 import { type HttpfstreamError, ProtocolError, UnexpectedStatusError } from '../wire/errors.ts';
-import { MAX_TIMER_MS, type RetryOptions, type StreamOptions } from './stream-options.ts';
+import {
+  MAX_TIMER_MS,
+  type ReconnectedEvent,
+  type RetryOptions,
+  type StreamOptions,
+} from './stream-options.ts';
 
 /** For this long a user may be watching … */
 const FIRST_MS = 60_000;
@@ -94,11 +99,11 @@ export class Reconnector {
     this.#openedAt = performance.now();
   }
 
-  /** To be called when the server has accepted the stream. */
-  resumed(): void {
+  /** To be called when the server has accepted the stream, with what it has said of it. */
+  resumed(event: ReconnectedEvent = {}): void {
     if (!this.#isReconnecting) return;
     this.#isReconnecting = false;
-    this.#guard(() => this.#onReconnected?.());
+    this.#guard(() => this.#onReconnected?.(event));
   }
 
   /** To be called when bytes have arrived, or were acknowledged. */

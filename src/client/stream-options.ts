@@ -31,6 +31,14 @@ export interface ReconnectEvent {
   error: HttpfstreamError;
 }
 
+/** What is known when a stream has resumed. */
+export interface ReconnectedEvent {
+  /** Of a follower: how many bytes the file has by now; missing from servers that do not tell. */
+  size?: number;
+  /** Of a follower: whether an appender is connected. */
+  live?: boolean;
+}
+
 /** Options of every stream. */
 export interface StreamOptions {
   /**
@@ -60,8 +68,11 @@ export interface StreamOptions {
   retry?: RetryOptions | false;
   /** Called before each attempt to reconnect. */
   onReconnect?: (event: ReconnectEvent) => void;
-  /** Called when the stream has resumed after that. */
-  onReconnected?: () => void;
+  /**
+   * Called when the stream has resumed after that. A follower is told what the server has said of the file, as by
+   * `open`.
+   */
+  onReconnected?: (event: ReconnectedEvent) => void;
 }
 
 export type AnyListener = Parameters<EventEmitter['on']>[1];

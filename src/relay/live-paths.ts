@@ -1,7 +1,7 @@
 import type { ResourcePath } from '../wire/resource-path.ts';
 
-/** Wait after the first look at what cannot be had, in milliseconds. It doubles from one to the next. */
-const MIN_WAIT_MS = 2000;
+/** Wait after the first look that has brought nothing, in milliseconds. It doubles from one to the next. */
+const MIN_WAIT_MS = 1000;
 
 const MAX_WAIT_MS = 30_000;
 
@@ -10,8 +10,8 @@ export interface LivePath {
   readonly path: ResourcePath;
   /** The servers through which the request for it has come, this one included. */
   readonly via: string;
-  /** Tells how a look has gone. */
-  looked(hasFailed: boolean): void;
+  /** Tells whether a look has brought anything. */
+  looked(isNews: boolean): void;
 }
 
 /**
@@ -41,6 +41,11 @@ export class LivePaths {
     };
   }
 
+  /** Tells that a path was changed by way of this server: it is looked at soon. */
+  changed({ key }: ResourcePath): void {
+    this.#paths.get(key)?.looked(true);
+  }
+
   /** Those at which may be looked again. */
   due(nowMs: number): LivePath[] {
     return [...this.#paths.values()].filter((entry) => entry.dueMs <= nowMs);
@@ -59,8 +64,8 @@ class Entry implements LivePath {
     this.via = via;
   }
 
-  looked(hasFailed: boolean): void {
-    this.dueMs = hasFailed ? performance.now() + this.#waitMs : 0;
-    this.#waitMs = hasFailed ? Math.min(2 * this.#waitMs, MAX_WAIT_MS) : MIN_WAIT_MS;
+  looked(isNews: boolean): void {
+    this.dueMs = isNews ? 0 : performance.now() + this.#waitMs;
+    this.#waitMs = isNews ? MIN_WAIT_MS : Math.min(2 * this.#waitMs, MAX_WAIT_MS);
   }
 }

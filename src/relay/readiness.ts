@@ -1,7 +1,7 @@
 import type { Part } from './pull/fetching.ts';
 import type { Overflow } from './pull/overflow.ts';
 import { OpenAnswer } from './upstream/open-answer.ts';
-import { isAboutTheWay, isValidated, stored, type Verdict } from './verdict.ts';
+import { isAboutTheWay, isMissing, isValidated, stored, type Verdict } from './verdict.ts';
 
 /** Who asks for a path. */
 export interface Asker {
@@ -9,10 +9,14 @@ export interface Asker {
   via: string | undefined;
   /** How long it waits for what is not there, in milliseconds. */
   waitMs: number;
+  /** How long after an end it may be back, in milliseconds. Default 0: it does not come back. */
+  holdMs?: number;
   /** Whether it follows: nothing is a part for it, since it gets what comes. */
   follows?: boolean;
   /** Whether it wants what was held against what is there. */
   revalidates?: boolean;
+  /** Whether it has use for what is here only, if that still holds: nothing else is fetched for it. */
+  looksOnly?: boolean;
   /**
    * What it would ask there: it can be given the answer to that which is not kept, if it is the first to ask; to
    * `connect` (to follow over a WebSocket) that is a refusal.
@@ -31,7 +35,7 @@ export type Wanted = Pick<Asker, 'waitMs' | 'revalidates'>;
 export interface Served extends Part {
   /** Whether everything is here that was there when it was asked for. */
   isCaughtUp: boolean;
-  /** How it has come to be here (RFC 9211). */
+  /** How it has come to be here (RFC 9211); empty if it is this server's own. */
   cacheStatus: string;
   /** What comes of it beyond what may be kept, for who has asked first. */
   overflow?: Overflow | undefined;
@@ -68,7 +72,8 @@ export function readinessOf(
   cacheStatus: string = verdict.kind === 'stored' ? verdict.use : '',
 ): Served | undefined {
   if (verdict.kind === 'failed') throw verdict.error;
-  return verdict.kind === 'stored' ? { ...ALL, cacheStatus } : undefined;
+  if (verdict.kind !== 'stored') return undefined;
+  return { ...ALL, cacheStatus: verdict.isOwn === true ? '' : cacheStatus };
 }
 
 /** What is here of what is being fetched. */
@@ -89,8 +94,7 @@ export function collapsed(verdict: Verdict): string {
 /** Whether what was found out for one who has asked by way of these servers is an answer for another one. */
 export function holdsFor(verdict: Verdict, via: string, asker: Wanted, asksVia: string): boolean {
   if (verdict.kind === 'unknown') return false;
-  // It is waited for.
-  if (verdict.kind === 'failed' && asker.waitMs > 0) return false;
+  if (asker.waitMs > 0 && isMissing(verdict)) return false;
   if (isAboutTheWay(verdict) && via !== asksVia) return false;
   return asker.revalidates !== true || isValidated(verdict);
 }

@@ -1,4 +1,4 @@
-import type { Core } from '../core/core.ts';
+import type { FollowRequest } from '../core/request.ts';
 import {
   ResourceNotFoundError,
   ServerClosingError,
@@ -10,13 +10,14 @@ import { abortable, within } from './abortable.ts';
 import { KeptAnswer } from './copies/kept-answer.ts';
 import { KeptCopies } from './copies/kept-copies.ts';
 import { type Copied, mayServeStale } from './copies/local-copy.ts';
+import { HeldPaths } from './held-paths.ts';
+import { type IdleOptions, IdlePulls, SWEEP_MS } from './idle-pulls.ts';
 import { KnownVerdicts } from './known-verdicts.ts';
 import { LivePaths } from './live-paths.ts';
 import { kindByAnswer } from './pull/asking.ts';
 import { assertUncrossed, isOfRelay } from './pull/crossed.ts';
-import { Fetching, isNearlyThere, type PullOptions } from './pull/fetching.ts';
+import { Fetching, type PullOptions } from './pull/fetching.ts';
 import { Pull } from './pull/pull.ts';
-import type { RelayLog } from './pull/pull-log.ts';
 import type { PullState } from './pull/pull-state.ts';
 import {
   type Asker,
@@ -30,11 +31,10 @@ import {
   STALE,
   servedPart,
 } from './readiness.ts';
-import type { Forwarder } from './upstream/forward.ts';
 import { Hops } from './upstream/hops.ts';
 import { Upstream, type UpstreamKind } from './upstream/upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
-import { FAILED_MS, UNKNOWN } from './verdict.ts';
+import { FAILED_MS, OWN, UNKNOWN, type Verdict } from './verdict.ts';
 import { WaitingPaths } from './waiters.ts';
 
 /** For so long it is waited whether what is here still holds, when it may be served anyway. */
@@ -43,28 +43,11 @@ const LOOK_MS = 3000;
 /** How often something else may have become of a path while it is asked for. */
 const MAX_ATTEMPTS = 4;
 
-/** Time between two looks at pulls that nobody reads. */
-const SWEEP_MS = 1000;
-
 /** Options of {@link Relay}. */
-export interface RelayOptions {
-  core: Core;
-  log: RelayLog;
-  /** Makes the connections for what is asked, which its owner closes. */
-  forwarder: Forwarder;
+export interface RelayOptions extends IdleOptions, Omit<PullOptions, 'copies' | 'held'> {
   upstreams: readonly UpstreamOption[];
-  /** Longest time to the head of an answer, in milliseconds. */
-  headTimeoutMs: number;
-  /** Longest time without a byte of what does not come from a server of ours, in milliseconds. */
-  silenceMs: number;
-  /** How long what is kept may be, in bytes. */
-  maxBytes: number;
   /** How much is kept, in bytes. */
   keptBytes: number;
-  /** How long a pull goes on that nobody reads, in milliseconds. */
-  idleMs: number;
-  /** Whether it goes on without an end. */
-  goesOnForNobody: boolean;
   /** How many pulls there are at a time. */
   maxPulls: number;
 }
@@ -76,13 +59,13 @@ export class Relay {
   /** Those with the longest prefixes first. */
   readonly #upstreams: readonly Upstream[];
   readonly #pulls = new Map<string, Pull>();
-  /** Since when nobody reads them. */
-  readonly #idleSince = new Map<Pull, number>();
   readonly #known = new KnownVerdicts();
   readonly #waiting = new WaitingPaths();
+  readonly #held = new HeldPaths();
   readonly #kept: KeptCopies;
   readonly #pullOptions: PullOptions;
   readonly #live = new LivePaths();
+  readonly #idle: IdlePulls;
   #sweep: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -92,13 +75,20 @@ export class Relay {
       .map((option) => new Upstream(option))
       .sort((a, b) => b.depth - a.depth);
     this.#kept = new KeptCopies(options.core, options.keptBytes);
-    this.#pullOptions = { ...options, copies: this.#kept };
+    this.#idle = new IdlePulls(options);
+    this.#pullOptions = { ...options, copies: this.#kept, held: this.#held };
   }
 
-  /** Finds what a server before this one has kept, if that is to be known. Never rejects. */
+  /** Finds what a server before this one has kept. Never rejects. */
   async findKept(): Promise<void> {
+    // Who asks first need not wait for that then.
+    for (const upstream of this.#upstreams) upstream.recall(this.#kept).catch(ignore);
     if (!this.#kept.isBounded) return;
-    await this.#kept.find();
+    try {
+      await this.#kept.find();
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'what is kept may be more than is known');
+    }
     this.#makeRoom();
   }
 
@@ -124,27 +114,31 @@ export class Relay {
    * @throws {StorageBusyError} when too much is being fetched already
    * @throws {RelayLoopError}
    * @throws the signal's reason when it aborts
+   * @throws what {@link Upstream.recall} throws
    */
   async ready(path: ResourcePath, asker: Asker): Promise<Readiness> {
-    const { signal, waitMs } = asker;
+    const { signal, waitMs, follows, holdMs = 0 } = asker;
     const via = this.viaOf(asker.via);
     signal.throwIfAborted();
     if (path.isRoot || path.trailingSlash) return undefined;
-    await this.upstreamOf(path)?.recall(this.#kept);
+    await this.#recall(this.upstreamOf(path), signal);
     if (waitMs > 0) this.#wait(path, asker);
+    // What is known was asked for nobody who comes back.
+    if (holdMs > 0 && this.#held.hold(path, holdMs)) this.#known.delete(path);
     for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
-      if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
-      const dropping = this.#kept.dropping(path);
-      if (dropping !== undefined) await dropping;
+      await this.#kept.dropping(path);
       this.#kept.read(path);
       const running = this.#pulls.get(path.key);
       const known = running === undefined ? this.#known.get(path, asker, via) : undefined;
       if (known !== undefined) return readinessOf(known, 'hit');
-      // What it finds out is old.
-      if (running?.isOutdated === true) return undefined;
-      const isAsking = (running?.state.phase ?? 'asking') === 'asking';
-      if (isAsking && (await this.#isServedStale(path, via))) return readinessOf(STALE);
+      const phase = running?.state.phase ?? 'asking';
+      // What it finds out is old; who follows gets what comes.
+      if (running?.isOutdated === true && !(follows === true && phase === 'storing')) return undefined;
+      const stale = phase === 'asking' ? await this.#stale(path, via) : undefined;
+      if (stale !== undefined) return readinessOf(stale);
       const readiness = await this.#readyBy(path, asker, via);
+      // That may have taken long.
+      this.#kept.read(path);
       if (readiness !== 'again') return readiness;
     }
     throw new UpstreamError('what is there changes again and again');
@@ -154,9 +148,11 @@ export class Relay {
   async #readyBy(path: ResourcePath, asker: Asker, via: string): Promise<Readiness | 'again'> {
     const { signal, waitMs, follows } = asker;
     const running = this.#pulls.get(path.key);
-    const pull = running ?? this.#begin(path, via, asker.revalidates === true);
+    // What has begun to go meanwhile is not to be taken for what is here.
+    if (running === undefined && this.#kept.dropping(path) !== undefined) return 'again';
+    const pull = running ?? this.#begin(path, via, asker);
     if (running !== undefined) await this.#join(running, asker);
-    this.#idleSince.delete(pull);
+    this.#idle.read(pull);
     const state = await this.#stateOf(pull, asker);
     if (state === undefined) return readinessOf(STALE);
     if (state.phase === 'waiting') {
@@ -180,6 +176,7 @@ export class Relay {
       return readinessOf(verdict);
     }
     if (holdsFor(verdict, pull.via, asker, via)) return readinessOf(verdict, collapsed(verdict));
+    if (asker.looksOnly === true && verdict.kind === 'unknown') return undefined;
     await abortable(pull.over, signal);
     // It was stopped because this one may be gone.
     if (asker.left?.aborted === true && pull.stopReason !== undefined) throw pull.stopReason;
@@ -211,35 +208,36 @@ export class Relay {
   }
 
   /**
-   * Whether what is here is served at once: the server there has not answered the last time. It is looked at behind,
-   * now and then.
+   * What is here, if it is served at once: the server there has not answered the last time. It is looked at behind, now
+   * and then.
    */
-  async #isServedStale(path: ResourcePath, via: string): Promise<boolean> {
+  async #stale(path: ResourcePath, via: string): Promise<Verdict | undefined> {
     const upstream = this.upstreamOf(path) as Upstream;
     const { reachability } = upstream;
-    if (!reachability.isDoubted) return false;
-    if (!mayServeStale(await this.#kept.at(path).look(), upstream.urlOf(path))) return false;
-    if (!reachability.isAway && !this.#isFull && !this.#pulls.has(path.key)) this.#begin(path, via, false);
-    return true;
+    if (!reachability.isDoubted) return undefined;
+    const here = await this.#kept.at(path).look();
+    if (!mayServeStale(here, upstream.urlOf(path))) return undefined;
+    if (here === 'own') return OWN;
+    if (!reachability.isAway && this.#mayBegin(path)) this.#begin(path, via);
+    return STALE;
   }
 
   /**
-   * As {@link ready}, of what is here, as far as that went, or under way already; undefined of anything else: nothing
-   * is fetched from its beginning for that.
+   * As {@link ready}, of what is here, if that still holds, or under way already; undefined of anything else: nothing
+   * is fetched for that.
    */
   async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Served | undefined> {
     const pull = this.#pulls.get(path.key);
-    if (pull?.isEnding) await abortable(pull.over, asker.signal);
-    else if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
-    else if (pull?.state.phase === 'waiting') return undefined;
+    if (pull?.isOutdated === true || pull?.state.phase === 'waiting') return undefined;
+    if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
     const copied = await this.#kept.at(path).look();
     const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
-    const readiness = hasEnded ? await this.ready(path, asker) : undefined;
+    const readiness = hasEnded ? await this.ready(path, { ...asker, looksOnly: true }) : undefined;
     return isServed(readiness) ? readiness : undefined;
   }
 
   /**
-   * Has a path of a server of ours looked at every second, as long as somebody reads it live.
+   * Has a path of a server of ours looked at again and again, as long as somebody reads it live.
    *
    * @returns to be called when that is over, once
    */
@@ -248,11 +246,25 @@ export class Relay {
     return this.#live.add(path, this.viaOf(via));
   }
 
-  /** Whether a position is beyond what is here of a path. */
-  async isBeyond(path: ResourcePath, { committed }: Served, position: number): Promise<boolean> {
-    if (position <= 0 || committed !== Number.POSITIVE_INFINITY) return position > committed;
-    const copied = await this.#kept.at(path).look();
-    return typeof copied === 'object' && position > copied.size;
+  /**
+   * Whether one who comes back after each end can go on with what is here: it is the file that he has followed, and the
+   * server there keeps that for him. Else it is known there which files were there one after the other.
+   *
+   * @throws the signal's reason when it aborts
+   */
+  async isHeld(path: ResourcePath, request: FollowRequest, signal: AbortSignal): Promise<boolean> {
+    const pull = this.#pulls.get(path.key);
+    if (pull?.state.phase === 'storing' && !(await abortable(pull.hold(), signal))) return false;
+    return this.#held.isSame(path, await this.#kept.at(path).look(), request);
+  }
+
+  /** Whether what is here of a path has a position, of a file of this generation, if one is named. */
+  async has(path: ResourcePath, served: Served, position: number, named?: number): Promise<boolean> {
+    if (position <= 0) return true;
+    const isAll = served.committed === Number.POSITIVE_INFINITY;
+    const copied = isAll ? await this.#kept.at(path).look() : { ...served, size: served.committed };
+    if (typeof copied !== 'object') return true;
+    return position <= copied.size && (named === undefined || named === copied.generation);
   }
 
   /** Whether a path is being fetched. */
@@ -263,16 +275,22 @@ export class Relay {
   /**
    * What the server is from which a path comes; undefined when its answers do not tell.
    *
+   * @param authorization what the user says of himself, if it is told that when something asks who comes
    * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be found out
    */
-  async kindOf(path: ResourcePath, { via, signal }: Asker): Promise<UpstreamKind | undefined> {
+  async kindOf(
+    path: ResourcePath,
+    { via, signal }: Asker,
+    authorization?: string,
+  ): Promise<UpstreamKind | undefined> {
     const upstream = this.upstreamOf(path) as Upstream;
     const headers = { via: this.viaOf(via) };
-    await upstream.recall(this.#kept);
+    await this.#recall(upstream, signal);
     // An error of a path may be that of any server; what is at the top has an answer.
     for (const asked of [path, path.upTo(upstream.depth)]) {
       if (upstream.kind !== undefined) return upstream.kind;
-      upstream.kind = await kindByAnswer(new Fetching(asked, upstream, headers, this.#pullOptions), signal);
+      const fetching = new Fetching(asked, upstream, headers, this.#pullOptions);
+      upstream.kind = await kindByAnswer(fetching, signal, authorization);
     }
     return upstream.kind;
   }
@@ -284,7 +302,7 @@ export class Relay {
   async invalidate(path: ResourcePath): Promise<void> {
     this.changed(path);
     const pull = this.#pulls.get(path.key);
-    if (pull === undefined) await this.#kept.at(path).forget();
+    if (pull === undefined) await this.#kept.forget(path);
     else pull.invalidate();
   }
 
@@ -308,6 +326,7 @@ export class Relay {
   changed(path: ResourcePath): void {
     this.#known.delete(path);
     this.#pulls.get(path.key)?.changed();
+    this.#live.changed(path);
   }
 
   /** Fetches nothing more; whoever follows is told that the server closes. */
@@ -322,6 +341,16 @@ export class Relay {
     return this.#pulls.size >= this.#options.maxPulls;
   }
 
+  /** Whether it can be begun at the moment to fetch a path. */
+  #mayBegin(path: ResourcePath): boolean {
+    const isFree = !this.isFetching(path) && this.#kept.dropping(path) === undefined;
+    return isFree && !this.#isFull && !this.#isClosed;
+  }
+
+  async #recall(upstream: Upstream | undefined, signal: AbortSignal): Promise<void> {
+    if (upstream !== undefined) await abortable(upstream.recall(this.#kept), signal);
+  }
+
   #wait(path: ResourcePath, { waitMs, signal }: Asker): void {
     this.#waiting.at(path).add(waitMs, signal);
     const leave = () => {
@@ -330,12 +359,17 @@ export class Relay {
     signal.addEventListener('abort', leave, { once: true });
   }
 
-  /** @throws {StorageBusyError} when there are too many */
-  #begin(path: ResourcePath, via: string, revalidates: boolean): Pull {
+  /**
+   * @throws {StorageBusyError} when there are too many
+   * @throws {ServerClosingError}
+   */
+  #begin(path: ResourcePath, via: string, asker: Pick<Asker, 'revalidates' | 'looksOnly'> = {}): Pull {
+    if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
     if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
     const upstream = this.upstreamOf(path) as Upstream;
     const waiters = this.#waiting.at(path);
-    const pull = new Pull({ path, upstream, via, revalidates, waiters }, this.#pullOptions);
+    const { revalidates = false, looksOnly = false } = asker;
+    const pull = new Pull({ path, upstream, via, revalidates, looksOnly, waiters }, this.#pullOptions);
     this.#pulls.set(path.key, pull);
     this.#startSweep();
     void pull.over.then(() => this.#isOver(pull));
@@ -346,9 +380,8 @@ export class Relay {
     const { path, via, verdict = UNKNOWN } = pull;
     const { key } = path;
     this.#pulls.delete(key);
-    this.#kept.grown(path, pull.part.committed);
     this.#makeRoom();
-    this.#idleSince.delete(pull);
+    this.#idle.read(pull);
     if (pull.isRemembered) this.#known.add(path, verdict, via);
     if (!this.#waiting.letGo(path) && verdict.kind !== 'stored') this.#beginAnew(pull);
   }
@@ -357,15 +390,17 @@ export class Relay {
   #beginAnew(pull: Pull): void {
     const { path, via } = pull;
     const begin = () => {
-      if (this.#isClosed || this.#pulls.has(path.key) || this.#waiting.letGo(path)) return;
-      if (this.#isFull) this.#beginAnew(pull);
-      else this.#begin(path, via, false);
+      if (this.#isClosed || this.isFetching(path) || this.#waiting.letGo(path)) return;
+      if (this.#mayBegin(path)) this.#begin(path, via);
+      else this.#beginAnew(pull);
     };
     setTimeout(begin, FAILED_MS).unref();
   }
 
-  /** Deletes what is too much. */
+  /** Deletes what is too much, by and by. */
   #makeRoom(): void {
+    if (!this.#kept.isOverfull) return;
+    this.#startSweep();
     const isLive = (path: ResourcePath) => this.isFetching(path);
     void this.#kept.evict(isLive, (path) => this.changed(path));
   }
@@ -376,9 +411,10 @@ export class Relay {
   }
 
   #sweepAll(): void {
-    this.#stopIdle();
+    this.#makeRoom();
+    this.#idle.stop(this.#pulls.values(), this.#isFull);
     this.#lookAtLive();
-    if (this.#pulls.size > 0 || this.#live.count > 0) return;
+    if (this.#pulls.size > 0 || this.#live.count > 0 || this.#kept.isOverfull) return;
     clearInterval(this.#sweep);
     this.#sweep = undefined;
   }
@@ -387,36 +423,11 @@ export class Relay {
   #lookAtLive(): void {
     for (const live of this.#live.due(performance.now())) {
       const { path, via } = live;
-      if (this.#isFull || this.#pulls.has(path.key)) continue;
+      if (!this.#mayBegin(path)) continue;
       if (this.#known.get(path, { waitMs: 0 }, via) !== undefined) continue;
-      const pull = this.#begin(path, via, false);
-      void pull.over.then(() => live.looked(pull.verdict?.kind === 'failed'));
+      const pull = this.#begin(path, via);
+      void pull.over.then(() => live.looked(pull.hasBegun));
     }
-  }
-
-  /** Makes room, and stops what nobody has read for a while, unless little is missing. */
-  #stopIdle(): void {
-    const now = performance.now();
-    for (const { path, part } of this.#pulls.values()) this.#kept.grown(path, part.committed);
-    this.#makeRoom();
-    for (const pull of this.#pulls.values()) {
-      if (pull.readerCount > 0) {
-        this.#idleSince.delete(pull);
-        continue;
-      }
-      const since = this.#idleSince.get(pull) ?? now;
-      this.#idleSince.set(pull, since);
-      if (!pull.isAwaited && this.#isTooIdle(pull, now - since)) {
-        void pull.stop(new ServerClosingError('nobody reads it'));
-      }
-    }
-  }
-
-  /** Whether a pull that nobody has read for so long is stopped. When there are too many, others need its place. */
-  #isTooIdle(pull: Pull, idleMs: number): boolean {
-    if (this.#isFull) return idleMs >= SWEEP_MS;
-    if (idleMs < this.#options.idleMs || isNearlyThere(pull.part)) return false;
-    return pull.state.phase === 'waiting' || !this.#options.goesOnForNobody;
   }
 }
 

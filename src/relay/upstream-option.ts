@@ -54,6 +54,25 @@ export function parseUpstream(given: string | UpstreamSettings): UpstreamOption 
   };
 }
 
+/**
+ * Parses all that there are, each as {@link parseUpstream}.
+ *
+ * @throws {TypeError} when two have the same prefix, too: only one of them would be asked
+ */
+export function parseUpstreams(given: readonly (string | UpstreamSettings)[]): UpstreamOption[] {
+  const upstreams = given.map(parseUpstream);
+  const prefixes = new Set<string>();
+  for (const { prefix } of upstreams) {
+    if (prefixes.has(prefix)) {
+      throw new TypeError(
+        prefix === '' ? 'two upstreams are for all paths' : `two upstreams have the prefix ${prefix}`,
+      );
+    }
+    prefixes.add(prefix);
+  }
+  return upstreams;
+}
+
 /** The path below which something applies, as {@link UpstreamOption.prefix} has it. */
 export function prefixOf(text: string): string {
   const { key } = ResourcePath.parse(text);

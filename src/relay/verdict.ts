@@ -45,6 +45,8 @@ export type Verdict = (
       /** It can be read from here. */
       kind: 'stored';
       use: CacheUse;
+      /** Whether it is a file of this server's own, which does not come from anywhere. */
+      isOwn?: boolean;
     }
   /**
    * It is not kept here: requests are passed on. Who has asked first to follow it is told the refusal, if there is one.
@@ -65,6 +67,9 @@ export function stored(use: CacheUse, forMs = CHECKED_MS): Verdict {
   return { kind: 'stored', use, forMs };
 }
 
+/** It is a file of this server's own. */
+export const OWN: Verdict = { kind: 'stored', use: 'hit', isOwn: true, forMs: CHECKED_MS };
+
 /** It is not to be stored. */
 export function unstored(why: string): Verdict {
   return { kind: 'bypass', why, forMs: why === TOO_LONG ? TOO_LONG_MS : UNSTORED_MS };
@@ -81,13 +86,18 @@ export function refused(why: string, forMs = 0, refusal?: UpstreamRefusalError):
 }
 
 export function failed(error: unknown): Verdict {
-  const isMissing = error instanceof ResourceNotFoundError || error instanceof StreamGoneError;
-  return { kind: 'failed', error, forMs: isMissing ? MISSING_MS : FAILED_MS };
+  const isAbsent = error instanceof ResourceNotFoundError || error instanceof StreamGoneError;
+  return { kind: 'failed', error, forMs: isAbsent ? MISSING_MS : FAILED_MS };
 }
 
 /** Whether it has been found out by asking the server there. */
 export function isValidated(verdict: Verdict): boolean {
   return verdict.kind !== 'stored' || !['hit', 'fwd=stale'].includes(verdict.use);
+}
+
+/** Whether there is nothing, which some wait for. */
+export function isMissing(verdict: Verdict): boolean {
+  return verdict.kind === 'failed' && verdict.error instanceof ResourceNotFoundError;
 }
 
 /** Whether it is about the way by which the request has come, and says nothing to others. */

@@ -48,6 +48,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_SERVER_CLOSING: 503,
   HFS_STORAGE_BUSY: 503,
   HFS_APPEND_BUSY: 503,
+  HFS_UNREAD: 503,
   HFS_UPSTREAM_TIMEOUT: 504,
   HFS_STORAGE_FULL: 507,
   HFS_RELAY_LOOP: 508,
@@ -71,6 +72,7 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
   HFS_SERVER_CLOSING: { 'retry-after': '1' },
   HFS_APPEND_BUSY: { 'retry-after': '1' },
   HFS_STORAGE_BUSY: { 'retry-after': '1' },
+  HFS_UNREAD: { 'retry-after': '1' },
 };
 
 /** Why the server does not let somebody in, or does not do what it could: what it is asked for is not wrong. */

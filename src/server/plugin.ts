@@ -113,6 +113,7 @@ export async function mount(app: FastifyInstance, options: HttpfstreamOptions): 
     await stopped;
     await closed;
   });
+  app.addHook('onClose', async () => relay?.disconnect());
   await registerWebSockets(app);
   app.websocketServer.on('connection', (_websocket, request) => sockets.release(request.socket));
   app.setErrorHandler(sendFailure);

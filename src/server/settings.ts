@@ -1,5 +1,5 @@
 import type { Durability } from '../core/log/local-log.ts';
-import { parseUpstream, type UpstreamOption, type UpstreamSettings } from '../relay/upstream-option.ts';
+import { parseUpstreams, type UpstreamOption, type UpstreamSettings } from '../relay/upstream-option.ts';
 import type { Access } from '../rights/access.ts';
 import type { Authorize } from './rights/rights.ts';
 
@@ -101,7 +101,7 @@ export type Settings = Required<Omit<HttpfstreamOptions, 'upstreams' | 'access' 
 /**
  * Fills in the defaults.
  *
- * @throws {TypeError} for a number or a mode that makes no sense, an unknown durability, and a malformed upstream
+ * @throws {TypeError} for a number or a mode that makes no sense, an unknown durability, and upstreams that are malformed, or of the same paths
  */
 export function normaliseOptions(options: HttpfstreamOptions): Settings {
   const settings = {
@@ -114,7 +114,7 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     bodyIdleTimeoutMs: options.bodyIdleTimeoutMs ?? 30_000,
     corsOrigins: options.corsOrigins ?? [],
     allowedHosts: options.allowedHosts ?? [],
-    upstreams: (options.upstreams ?? []).map(parseUpstream),
+    upstreams: parseUpstreams(options.upstreams ?? []),
     upstreamMaxBytes: options.upstreamMaxBytes ?? Number.MAX_SAFE_INTEGER,
     upstreamKeepBytes: options.upstreamKeepBytes ?? Number.MAX_SAFE_INTEGER,
     upstreamKeep: options.upstreamKeep ?? false,

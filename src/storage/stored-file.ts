@@ -46,6 +46,11 @@ export class StoredFile {
     return this.#users.copyOf ?? this.stat.generation;
   }
 
+  /** Whether it is known to be a copy. */
+  get isCopy(): boolean {
+    return this.#users.copyOf !== undefined;
+  }
+
   /** Tells that it is a copy of a file of this generation. */
   set copyOf(generation: number) {
     this.#users.copyOf = generation;

@@ -358,6 +358,11 @@ export class UpstreamTimeoutError extends HttpfstreamError {
   readonly code = 'HFS_UPSTREAM_TIMEOUT';
 }
 
+/** A relay has fetched no more of something, since nobody seemed to read it. */
+export class UnreadError extends HttpfstreamError {
+  readonly code = 'HFS_UNREAD';
+}
+
 /** A request has come back to a relay through which it has passed. */
 export class RelayLoopError extends HttpfstreamError {
   readonly code = 'HFS_RELAY_LOOP';

@@ -152,6 +152,8 @@ export interface EndFacts {
   gap?: boolean;
   /** With `truncated`: how many bytes from `position` on are lost. */
   lost?: number;
+  /** Whether another file is at the path, though more may come of this one for a follower that comes back. */
+  moved?: true | undefined;
 }
 
 /** Last message before the close. */

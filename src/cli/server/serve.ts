@@ -12,7 +12,7 @@ import { formatListenAddress, isLoopback, localHost } from './listen-address.ts'
 import { openAccess } from './open-access.ts';
 import { makeLogger } from './server-log.ts';
 import type { ServerOptions } from './server-options.ts';
-import { upstreamsOf } from './upstreams.ts';
+import { namesOf, upstreamsOf } from './upstreams.ts';
 
 const EXIT_FAILURE = 1;
 
@@ -154,7 +154,8 @@ export async function serve(
   const { port } = app.server.address() as AddressInfo;
   const url = `http://${formatListenAddress({ host: localHost(http), port })}/`;
   warnOfFewDescriptors(logger);
-  app.log.info({ root, url }, 'ready');
+  const upstreams = namesOf(options.upstream);
+  app.log.info({ root, url, ...(upstreams.length > 0 && { upstreams }) }, 'ready');
   if (access === undefined && !isLoopback(http)) {
     app.log.warn(
       'there are no rights: whoever reaches this address can read, append and delete (-auth says who may do what)',

@@ -41,6 +41,14 @@ export async function upstreamsOf(given: UpstreamArguments): Promise<UpstreamSet
   );
 }
 
+/** The upstreams as the log tells them: without users and passwords. */
+export function namesOf(upstreams: UpstreamArguments['upstream']): string[] {
+  return upstreams.map((text) => {
+    const { prefix, url } = parseUpstream(text);
+    return prefix === '' ? url.href : `${prefix}=${url.href}`;
+  });
+}
+
 async function headersFor(prefix: string, files: readonly HeaderFile[]): Promise<Record<string, string>> {
   const lines: string[] = [];
   for (const { file } of files.filter((one) => one.prefix === prefix)) {

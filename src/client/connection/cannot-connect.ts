@@ -55,6 +55,18 @@ export function cannotConnect(error: Error, url: URL): ConnectionError {
   return new ConnectionError(words === undefined ? detail : `${words}: ${detail}`, { cause: error });
 }
 
+/**
+ * Why a server cannot be reached, in words without addresses; undefined when nothing tells.
+ *
+ * @param error what Node says, or the {@link ConnectionError} that was made of it
+ * @param url of the request
+ */
+export function whyUnreachable(error: unknown, url: URL): string | undefined {
+  const cause = error instanceof ConnectionError ? error.cause : error;
+  const { code } = (cause ?? {}) as AnswerError;
+  return code === undefined ? undefined : (wordsFor(cause as AnswerError, url) ?? code);
+}
+
 function wordsFor({ code, rawPacket }: AnswerError, { protocol }: URL): string | undefined {
   // Node's errors have a code, those of ws do not.
   if (code === undefined) return 'this is no WebSocket server';

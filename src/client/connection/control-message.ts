@@ -71,7 +71,7 @@ function checkedOpen({ size, contentType, stream, ...message }: OpenMessage): Op
 }
 
 /** As {@link checkedOpen}. */
-function checked({ detail, status, closed, next, gap, lost, ...message }: EndMessage): EndMessage {
+function checked({ detail, status, closed, next, gap, lost, moved, ...message }: EndMessage): EndMessage {
   return {
     ...message,
     ...(typeof detail === 'string' && { detail }),
@@ -80,6 +80,7 @@ function checked({ detail, status, closed, next, gap, lost, ...message }: EndMes
     ...(isCount(next) && { next: Number(next) }),
     ...(gap === true && { gap }),
     ...(isCount(lost) && { lost: Number(lost) }),
+    ...(moved === true && { moved }),
   };
 }
 

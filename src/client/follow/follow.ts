@@ -188,7 +188,7 @@ class ResumingFollow extends FollowReadable implements FollowStream {
     } else if (expected !== undefined && position !== expected) {
       this.#fail(new ProtocolError(`the server goes on at ${position} instead of ${expected}`));
     } else if (this.#wasOpen) {
-      this.#reconnector.resumed();
+      this.#reconnector.resumed({ live, ...(size !== undefined && { size }) });
       // The appender came back while this follower was disconnected.
       if (this.#isWaiting && live) this.#emitWaiting(false);
       if (typeof contentType === 'string') this.#typed(contentType);

@@ -70,7 +70,7 @@ export class Followers {
       const found = await this.#resources.openUsed(permit).catch(asNothing);
       let reader: Reader | undefined;
       try {
-        reader = await this.#rotated.followCut(path, request, sink);
+        reader = await this.#rotated.followCut(permit, request, sink);
         if (reader !== undefined) return reader;
         if (found instanceof Error) throw found;
         reader =
@@ -85,7 +85,7 @@ export class Followers {
     } catch (error) {
       const failure = asGone(error, request.generation);
       if (!(failure instanceof ResourceGoneError) || this.#sessions.isClosing) throw failure;
-      const reader = await this.#rotated.followRest(path, request, sink);
+      const reader = await this.#rotated.followRest(permit, request, sink);
       if (reader === undefined) throw failure;
       return reader;
     }

@@ -13,15 +13,14 @@ export interface ForkRequest {
   subOffset: number;
 }
 
-/** What is copied from another server. */
+/** What is copied from elsewhere. */
 export interface CopyOrigin {
   /** Generation of the file there. */
   generation: number;
-  url: string;
   /** Whether it must not be taken for what is there as long as it has not finished. */
   isPart: boolean;
-  /** The head of the answer of which it is the body, for whoever copies. */
-  answer: object | undefined;
+  /** What it is, for whoever copies, and nobody else. */
+  copiedFrom: object;
 }
 
 /** What is to be made. */
@@ -33,7 +32,7 @@ export interface CreateRequest {
   expiresAt: string | undefined;
   isClosed: boolean;
   fork: ForkRequest | undefined;
-  /** The file on another server of which it is to be a copy. Default: it is none. */
+  /** Of what it is to be a copy. Default: it is none. */
   copyOf?: CopyOrigin;
   /** Whether nothing but content was brought: a file is to be stored there, whatever it is. */
   isUpload: boolean;

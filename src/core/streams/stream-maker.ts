@@ -185,12 +185,7 @@ async function hasSameContent(one: StoredFile, other: StoredFile, size: number):
   return true;
 }
 
-function noteOrigin(draft: RecordDraft, fingerprint: string, { url, isPart, answer }: CopyOrigin): void {
+function noteOrigin(draft: RecordDraft, fingerprint: string, { isPart, copiedFrom }: CopyOrigin): void {
   const record = draft.get(fingerprint) as FileRecord;
-  draft.set(fingerprint, {
-    ...record,
-    copiedFrom: url,
-    ...(isPart && { isPart }),
-    ...(answer !== undefined && { answer }),
-  });
+  draft.set(fingerprint, { ...record, copiedFrom, ...(isPart && { isPart }) });
 }

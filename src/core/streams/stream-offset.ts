@@ -35,11 +35,10 @@ export class OffsetNames {
    */
   positionOf(token: string, size: number): number {
     if (token === '-1' || token === BEGINNING) return 0;
-    const [, generation, position] = (TOKEN.exec(token) ?? []).map(Number);
-    if (!Number.isSafeInteger(generation) || !Number.isSafeInteger(position)) {
-      throw new InvalidRequestError('the offset is malformed');
-    }
-    if (position === undefined || position > size || generation !== this.#generationAt(position)) {
+    const place = placeOf(token);
+    if (place === undefined) throw new InvalidRequestError('the offset is malformed');
+    const { generation, position } = place;
+    if (position > size || generation !== this.#generationAt(position)) {
       throw new ResourceGoneError('the stream does not have this offset: it was made anew');
     }
     return position;
@@ -55,6 +54,14 @@ export class OffsetNames {
   #generationAt(position: number): number {
     return this.#inherited.find(({ end }) => position <= end)?.generation ?? this.#generation;
   }
+}
+
+/** What a token says that names a position; undefined when it is none, or names one of any stream. */
+export function placeOf(token: string): { generation: number; position: number } | undefined {
+  const [, generation, position] = (TOKEN.exec(token) ?? []).map(Number);
+  if (generation === undefined || position === undefined) return undefined;
+  const isSafe = Number.isSafeInteger(generation) && Number.isSafeInteger(position);
+  return isSafe ? { generation, position } : undefined;
 }
 
 /** @param generation of the stream's file */

@@ -2,9 +2,17 @@ import nodePath from 'node:path';
 import type { Root } from '../../storage/root/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
+import { Permit } from '../permit.ts';
 
 /** How many names in a directory are looked at. */
 const MAX_NAMES = 1000;
+
+/** A file that was renamed. */
+export interface RenamedFile {
+  file: StoredFile;
+  /** Its name now. */
+  path: ResourcePath;
+}
 
 /**
  * Opens the file that was at a path and is now beside it, below a name that was made
@@ -12,14 +20,16 @@ const MAX_NAMES = 1000;
  *
  * @param which.generation which file it was
  * @param which.from how long it was at least
+ * @param permit for the path; whoever asks must be allowed to follow the file by its name of now, too: nobody knows that
+ *   it was there
  * @returns undefined when it is not to be found for sure
  * @throws what {@link Root.openRead} throws
  */
 export async function openRenamed(
   root: Root,
-  path: ResourcePath,
+  { path, subject }: Permit<'follow'>,
   { generation, from }: { generation: number; from: number },
-): Promise<StoredFile | undefined> {
+): Promise<RenamedFile | undefined> {
   const directory = path.upTo(path.segments.length - 1);
   const before = path.segments.at(-1) ?? '';
   const { found } = await root.fingerprintsIn(directory.key, MAX_NAMES);
@@ -30,8 +40,10 @@ export async function openRenamed(
   const [candidate] = candidates;
   if (candidate === undefined || candidates.length > 1) return undefined;
   const [fingerprint, name] = candidate;
-  const file = await root.openRead(ResourcePath.parse(`${directory}/${name}`));
-  if (file.stat.fingerprint === fingerprint && file.stat.size >= from) return file;
+  const renamed = Permit.of(subject, 'follow', ResourcePath.parse(`${directory}/${name}`));
+  if (renamed === undefined) return undefined;
+  const file = await root.openRead(renamed.path);
+  if (file.stat.fingerprint === fingerprint && file.stat.size >= from) return { file, path: renamed.path };
   await file.close();
   return undefined;
 }

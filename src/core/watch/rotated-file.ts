@@ -1,4 +1,5 @@
 import type { StoredFile } from '../../storage/stored-file.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 import { CutWatch } from './cut-watch.ts';
 
 /** How long nothing must have been written to a file that was replaced, … */
@@ -39,11 +40,14 @@ interface RotatedState {
 /** The same, with the file, which whoever asked for it closes. */
 export interface OpenRotated extends RotatedState {
   file: StoredFile;
+  /** The name by which it was found, if it was not seen at its path. */
+  foundAt: ResourcePath | undefined;
 }
 
 /** A file that is, or was, at a path. */
 export class RotatedFile {
   readonly file: StoredFile;
+  readonly #foundAt: ResourcePath | undefined;
   /** Which file took its place. */
   #successor: RotatedFile | undefined;
   /** Others by which it is read, or was. */
@@ -56,9 +60,13 @@ export class RotatedFile {
   #leftAt = Number.POSITIVE_INFINITY;
   #isUnsure = false;
 
-  /** @param file its own from now on */
-  constructor(file: StoredFile) {
+  /**
+   * @param file its own from now on
+   * @param foundAt the name by which it was found, if it was not seen at its path
+   */
+  constructor(file: StoredFile, foundAt?: ResourcePath) {
     this.file = file;
+    this.#foundAt = foundAt;
     this.#cuts = new CutWatch(file.stat.size);
   }
 
@@ -136,7 +144,7 @@ export class RotatedFile {
       const { sizeBeforeCut } = this.#cuts;
       const isCut = this.#cuts.isCutFor(from, state.size);
       if (isCut) this.#cuts.notified(from);
-      return { file, ...state, isCut, sizeBeforeCut };
+      return { file, ...state, isCut, sizeBeforeCut, foundAt: this.#foundAt };
     } catch (error) {
       await file.close();
       throw error;

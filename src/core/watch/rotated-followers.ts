@@ -2,6 +2,7 @@ import type { Root } from '../../storage/root/root.ts';
 import { StorageBusyError } from '../../wire/errors.ts';
 import type { EndFacts, Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import { Permit } from '../permit.ts';
 import type { Feeds } from '../readers/feeds.ts';
 import type { Reader, Sink } from '../readers/reader.ts';
 import { startAt } from '../readers/start-position.ts';
@@ -41,6 +42,8 @@ export class RotatedFollowers {
   /** Keeps a file that is followed, if that was asked for. */
   hold(path: ResourcePath, reader: Reader, request: FollowRequest): void {
     if (request.holdMs === undefined || request.holdMs === 0) return;
+    // What was there one after the other is known where it comes from.
+    if (reader.feed.file.isCopy) return;
     // While somebody appends, the feed sees what happens, and nobody knows how far it will go.
     const end = reader.endPosition;
     const held = this.#rotations.hold(path, reader.feed.file, request, end);
@@ -53,11 +56,12 @@ export class RotatedFollowers {
    * @returns undefined when it was not, as far as is known
    * @throws what {@link Resources.assertWhole} throws
    */
-  async followCut(path: ResourcePath, request: FollowRequest, sink: Sink): Promise<Reader | undefined> {
+  async followCut(permit: Permit<'follow'>, request: FollowRequest, sink: Sink): Promise<Reader | undefined> {
+    const { path } = permit;
     const { generation, from } = request;
     if (generation === undefined || from === undefined) return undefined;
     const rotated = await this.#rotations.open(path, request);
-    return this.#serve(rotated, async (open) =>
+    return this.#serve(rotated, permit, async (open) =>
       open.isCut ? this.#joinCut(open, path, from, sink) : undefined,
     );
   }
@@ -71,12 +75,17 @@ export class RotatedFollowers {
    * @throws {StorageBusyError} when very many look for files that were renamed
    * @throws what {@link Resources.assertWhole} throws
    */
-  async followRest(path: ResourcePath, request: FollowRequest, sink: Sink): Promise<Reader | undefined> {
+  async followRest(
+    permit: Permit<'follow'>,
+    request: FollowRequest,
+    sink: Sink,
+  ): Promise<Reader | undefined> {
+    const { path } = permit;
     if (request.generation === undefined || request.lines !== undefined) return undefined;
     const rotated =
       (await this.#rotations.open(path, request)) ??
-      (await this.#openRenamed(path, request.generation, request));
-    return this.#serve(rotated, (open) => this.#join(open, path, request, sink));
+      (await this.#openRenamed(permit, request.generation, request));
+    return this.#serve(rotated, permit, (open) => this.#join(open, path, request, sink));
   }
 
   /** Forgets a file that was deleted here: it is gone for followers, too, that would come back. */
@@ -90,7 +99,7 @@ export class RotatedFollowers {
   }
 
   async #openRenamed(
-    path: ResourcePath,
+    permit: Permit<'follow'>,
     generation: number,
     request: FollowRequest,
   ): Promise<OpenRotated | undefined> {
@@ -100,21 +109,24 @@ export class RotatedFollowers {
       throw new StorageBusyError('the server looks for many renamed files');
     }
     // What cannot be searched has nothing.
-    const file = await this.#searches
-      .run(() => openRenamed(this.#root, path, { generation, from }))
+    const renamed = await this.#searches
+      .run(() => openRenamed(this.#root, permit, { generation, from }))
       .catch(() => undefined);
-    if (file === undefined) return undefined;
-    await this.#rotations.adopt(path, file, holdMs);
-    return this.#rotations.open(path, request);
+    if (renamed === undefined) return undefined;
+    await this.#rotations.adopt(permit.path, renamed, holdMs);
+    return this.#rotations.open(permit.path, request);
   }
 
-  /** Closes what is open, unless somebody follows it. */
+  /** Closes what is open, unless somebody follows it, who may do that by the name by which it was found, too. */
   async #serve(
     rotated: OpenRotated | undefined,
+    { subject }: Permit<'follow'>,
     join: (open: OpenRotated) => Promise<Reader | undefined>,
   ): Promise<Reader | undefined> {
     if (rotated === undefined) return undefined;
     try {
+      const { foundAt } = rotated;
+      if (foundAt !== undefined && Permit.of(subject, 'follow', foundAt) === undefined) return undefined;
       this.#resources.assertWhole(rotated.file.stat.fingerprint);
       return await join(rotated);
     } finally {
@@ -133,7 +145,7 @@ export class RotatedFollowers {
     const isDraining = isReplaced && successor === undefined && holdMs > 0;
     const outcome = async (committed: number): Promise<Outcome> =>
       isDraining
-        ? this.#sessions.history.outcome(file, committed)
+        ? { ...(await this.#sessions.history.outcome(file, committed)), moved: true }
         : { reason: 'deleted', ...factsOf(successor) };
     const start = (committed: number) => startAt(from, committed);
     return this.#feeds.follow(file, path, { size, start, isThere: false }, sink, outcome);

@@ -4,6 +4,7 @@ import type { StoredFile } from '../../storage/stored-file.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { FollowRequest } from '../request.ts';
 import type { PathWatch, PathWatcher } from './path-watch.ts';
+import type { RenamedFile } from './renamed-file.ts';
 import { type OpenRotated, RotatedFile } from './rotated-file.ts';
 
 /** How many files of one path are kept; the oldest are evicted. */
@@ -66,8 +67,8 @@ export class RotatedPath implements PathWatcher {
    * Keeps a file, its own from now on, that was at the path before anybody watched it; others may have been there
    * between it and the next that is known.
    */
-  adopt(file: StoredFile, holdMs: number): void {
-    const adopted = new RotatedFile(file);
+  adopt({ file, path }: RenamedFile, holdMs: number): void {
+    const adopted = new RotatedFile(file, path);
     adopted.hold(holdMs);
     adopted.doubtSuccessor();
     const later = this.#files.findIndex((held) => held.file.stat.generation > file.stat.generation);

@@ -3,6 +3,7 @@ import type { StoredFile } from '../../storage/stored-file.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { type FollowRequest, returnPosition } from '../request.ts';
 import type { PathWatch } from './path-watch.ts';
+import type { RenamedFile } from './renamed-file.ts';
 import type { OpenRotated, RotatedFile } from './rotated-file.ts';
 import { RotatedPath } from './rotated-path.ts';
 
@@ -51,10 +52,10 @@ export class Rotations {
   }
 
   /** Keeps a file, its own from now on, that was at a path before somebody watched it, and what takes its place. */
-  async adopt(path: ResourcePath, file: StoredFile, holdMs: number): Promise<void> {
+  async adopt(path: ResourcePath, renamed: RenamedFile, holdMs: number): Promise<void> {
     const watched = this.#closed ? undefined : this.#watched(path);
-    if (watched === undefined) await file.close();
-    else watched.adopt(file, holdMs);
+    if (watched === undefined) await renamed.file.close();
+    else watched.adopt(renamed, holdMs);
   }
 
   /**

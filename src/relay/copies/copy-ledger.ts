@@ -7,6 +7,8 @@ const BLOCK_BYTES = 4096;
 export interface CountedCopy {
   path: ResourcePath;
   bytes: number;
+  /** When it was read last, on the clock of `performance`; 0 when that was before this process began. */
+  readAtMs: number;
 }
 
 /** Which copies there are, in the order in which they were read last, and how many bytes these are. */
@@ -30,18 +32,27 @@ export class CopyLedger {
     return this.#copies.values();
   }
 
-  /** Notes that there is one, of so many bytes. */
-  has(path: ResourcePath, size: number): void {
+  /** Whether one is counted. */
+  knows({ key }: ResourcePath): boolean {
+    return this.#copies.has(key);
+  }
+
+  /**
+   * Notes that there is one, of so many bytes, as the one that was read last.
+   *
+   * @param readAtMs default: it is read now
+   */
+  has(path: ResourcePath, size: number, readAtMs = performance.now()): void {
     if (!this.#isCounting) return;
     this.dropped(path);
     const bytes = size + BLOCK_BYTES;
     this.#bytes += bytes;
-    this.#copies.set(path.key, { path, bytes });
+    this.#copies.set(path.key, { path, bytes, readAtMs });
   }
 
   /** Notes how many bytes one has by now, if there is one. */
-  grown({ key }: ResourcePath, size: number): void {
-    const copy = this.#copies.get(key);
+  grown(path: ResourcePath, size: number): void {
+    const copy = this.#isCounting ? this.#copies.get(path.key) : undefined;
     if (copy === undefined) return;
     this.#bytes += size + BLOCK_BYTES - copy.bytes;
     copy.bytes = size + BLOCK_BYTES;
@@ -51,6 +62,7 @@ export class CopyLedger {
   read({ key }: ResourcePath): void {
     const copy = this.#copies.get(key);
     if (copy === undefined) return;
+    copy.readAtMs = performance.now();
     this.#copies.delete(key);
     this.#copies.set(key, copy);
   }

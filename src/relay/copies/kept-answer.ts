@@ -13,6 +13,9 @@ const NOT_KEPT = ['set-cookie', 'content-length', 'transfer-encoding', 'trailer'
 /** With these it may be for all though it has a cookie for one. */
 const FOR_ALL = /(?:^|[\s,])(?:public|s-maxage)\b/;
 
+/** These say how long it is fresh, or that it is not to be served when that is over. */
+const TELLS_AGE = ['max-age', 's-maxage', 'proxy-revalidate'];
+
 /** With these it is not served once it is stale, come what may (RFC 9111, section 4.2.4). */
 const NEVER_STALE = /(?:^|[\s,])(?:no-cache|must-revalidate|proxy-revalidate|s-maxage)\b/;
 
@@ -48,8 +51,9 @@ export class KeptAnswer {
   }
 
   /** Takes an answer to a plain `GET`, or tells why it is not to be kept. */
-  static of(url: URL, { status, headers }: AnswerHead): KeptAnswer | string {
+  static of(url: URL, { status, headers: told }: AnswerHead): KeptAnswer | string {
     if (status !== 200) return `HTTP status ${status}`;
+    const headers = lowerCased(told);
     const { 'content-length': length, 'transfer-encoding': framing } = headers;
     const isFramed = framing === undefined ? length !== undefined : framing.toLowerCase() === 'chunked';
     if (!isFramed) return 'nobody will know whether it is whole';
@@ -79,15 +83,15 @@ export class KeptAnswer {
 
   /** Whether nobody has to be asked whether it still holds. */
   get isFresh(): boolean {
-    return this.#policy.satisfiesWithoutRevalidation(requestFor(this.#url));
+    // How old it is, a clock that was put back does not tell.
+    return this.#policy.age() >= 0 && this.#policy.satisfiesWithoutRevalidation(requestFor(this.#url));
   }
 
   /** For how long nobody looks at it again, at most a second: also of what does not say how long it is fresh. */
   get trustedMs(): number {
-    const { 'cache-control': control = '', pragma = '', expires } = this.#headers;
-    if (/no-cache/.test(control + pragma)) return 0;
-    const isTold =
-      expires !== undefined || control.includes('max-age') || control.includes('proxy-revalidate');
+    const { rescc: directives } = this.#policy.toObject();
+    if ('no-cache' in directives) return 0;
+    const isTold = 'expires' in this.#headers || TELLS_AGE.some((name) => name in directives);
     const leftMs = (this.#policy.maxAge() - this.#policy.age()) * 1000;
     return isTold ? Math.max(0, Math.min(CHECKED_MS, leftMs)) : CHECKED_MS;
   }
@@ -114,7 +118,8 @@ export class KeptAnswer {
 
   /** What those get who read it: with its age. */
   get headers(): Headers {
-    return this.#policy.responseHeaders() as Headers;
+    const headers = this.#policy.responseHeaders() as Headers;
+    return { ...headers, age: String(Math.max(0, Number(headers.age))) };
   }
 
   /** What a request says that asks whether it still holds. */
@@ -160,7 +165,7 @@ export class KeptAnswer {
         : opaqueTag(headers.etag) !== opaqueTag(etag);
     if (isOther) return undefined;
     const told = {
-      ...keptOf(headers),
+      ...keptOf(lowerCased(headers)),
       ...(etag !== undefined && { etag }),
       ...(lastModified !== undefined && { 'last-modified': lastModified }),
     };
@@ -171,7 +176,20 @@ export class KeptAnswer {
 }
 
 function keptOf(headers: Headers): Headers {
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !NOT_KEPT.includes(name)));
+  const { connection = '', age = '' } = headers;
+  const dropped = new Set([...NOT_KEPT, ...connection.toLowerCase().split(/[\s,]+/)]);
+  if (!/^\d+$/.test(age)) dropped.add('age');
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !dropped.has(name)));
+}
+
+/** With what is said to caches in lower case, as is looked for: it means the same (RFC 9111, section 5.2). */
+function lowerCased(headers: Headers): Headers {
+  const lowered = { ...headers };
+  for (const name of ['cache-control', 'pragma']) {
+    const value = headers[name];
+    if (value !== undefined) lowered[name] = value.toLowerCase();
+  }
+  return lowered;
 }
 
 /** As weak ones are compared (RFC 9110, section 8.8.3.2). */

@@ -1,7 +1,13 @@
 import type { Core } from '../../core/core.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { CopyLedger } from './copy-ledger.ts';
-import { LocalCopy } from './local-copy.ts';
+import { LocalCopy, sourceOf } from './local-copy.ts';
+
+/**
+ * For so long after somebody has asked for one it stays: he may be about to open it, which nothing tells. In
+ * milliseconds.
+ */
+const RECENT_MS = 1000;
 
 /** The copies that are kept. When they are too many bytes, those go first that were read longest ago. */
 export class KeptCopies {
@@ -9,8 +15,8 @@ export class KeptCopies {
   readonly #maxBytes: number;
   readonly #ledger: CopyLedger;
   #evicting: Promise<void> | undefined;
-  /** The one that is being deleted. */
-  #dropping: { key: string; done: Promise<boolean> } | undefined;
+  /** Those that are being deleted, by path. */
+  readonly #dropping = new Map<string, Promise<void>>();
 
   /** @param maxBytes how many are kept */
   constructor(core: Core, maxBytes: number) {
@@ -24,13 +30,20 @@ export class KeptCopies {
     return this.#maxBytes < Number.MAX_SAFE_INTEGER;
   }
 
+  /** Whether there are too many bytes. */
+  get isOverfull(): boolean {
+    return this.#ledger.bytes > this.#maxBytes;
+  }
+
   /** The one at a path: whoever makes and drops it does so here, where it is counted. */
   at(path: ResourcePath): LocalCopy {
     return new LocalCopy(this.#core, path, this.#ledger);
   }
 
   /**
-   * Finds those that a server before this one has kept. Those that were changed last count as read last. Never rejects.
+   * Finds those that a server before this one has kept. Those that were changed last count as read last.
+   *
+   * @throws what {@link Records.files} throws: what was not found by then is found when it is read again
    */
   async find(): Promise<void> {
     const found: { path: ResourcePath; size: number; changedNs: bigint }[] = [];
@@ -41,29 +54,28 @@ export class KeptCopies {
         const stat = await this.#core.root.stat(path).catch(() => undefined);
         if (stat?.kind === 'file') found.push({ path, size: stat.size, changedNs: stat.mtimeNs });
       }
-    } catch {
-      // Those that are read again are found then.
+    } finally {
+      found.sort((a, b) => (a.changedNs < b.changedNs ? -1 : 1));
+      const known = [...this.#ledger.copies];
+      for (const { path, size } of found) {
+        // Of what has been fetched meanwhile more is known.
+        if (!this.#ledger.knows(path)) this.#ledger.has(path, size, 0);
+      }
+      for (const { path } of known) this.#ledger.read(path);
     }
-    found.sort((a, b) => (a.changedNs < b.changedNs ? -1 : 1));
-    const known = [...this.#ledger.copies];
-    for (const { path, size } of found) this.#ledger.has(path, size);
-    for (const { path } of known) this.#ledger.read(path);
   }
 
   /**
-   * Whether there is one of what a server of ours has. Never rejects.
+   * Whether there is one of what a server of ours has.
    *
    * @param isThere whether a URL is one of that server's
+   * @throws what {@link Records.files} throws
    */
   async hasFollowed(isThere: (url: string) => boolean): Promise<boolean> {
-    try {
-      for await (const { record } of this.#core.records.files()) {
-        const { stream, answer, copiedFrom } = record;
-        if (stream?.copyOf === undefined || answer !== undefined || copiedFrom === undefined) continue;
-        if (isThere(copiedFrom)) return true;
-      }
-    } catch {
-      // It is asked what it is.
+    for await (const { record } of this.#core.records.files()) {
+      const source = sourceOf(record);
+      if (record.stream?.copyOf === undefined || source === undefined) continue;
+      if (source.answer === undefined && isThere(source.url)) return true;
     }
     return false;
   }
@@ -73,25 +85,39 @@ export class KeptCopies {
     this.#ledger.read(path);
   }
 
-  /** Tells how many bytes one has by now. */
-  grown(path: ResourcePath, size: number): void {
-    this.#ledger.grown(path, size);
-  }
-
-  /** Resolves when one that is being deleted is gone; undefined of all others. */
-  dropping({ key }: ResourcePath): Promise<unknown> | undefined {
-    return this.#dropping?.key === key ? this.#dropping.done : undefined;
+  /**
+   * Resolves when one that is being deleted is gone, or stays after all; undefined of all others. Nothing is to be
+   * fetched until then: it would be deleted in the place of what was there. Never rejects.
+   */
+  dropping({ key }: ResourcePath): Promise<void> | undefined {
+    return this.#dropping.get(key)?.catch(ignore);
   }
 
   /**
-   * Deletes as many as there are too many. Never rejects.
+   * Deletes one, if it is a copy. It must not be being fetched.
+   *
+   * @throws what {@link LocalCopy.forget} throws
+   */
+  forget(path: ResourcePath): Promise<void> {
+    const { key } = path;
+    const running = this.#dropping.get(key);
+    if (running !== undefined) return running;
+    const done = this.at(path)
+      .forget()
+      .finally(() => this.#dropping.delete(key));
+    this.#dropping.set(key, done);
+    return done;
+  }
+
+  /**
+   * Deletes as many as there are too many, but for those that were read a moment ago. Never rejects.
    *
    * @param isLive whether one is being fetched: it stays
-   * @param evicted called with each that is gone
+   * @param evicting called with each before it goes
    */
-  evict(isLive: (path: ResourcePath) => boolean, evicted: (path: ResourcePath) => void): Promise<void> {
-    if (this.#ledger.bytes <= this.#maxBytes) return Promise.resolve();
-    this.#evicting ??= this.#evict(isLive, evicted).finally(() => {
+  evict(isLive: (path: ResourcePath) => boolean, evicting: (path: ResourcePath) => void): Promise<void> {
+    if (!this.isOverfull) return Promise.resolve();
+    this.#evicting ??= this.#evict(isLive, evicting).finally(() => {
       this.#evicting = undefined;
     });
     return this.#evicting;
@@ -99,28 +125,16 @@ export class KeptCopies {
 
   async #evict(
     isLive: (path: ResourcePath) => boolean,
-    evicted: (path: ResourcePath) => void,
+    evicting: (path: ResourcePath) => void,
   ): Promise<void> {
-    for (const { path } of this.#ledger.copies) {
-      if (this.#ledger.bytes <= this.#maxBytes) return;
+    for (const { path, readAtMs } of this.#ledger.copies) {
+      if (!this.isOverfull || performance.now() - readAtMs < RECENT_MS) return;
       if (isLive(path)) continue;
-      const done = this.#drop(path);
-      this.#dropping = { key: path.key, done };
-      const isGone = await done;
-      this.#dropping = undefined;
-      if (isGone) evicted(path);
-    }
-  }
-
-  /** @returns whether it is gone, or not to be deleted; else it is tried again the next time */
-  async #drop(path: ResourcePath): Promise<boolean> {
-    try {
-      // What is this server's own by now is nobody's to delete.
-      await this.at(path).forget();
-      this.#ledger.dropped(path);
-      return true;
-    } catch {
-      return false;
+      evicting(path);
+      // What stays after all is tried again the next time.
+      await this.forget(path).catch(ignore);
     }
   }
 }
+
+function ignore(): void {}

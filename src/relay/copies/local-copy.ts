@@ -26,6 +26,14 @@ export interface Copied {
   answer: AnswerRecord | undefined;
 }
 
+/** Where a copy comes from. */
+export interface CopySource {
+  /** Where it is there. */
+  url: string;
+  /** The head of the answer of which it is the body, if it comes from a server that is none of ours. */
+  answer: AnswerRecord | undefined;
+}
+
 /** What a copy is to be. */
 export interface NewCopy {
   /** Generation of the file there. */
@@ -78,8 +86,24 @@ export class LocalCopy {
       const ended = hasEnded ? await sessions.history.outcome(file, size) : undefined;
       const record = this.#core.records.get(file.stat.fingerprint);
       const outcome = record?.isPart === true && ended?.reason !== 'finished' ? undefined : ended;
-      const answer = record?.answer as AnswerRecord | undefined;
-      return { size, generation, outcome, isClosed: closed === true, url: record?.copiedFrom, answer };
+      const { url, answer } = sourceOf(record) ?? {};
+      return { size, generation, outcome, isClosed: closed === true, url, answer };
+    } finally {
+      await file.close();
+    }
+  }
+
+  /**
+   * Reads its last bytes, so many at most.
+   *
+   * @param size how many bytes it has
+   * @throws what {@link Resources.open} throws
+   */
+  async tail(size: number, maxBytes: number): Promise<Buffer> {
+    const file = await this.#core.resources.open(Permit.own(this.#path));
+    const start = Math.max(0, size - maxBytes);
+    try {
+      return file.readInLine(start, size - start);
     } finally {
       await file.close();
     }
@@ -93,7 +117,7 @@ export class LocalCopy {
   async make({ generation, url, contentType, isPart, answer }: NewCopy): Promise<void> {
     const wanted = {
       contentType,
-      copyOf: { generation, url, isPart, answer },
+      copyOf: { generation, isPart, copiedFrom: recordOf({ url, answer }) },
       ttlSeconds: undefined,
       expiresAt: undefined,
       isClosed: false,
@@ -101,7 +125,7 @@ export class LocalCopy {
       isUpload: false,
     };
     await this.#core.streams.create(Permit.own(this.#path), wanted, Buffer.alloc(0));
-    this.#ledger.has(this.#path, 0);
+    this.counted(0);
   }
 
   /**
@@ -117,7 +141,9 @@ export class LocalCopy {
       await records.write(
         (draft) => {
           const record = draft.get(fingerprint);
-          if (record !== undefined) draft.set(fingerprint, { ...record, answer });
+          const source = sourceOf(record);
+          if (record === undefined || source === undefined) return;
+          draft.set(fingerprint, { ...record, copiedFrom: recordOf({ ...source, answer }) });
         },
         { durable: store.isDurable },
       );
@@ -126,16 +152,39 @@ export class LocalCopy {
     }
   }
 
-  /** Deletes it, if it is a copy. */
-  async forget(): Promise<void> {
-    if (typeof (await this.look()) === 'object') await this.drop();
+  /** Notes how many bytes it has: it may be one that nobody has counted. */
+  counted(size: number): void {
+    this.#ledger.has(this.#path, size);
   }
 
-  /** Deletes it: its readers get what they have not got, and are told. */
+  /** Notes how many bytes it has by now, if it is counted. */
+  grown(size: number): void {
+    this.#ledger.grown(this.#path, size);
+  }
+
+  /** Deletes it, if it is a copy: what is this server's own by now is nobody's to delete. */
+  async forget(): Promise<void> {
+    if (typeof (await this.look()) === 'object') await this.drop();
+    else this.#ledger.dropped(this.#path);
+  }
+
+  /** Deletes it, with the directories that were for it: its readers get what they have not got, and are told. */
   async drop(): Promise<void> {
     await this.#core.streams.delete(Permit.own(this.#path)).catch(ignoreMissing);
+    this.#core.root.pruneWayTo(this.#path);
     this.#ledger.dropped(this.#path);
   }
+}
+
+/** What the record of a copy says of where it comes from; undefined when that makes no sense. */
+export function sourceOf({ copiedFrom }: { copiedFrom?: object } = {}): CopySource | undefined {
+  const { url, answer } = (copiedFrom ?? {}) as Partial<Record<keyof CopySource, unknown>>;
+  if (typeof url !== 'string') return undefined;
+  return { url, answer: typeof answer === 'object' ? (answer as AnswerRecord) : undefined };
+}
+
+function recordOf({ url, answer }: CopySource): object {
+  return { url, ...(answer !== undefined && { answer }) };
 }
 
 /** Whether something else has the place of a file: a directory, or a file where one would have to be. */

@@ -11,6 +11,7 @@ import {
   refused,
   stored,
   TOO_LONG,
+  UNKNOWN,
   unstored,
   type Verdict,
 } from '../verdict.ts';
@@ -26,6 +27,10 @@ const RESUME_DELAY_MS = 100;
 
 /** Headers of which nothing is sent for anybody whose answer may be shared, besides no name at all. */
 const NOT_SENT = ['', 'accept-encoding', 'authorization', 'cookie', 'origin'];
+
+const PARTIAL_CONTENT = 206;
+
+const RANGE_NOT_SATISFIABLE = 416;
 
 const CONTENT_RANGE = /^bytes (\d+)-(\d+)\/(\d+)$/;
 
@@ -80,7 +85,7 @@ class FetchedAnswer {
 
   /**
    * @param kept what was asked about; undefined when all was asked for
-   * @returns undefined when it says of something else that it still holds
+   * @returns undefined when it is about something else than what is here
    */
   async #answered(answer: OpenAnswer, kept: KeptBody | undefined): Promise<Answered | undefined> {
     let verdict: Answered | undefined;
@@ -91,7 +96,9 @@ class FetchedAnswer {
       return verdict;
     } finally {
       const isBypass = verdict !== 'followable' && verdict?.kind === 'bypass';
-      if (isBypass && kept?.isWhole !== false && isForAnybody(answer)) {
+      // What has been appended of it is missing.
+      const isUntouched = this.#fetching.lease === undefined;
+      if (isBypass && isUntouched && kept?.isWhole !== false && isForAnybody(answer)) {
         this.#fetching.offer(answer, isToFollow);
       } else answer.cancel();
     }
@@ -129,6 +136,8 @@ class FetchedAnswer {
       if (part !== undefined) {
         return this.#keep(answer, kept.answer, kept.copied, { skipped: 0, ...part });
       }
+      // It is about a part, and not about this one.
+      if (status === PARTIAL_CONTENT || status === RANGE_NOT_SATISFIABLE) return undefined;
     }
     const isBusy = status >= 500 || status === 429;
     if (isBusy && kept?.isWhole === true && kept.answer.mayBeStale) return stored('fwd=stale', FAILED_MS);
@@ -137,6 +146,7 @@ class FetchedAnswer {
       return this.#keep(answer, next, kept.copied, { skipped: kept.copied.size });
     }
     const missing = missingBy(status);
+    if (fetching.looksOnly && missing === undefined && typeof next !== 'string') return UNKNOWN;
     // What is here is not what is there.
     if (this.#here !== undefined && (missing !== undefined || typeof next !== 'string'))
       await fetching.copy.drop();

@@ -10,6 +10,7 @@ import type { EndReason, Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { KeptCopies } from '../copies/kept-copies.ts';
 import type { Copied, LocalCopy, NewCopy } from '../copies/local-copy.ts';
+import type { HeldPaths } from '../held-paths.ts';
 import type { Forwarder } from '../upstream/forward.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -40,7 +41,9 @@ const SMALL_REST_BYTES = 64 * 1024 * 1024;
 export interface PullOptions {
   core: Core;
   copies: KeptCopies;
+  held: HeldPaths;
   log: RelayLog;
+  /** Makes the connections for what is asked, which its owner closes. */
   forwarder: Forwarder;
   /** Longest time to the head of an answer, in milliseconds. */
   headTimeoutMs: number;
@@ -87,12 +90,18 @@ export class Fetching implements LeaseHolder {
   readonly copy: LocalCopy;
   readonly log: PullLog;
   readonly progress = new PullProgress();
+  /** Whether the server there keeps the file for those who come back. */
+  isHeld = false;
+  /** Whether it is looked only whether what is here still holds: no bytes are fetched. */
+  looksOnly = false;
   readonly #aborter = new AbortController();
   #source: Source | undefined;
   #lease: Lease | undefined;
   #size: number | undefined;
   #hasEnded = false;
   #isPart = false;
+  #isConnected = true;
+  #isWaiting = false;
   #generation: number | undefined;
   /** Of JSON: what has come of a line that has no end yet. */
   #line: Buffer[] | undefined;
@@ -152,11 +161,6 @@ export class Fetching implements LeaseHolder {
     };
   }
 
-  /** Whether everything is here of what has ended there, and that is all but told. */
-  get isEnding(): boolean {
-    return this.#hasEnded && this.#size !== undefined && this.committed >= this.#size;
-  }
-
   /** The append to the copy, if it has begun. */
   get lease(): Lease | undefined {
     return this.#lease;
@@ -209,12 +213,38 @@ export class Fetching implements LeaseHolder {
     return this.#overflow;
   }
 
+  /** Has what is here counted, if anything was appended. */
+  count(): void {
+    if (this.#lease !== undefined) this.copy.grown(this.#lease.committed);
+  }
+
   /** Notes whether bytes may come. */
   connected(isConnected: boolean): void {
     const { state } = this.progress;
+    this.#isConnected = isConnected;
     if (state.phase !== 'storing') return;
     if (isConnected) this.log.resumed(this.#lease?.received ?? 0);
     this.progress.become({ ...state, isConnected });
+  }
+
+  /** Notes whether the appender there was lost, and may come back. */
+  waiting(isWaiting: boolean): void {
+    this.#isWaiting = isWaiting;
+    this.#lease?.feed.setWaiting(isWaiting);
+  }
+
+  /**
+   * Notes that bytes may come again, and what there is by now: what was missed is still to come.
+   *
+   * @param size how many bytes; undefined when that is not known
+   * @param hasEnded whether nothing comes after them
+   */
+  reconnected(size: number | undefined, hasEnded: boolean): void {
+    if (size !== undefined && this.#lease !== undefined) {
+      this.found(size, hasEnded);
+      this.#lease.feed.expect(size, this.#isPart);
+    }
+    this.connected(true);
   }
 
   /** Drops what is here, and notes why. */
@@ -260,6 +290,9 @@ export class Fetching implements LeaseHolder {
     this.#lease = lease;
     this.#generation = made.generation;
     if (lease.received !== (here?.size ?? 0)) {
+      // Who asks gets it anew.
+      this.conclude(UNKNOWN);
+      await lease.end('interrupted');
       await this.drop('changed by another program');
       throw new UpstreamError('the copy was changed by another program');
     }
@@ -268,7 +301,9 @@ export class Fetching implements LeaseHolder {
     lease.feed.expect(this.#size ?? (made.isPart ? undefined : 0), made.isPart);
     if (isJsonType(lease.feed.type)) this.#line = [];
     this.log.opened(lease.received);
-    this.progress.become({ phase: 'storing', isReadable: false, isConnected: true });
+    // What was told while the file was opened.
+    lease.feed.setWaiting(this.#isWaiting);
+    this.progress.become({ phase: 'storing', isReadable: false, isConnected: this.#isConnected });
     this.#tellIfBegun();
     return lease;
   }
@@ -301,22 +336,26 @@ export class Fetching implements LeaseHolder {
   /**
    * Ends the append as the file there has ended.
    *
-   * @throws {UpstreamError} when that is in the middle of a value
+   * @throws {UpstreamError} when that is in the middle of a value, or before what was there already
    */
-  async end({ reason, status, closed }: Outcome): Promise<void> {
+  async end({ reason, status, closed, moved }: Outcome): Promise<void> {
     const lease = this.#lease as Lease;
     if (reason === 'finished' && this.#lineBytes > 0) {
       throw new UpstreamError(`${this.upstream.origin} has ended in the middle of a value`);
     }
+    if (reason === 'finished' && lease.received < (this.#size ?? 0)) {
+      throw new UpstreamError(`${this.upstream.origin} has ended before all came that it had`);
+    }
     await lease.ready();
     // What is here is not what is there.
-    const isInvalid = reason === 'deleted' || reason === 'truncated';
+    const isInvalid = reason === 'deleted' || reason === 'truncated' || moved === true;
+    if (reason === 'truncated') this.options.held.cut(this.path, this.#generation as number);
     if (isInvalid) this.conclude(UNKNOWN);
     // Those who ask from now on are told that what is here is a part.
     if (this.#isPart && reason !== 'finished') this.conclude(failed(this.broken(undefined)));
     // The end of the file is the end of the append.
     if (reason !== 'deleted') await lease.end(reason, status, closed);
-    if (isInvalid) await this.drop(reason);
+    if (isInvalid) await this.drop(moved === true ? 'replaced' : reason);
   }
 
   drained(): void {
@@ -324,6 +363,7 @@ export class Fetching implements LeaseHolder {
   }
 
   safe(): void {
+    this.count();
     this.#tellIfBegun();
   }
 
@@ -337,22 +377,10 @@ export class Fetching implements LeaseHolder {
     this.#source?.stop();
   }
 
-  /** What is told when the server there cannot be reached. */
-  unreachable(cause: unknown): UpstreamError {
-    this.upstream.reachability.failed();
-    return new UpstreamError(`${this.upstream.origin} cannot be reached`, { cause });
-  }
-
   /** What is told when what it sends breaks off. */
   broken(cause: unknown): UpstreamError | UpstreamTimeoutError {
     if (cause instanceof UpstreamError || cause instanceof UpstreamTimeoutError) return cause;
     return new UpstreamError(`${this.upstream.origin} has broken off`, { cause });
-  }
-
-  /** What is told when it does not answer. */
-  timedOut(): UpstreamTimeoutError {
-    this.upstream.reachability.failed();
-    return new UpstreamTimeoutError(`${this.upstream.origin} does not answer`);
   }
 
   /** Lets those who ask have it, when enough is here to say what it is. */

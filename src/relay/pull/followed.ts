@@ -1,15 +1,30 @@
+import { once } from 'node:events';
 import { type FollowOpening, type FollowStream, follow } from '../../client/index.ts';
-import { ConnectionError, UpstreamError } from '../../wire/errors.ts';
+import {
+  ConnectionError,
+  ProtocolError,
+  ResourceGoneError,
+  StreamTruncatedError,
+  UnsupportedError,
+  UpstreamError,
+} from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { Copied } from '../copies/local-copy.ts';
 import { outcomeOf } from '../upstream/upstream-end.ts';
-import { refused, stored, TOO_LONG, unstored, type Verdict } from '../verdict.ts';
+import { refused, stored, TOO_LONG, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
 import type { Fetching } from './fetching.ts';
+
+/**
+ * So many of the last bytes here are held against those there, in bytes: a file that another program has cut and
+ * written on is the same one to the server there, if nobody has followed it meanwhile.
+ */
+const OVERLAP_BYTES = 1024;
 
 /**
  * Follows a file on a server of ours, from where the copy here ends, and has that end as the file there has ended.
  *
  * @param waitMs how long it is waited for, if there is none
+ * @throws {ResourceGoneError} when what is here is not the beginning of what is there
  * @throws why it cannot be followed, or was lost
  */
 export async function followFile(
@@ -17,19 +32,53 @@ export async function followFile(
   here: Copied | undefined,
   waitMs: number,
 ): Promise<Verdict> {
-  const { url, headers, signal } = fetching;
+  const { url, headers, signal, path, options, copy } = fetching;
+  const holdMs = options.held.holdMs(path);
+  fetching.isHeld = holdMs > 0;
+  // Else the server there knows how far that was, and would take who asks from before it for somebody else.
+  const isUnknown = holdMs === 0 || !options.held.track(path);
+  const tail = here && isUnknown ? await copy.tail(here.size, OVERLAP_BYTES) : undefined;
   const stream = follow(url, {
     headers,
     signal,
+    ...(holdMs > 0 && { hold: Math.ceil(holdMs / 1000) }),
     onReconnect: () => fetching.connected(false),
-    onReconnected: () => fetching.connected(true),
-    ...(here === undefined ? { wait: waitMs / 1000 } : { from: here.size, generation: here.generation }),
+    onReconnected: ({ size, live }) => fetching.reconnected(size, live === false),
+    ...(here === undefined
+      ? { wait: waitMs / 1000 }
+      : { from: here.size - (tail?.length ?? 0), generation: here.generation }),
   });
   try {
-    return await new FollowedFile(fetching, stream).run(here);
+    return await new FollowedFile(fetching, stream).run(here, tail);
   } finally {
     stream.destroy();
   }
+}
+
+/**
+ * Has the server there keep the file that is being followed for those who come back: as long as it is live, and so
+ * long after that. Never rejects.
+ *
+ * @returns whether it does
+ */
+export async function holdFile(fetching: Fetching): Promise<boolean> {
+  const { url, headers, path, options, part } = fetching;
+  const stream = follow(url, {
+    headers,
+    from: part.committed,
+    hold: Math.ceil(options.held.holdMs(path) / 1000),
+    retry: false,
+    ...(part.generation !== undefined && { generation: part.generation }),
+  });
+  try {
+    await once(stream, 'open', { signal: AbortSignal.timeout(options.headTimeoutMs) });
+    fetching.isHeld = true;
+  } catch {
+    // It is gone by now, or cannot be reached.
+  } finally {
+    stream.destroy();
+  }
+  return fetching.isHeld;
 }
 
 class FollowedFile {
@@ -41,7 +90,8 @@ class FollowedFile {
     this.#stream = stream;
   }
 
-  async run(here: Copied | undefined): Promise<Verdict> {
+  /** @param tail the last bytes that are here, which come first */
+  async run(here: Copied | undefined, tail: Buffer | undefined): Promise<Verdict> {
     const fetching = this.#fetching;
     const stream = this.#stream;
     const ended = outcomeOf(stream);
@@ -50,7 +100,8 @@ class FollowedFile {
     const { generation, live, size, part, contentType, stream: isStream } = await this.#opening();
     if (generation === undefined) {
       // What is in front of it has answered, and does not know what is there.
-      if (here !== undefined) throw new UpstreamError(`${fetching.upstream.origin} has not answered itself`);
+      const error = fetching.upstream.notItself();
+      if (here !== undefined) throw error;
       return refused('the server does not say what is there');
     }
     fetching.found(size, live === false);
@@ -58,10 +109,14 @@ class FollowedFile {
       if (here !== undefined) await fetching.copy.drop();
       return unstored(TOO_LONG);
     }
+    if (here !== undefined && size !== undefined && size < here.size) throw isOther();
+    if (tail !== undefined) await this.#assertSame(tail);
     const isNews = here === undefined || live === true || size !== here.size;
+    if (isNews && fetching.looksOnly) return UNKNOWN;
     if (!isNews) {
       stream.resume();
-      if (isKnown(await ended, here)) return stored('fwd=stale; fwd-status=304');
+      const outcome = await ended;
+      if (isKnown(outcome, here) && outcome.moved !== true) return stored('fwd=stale; fwd-status=304');
     }
     const source = {
       resume: () => stream.resume(),
@@ -71,11 +126,9 @@ class FollowedFile {
     };
     const made = { generation, contentType: isStream ? contentType : undefined, isPart: part === true };
     const lease = await fetching.append(here, made, source, isStream ? undefined : contentType);
-    const { feed } = lease;
     stream.on('type', (type) => lease.giveType(type));
     // It may have been told while that began.
     if (!isStream && stream.contentType !== undefined) lease.giveType(stream.contentType);
-    stream.on('waiting', () => feed.setWaiting(true)).on('live', () => feed.setWaiting(false));
     stream.on('data', (bytes) => {
       if (!fetching.take(bytes)) stream.pause();
     });
@@ -87,33 +140,100 @@ class FollowedFile {
     return fetching.progress.verdict ?? storedFrom(here);
   }
 
+  /** @throws {ResourceGoneError} when other bytes come first than these */
+  async #assertSame(tail: Buffer): Promise<void> {
+    const fetching = this.#fetching;
+    const stream = this.#stream;
+    const timer = this.#breakLater();
+    try {
+      if (await beginsWith(stream, tail)) return;
+    } catch (error) {
+      throw fetching.broken(error);
+    } finally {
+      clearTimeout(timer);
+    }
+    throw isOther();
+  }
+
+  /** Breaks it when the server there takes too long. */
+  #breakLater(): NodeJS.Timeout {
+    const { upstream, options } = this.#fetching;
+    return setTimeout(() => {
+      upstream.reachability.failed();
+      this.#stream.destroy(upstream.timedOut());
+    }, options.headTimeoutMs);
+  }
+
   async #opening(): Promise<FollowOpening> {
     const fetching = this.#fetching;
     const stream = this.#stream;
-    const { headTimeoutMs } = fetching.options;
-    const timer = setTimeout(() => stream.destroy(fetching.timedOut()), headTimeoutMs);
+    const { upstream } = fetching;
+    const timer = this.#breakLater();
     const miss = () => {
       clearTimeout(timer);
-      fetching.upstream.reachability.answered();
+      upstream.reachability.answered();
       fetching.miss();
     };
     stream.on('waiting', miss);
     try {
       const opening = await new Promise<FollowOpening>((resolve, reject) => {
         // What comes with the opening is of the appender.
-        stream.once('open', () => stream.off('waiting', miss));
+        stream.once('open', () => {
+          stream.off('waiting', miss);
+          stream.on('waiting', () => fetching.waiting(true)).on('live', () => fetching.waiting(false));
+        });
         stream.once('open', resolve).once('error', reject).once('close', reject);
       });
-      fetching.upstream.reachability.answered();
+      upstream.reachability.answered();
       return opening;
     } catch (error) {
-      throw error instanceof ConnectionError ? fetching.unreachable(error) : error;
+      if (error instanceof ConnectionError) {
+        upstream.reachability.failed();
+        throw upstream.unreachable(error);
+      }
+      if (error instanceof ProtocolError) throw fetching.broken(error);
+      if (!(error instanceof UnsupportedError)) throw error;
+      throw upstream.notItself(error);
     } finally {
       clearTimeout(timer);
       // From now on it is the appender that is waited for.
       stream.off('waiting', miss);
     }
   }
+}
+
+/**
+ * Whether a stream begins with these bytes, which are read then.
+ *
+ * @throws what breaks it
+ */
+async function beginsWith(stream: FollowStream, bytes: Buffer): Promise<boolean> {
+  let missing = bytes;
+  while (missing.length > 0) {
+    const part = stream.read(Math.min(missing.length, stream.readableLength)) as Buffer | null;
+    if (part !== null) {
+      if (!part.equals(missing.subarray(0, part.length))) return false;
+      missing = missing.subarray(part.length);
+    } else if (stream.readableEnded || stream.errored instanceof StreamTruncatedError) return false;
+    else if (stream.destroyed) throw stream.errored ?? new UpstreamError('the pull was stopped');
+    else await moreOf(stream);
+  }
+  return true;
+}
+
+/** Resolves when there is more to be read, or nothing more comes. */
+async function moreOf(stream: FollowStream): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const tell = () => {
+      stream.off('readable', tell).off('end', tell).off('close', tell);
+      resolve();
+    };
+    stream.on('readable', tell).on('end', tell).on('close', tell);
+  });
+}
+
+function isOther(): ResourceGoneError {
+  return new ResourceGoneError('what is here is not the beginning of what is there');
 }
 
 function storedFrom(here: Copied | undefined): Verdict {

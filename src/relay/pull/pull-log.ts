@@ -7,6 +7,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 export interface RelayLog {
   debug(detail: object, message: string): void;
   info(detail: object, message: string): void;
+  warn(detail: object, message: string): void;
 }
 
 /** What the log is told of one pull. */
@@ -15,6 +16,8 @@ export class PullLog {
   readonly #of: { resource: string; upstream: string };
   readonly #begunAtMs = performance.now();
   #joinCount = 0;
+  /** Where it began to append, if it did. */
+  #position: number | undefined;
   #whyUnkept: string | undefined;
 
   constructor(log: RelayLog, path: ResourcePath, { origin }: Upstream) {
@@ -24,6 +27,7 @@ export class PullLog {
 
   /** It begins to append to the copy. */
   opened(position: number): void {
+    this.#position = position;
     this.#log.info({ ...this.#of, position }, 'pull opened');
   }
 
@@ -59,7 +63,7 @@ export class PullLog {
         ...this.#of,
         reason: failure === undefined ? (lease?.endReason ?? 'passed on') : code,
         ...(message !== undefined && { detail: message }),
-        bytes: lease === undefined ? 0 : lease.committed - lease.startPosition,
+        bytes: lease === undefined || this.#position === undefined ? 0 : lease.committed - this.#position,
         joined: this.#joinCount,
         kept: lease !== undefined && why === undefined,
         ...(why !== undefined && { why }),

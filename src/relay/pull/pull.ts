@@ -3,22 +3,21 @@ import {
   RangeNotSatisfiableError,
   ResourceGoneError,
   ResourceNotFoundError,
-  ServerClosingError,
   StorageFullError,
-  UpstreamError,
-  UpstreamTimeoutError,
+  UnreadError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { abortable } from '../abortable.ts';
 import { type Copied, isNoPlace, mayServeStale } from '../copies/local-copy.ts';
 import type { Asker } from '../readiness.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
+import { isOfTheWay } from '../upstream/reachability.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { FAILED_MS, failed, stored, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
+import { FAILED_MS, failed, OWN, stored, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
 import type { Waiters } from '../waiters.ts';
 import { fetchAnswer } from './answered.ts';
 import { Fetching, type Part, type PullOptions } from './fetching.ts';
-import { followFile } from './followed.ts';
+import { followFile, holdFile } from './followed.ts';
 import type { Overflow } from './overflow.ts';
 import type { PullState } from './pull-state.ts';
 import { followVerdict } from './refusal.ts';
@@ -37,6 +36,8 @@ export interface PullRequest {
   via: string;
   /** Whether what is fresh is looked at, too. */
   revalidates: boolean;
+  /** Whether it is looked only whether what is here still holds. */
+  looksOnly: boolean;
   waiters: Waiters;
 }
 
@@ -54,16 +55,19 @@ export class Pull {
   readonly #revalidates: boolean;
   readonly #waiters: Waiters;
   readonly #askers = new Set<Pick<Asker, 'left'>>();
+  #held: Promise<boolean> | undefined;
   #isOutdated = false;
   #isInvalidated = false;
 
-  constructor({ path, upstream, via, revalidates, waiters }: PullRequest, options: PullOptions) {
+  constructor(request: PullRequest, options: PullOptions) {
+    const { path, upstream, via, revalidates, looksOnly, waiters } = request;
     this.path = path;
     this.upstream = upstream;
     this.via = via;
     this.#revalidates = revalidates;
     this.#waiters = waiters;
     this.#fetching = new Fetching(path, upstream, { via }, options);
+    this.#fetching.looksOnly = looksOnly;
     this.over = this.#run();
   }
 
@@ -83,7 +87,7 @@ export class Pull {
       this.#askers.delete(asker);
       const isAwaited = this.#askers.size > 0 || this.isAwaited;
       if (signal.aborted && this.state.phase === 'asking' && !isAwaited) {
-        this.#fetching.abort(new ServerClosingError('nobody asks any more'));
+        this.#fetching.abort(new UnreadError('nobody asks any more'));
       }
     }
   }
@@ -97,9 +101,14 @@ export class Pull {
     return this.#fetching.progress.verdict;
   }
 
-  /** Whether the path was changed since the server there was asked for it, and nothing has come of that. */
+  /** Whether the path was changed since the server there was asked for it: there is more, or something else. */
   get isOutdated(): boolean {
-    return this.#isOutdated && ['asking', 'waiting'].includes(this.state.phase);
+    return this.#isOutdated;
+  }
+
+  /** Whether anything was appended to the copy, or is. */
+  get hasBegun(): boolean {
+    return this.#fetching.lease !== undefined;
   }
 
   /** Whether what it has found out holds for those who ask next. */
@@ -109,7 +118,7 @@ export class Pull {
 
   /** Tells that the path was changed there. */
   changed(): void {
-    if (['asking', 'waiting'].includes(this.state.phase)) this.#isOutdated = true;
+    this.#isOutdated = true;
   }
 
   /** Has what is here deleted as soon as it is over: its readers get it. */
@@ -132,11 +141,6 @@ export class Pull {
     return this.#fetching.part;
   }
 
-  /** Whether all is here of what has ended there. */
-  get isEnding(): boolean {
-    return this.#fetching.isEnding;
-  }
-
   /** How many follow it here. */
   get readerCount(): number {
     return this.#fetching.lease?.feed.readerCount ?? 0;
@@ -150,6 +154,21 @@ export class Pull {
   /** Why it was stopped, if it was. */
   get stopReason(): unknown {
     return this.#fetching.signal.reason;
+  }
+
+  /**
+   * Has the server there keep what is being followed for those who come back, if it does not do so already. Never
+   * rejects.
+   *
+   * @returns whether it does
+   */
+  async hold(): Promise<boolean> {
+    const fetching = this.#fetching;
+    if (fetching.isHeld) return true;
+    this.#held ??= holdFile(fetching).finally(() => {
+      this.#held = undefined;
+    });
+    return this.#held;
   }
 
   /** Notes that one more asks for it. */
@@ -172,6 +191,7 @@ export class Pull {
     if (verdict?.kind === 'bypass') await this.#fetching.overflow?.settled;
     // Whoever reads it comes back. Nothing happens if it has ended.
     await lease?.end('shutdown');
+    this.#fetching.count();
     if (verdict?.kind === 'bypass' && lease !== undefined) await this.#fetching.copy.drop().catch(ignore);
     const { aborted, reason } = this.#fetching.signal;
     const stopped = verdict?.kind === 'unknown' && aborted ? reason : undefined;
@@ -191,10 +211,12 @@ export class Pull {
 
   async #pull(): Promise<Verdict> {
     const fetching = this.#fetching;
+    const { held } = fetching.options;
     for (let attempts = 1; ; ) {
       const here = await this.#look();
-      if (here === 'own') return stored('hit');
+      if (here === 'own') return OWN;
       if (here === 'occupied') return unstored(NO_PLACE);
+      if (fetching.looksOnly && here?.outcome === undefined) return UNKNOWN;
       try {
         return await this.#fetch(here);
       } catch (error) {
@@ -206,6 +228,7 @@ export class Pull {
         const isOutdated = error instanceof ResourceGoneError || error instanceof RangeNotSatisfiableError;
         if (here !== undefined && isOutdated && attempts < MAX_ATTEMPTS) {
           attempts++;
+          held.cut(this.path, here.generation);
           await fetching.copy.drop();
         } else if (here === undefined && this.#mayCome(error)) {
           // A server that does not wait is not asked again and again.
@@ -219,7 +242,9 @@ export class Pull {
   async #look(): Promise<Copied | 'own' | 'occupied' | undefined> {
     const { copy, url } = this.#fetching;
     const here = await copy.look();
-    if (typeof here !== 'object' || here.url === url.href) return here;
+    if (typeof here !== 'object') return here;
+    copy.counted(here.size);
+    if (here.url === url.href) return here;
     await this.#fetching.drop('it comes from another server');
     return undefined;
   }
@@ -248,8 +273,7 @@ export class Pull {
   /** What those who ask are told though it cannot be followed, if anything. */
   #verdictOf(error: unknown, here: Copied | undefined): Verdict | undefined {
     if (isNoPlace(error)) return unstored(NO_PLACE);
-    const isAway = error instanceof UpstreamError || error instanceof UpstreamTimeoutError;
-    if (isAway && mayServeStale(here, this.#fetching.url)) return stored('fwd=stale', FAILED_MS);
+    if (isOfTheWay(error) && mayServeStale(here, this.#fetching.url)) return stored('fwd=stale', FAILED_MS);
     return followVerdict(error, here);
   }
 }

@@ -11,11 +11,8 @@ import {
 import type { Copied } from '../copies/local-copy.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import { FAILED_MS, refused, stored, type Verdict } from '../verdict.ts';
-import { LOOP_STATUS } from './asking.ts';
+import { LOOP_STATUS, UNAUTHORIZED } from './asking.ts';
 import type { Fetching } from './fetching.ts';
-
-/** Status of an answer with a challenge, which only that answer has. */
-const UNAUTHORIZED = 401;
 
 const FORBIDDEN = 403;
 

@@ -53,6 +53,17 @@ export class Forwarder {
 }
 
 /**
+ * Whether the server may have closed the connection, which had been idle, without having seen the request: what changes
+ * nothing there can be asked again.
+ *
+ * @param error what the request has failed with, before its answer
+ */
+export function isStale({ reusedSocket }: ClientRequest, error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return reusedSocket && (code === 'ECONNRESET' || code === 'EPIPE');
+}
+
+/**
  * The answer to a request, when it has begun.
  *
  * @throws what goes wrong before

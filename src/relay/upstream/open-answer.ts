@@ -21,6 +21,7 @@ export class OpenAnswer {
     // Nobody may be reading when it breaks.
     response.on('error', ignore);
     signal.addEventListener('abort', this.#abort, { once: true });
+    if (signal.aborted) this.#abort();
     response.once('close', () => signal.removeEventListener('abort', this.#abort));
   }
 
@@ -82,6 +83,8 @@ export class OpenAnswer {
    */
   consume(take: (bytes: Buffer) => boolean): Promise<void> {
     const response = this.#response;
+    // Nothing more is told of it.
+    if (response.closed) return Promise.reject(response.errored ?? new UpstreamError('the answer was cut'));
     return new Promise<void>((resolve, reject) => {
       const silence = this.#listen(() => !response.isPaused());
       const over = () => silence.over();
@@ -103,8 +106,7 @@ export class OpenAnswer {
           silence.stop();
           reject(new UpstreamError('the answer was cut'));
         });
-      if (response.closed) response.emit('close');
-      else response.resume();
+      response.resume();
     });
   }
 

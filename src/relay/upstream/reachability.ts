@@ -1,7 +1,13 @@
+import { UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import { FAILED_MS } from '../verdict.ts';
 
 /** The longest time for which a server is believed to be away, in milliseconds. */
 const MAX_AWAY_MS = 30_000;
+
+/** Whether an error says that a server was not reached, and nothing of what it has. */
+export function isOfTheWay(error: unknown): boolean {
+  return error instanceof UpstreamError || error instanceof UpstreamTimeoutError;
+}
 
 /** Whether a server answers, as far as the last requests to it tell. */
 export class Reachability {

@@ -15,13 +15,13 @@ import type { EndReason, Outcome } from '../../wire/protocol.ts';
 export function outcomeOf(stream: FollowStream): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     stream.once('end', () => {
-      const { closed } = stream.ending;
-      resolve({ reason: 'finished', status: stream.status, closed });
+      const { closed, moved } = stream.ending;
+      resolve({ reason: 'finished', status: stream.status, closed, moved });
     });
     stream.once('error', (error) => {
       const reason = endReasonOf(error, stream.generation !== undefined);
       if (reason === undefined) reject(error);
-      else resolve({ reason });
+      else resolve({ reason, moved: stream.ending.moved });
     });
     stream.once('close', () => reject(new UpstreamError('the pull was stopped')));
   });

@@ -1,4 +1,5 @@
-import { InvalidPathError } from '../../wire/errors.ts';
+import { whyUnreachable } from '../../client/connection/cannot-connect.ts';
+import { InvalidPathError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import type { KeptCopies } from '../copies/kept-copies.ts';
 import type { UpstreamOption } from '../upstream-option.ts';
@@ -63,28 +64,52 @@ export class Upstream {
     this.#knownAtMs = performance.now();
   }
 
-  /** Whether it was one of ours before this process began, as far as that was recalled. */
+  /**
+   * What is told when something else has answered in the place of one of ours. Until that answers, nobody knows what it
+   * is.
+   */
+  notItself(cause?: unknown): UpstreamError {
+    if (this.#kind === 'ours') {
+      this.#kind = undefined;
+      this.#wasOurs = true;
+    }
+    return new UpstreamError(`${this.origin} has not answered itself`, { cause });
+  }
+
+  /** Whether it was one of ours, also before this process began, as far as that was recalled. */
   get wasOurs(): boolean {
     return this.#wasOurs;
   }
 
   /**
    * Finds out, once, from what is here of it, what it was before this process began, unless it is known what it is.
-   * Never rejects.
+   *
+   * @throws {StorageError} and the like when that cannot be found out: it is tried again the next time
    */
   async recall(copies: KeptCopies): Promise<void> {
     if (this.#kind !== undefined) return;
-    this.#recalled ??= copies
-      .hasFollowed((url) => this.localPathOf(url) !== undefined)
-      .then((wasOurs) => {
-        this.#wasOurs = wasOurs;
-      });
+    this.#recalled ??= this.#recall(copies).catch((error) => {
+      this.#recalled = undefined;
+      throw error;
+    });
     await this.#recalled;
   }
 
   /** Scheme, host and port, for people. */
   get origin(): string {
     return this.#base.origin;
+  }
+
+  /** What is told when it cannot be reached. */
+  unreachable(cause: unknown): UpstreamError {
+    const why = whyUnreachable(cause, this.#base);
+    const message = `${this.origin} cannot be reached${why === undefined ? '' : `: ${why}`}`;
+    return new UpstreamError(message, { cause });
+  }
+
+  /** What is told when it does not answer. */
+  timedOut(): UpstreamTimeoutError {
+    return new UpstreamTimeoutError(`${this.origin} does not answer`);
   }
 
   /** How many names its paths have in common. */
@@ -147,6 +172,11 @@ export class Upstream {
     const rest = location.slice(base.length);
     if (!location.startsWith(base) || !/^(?:[/?#]|$)/.test(rest)) return undefined;
     return this.#names.map((name) => `/${encodeURIComponent(name)}`).join('') + rest || '/';
+  }
+
+  async #recall(copies: KeptCopies): Promise<void> {
+    const wasOurs = await copies.hasFollowed((url) => this.localPathOf(url) !== undefined);
+    this.#wasOurs ||= wasOurs;
   }
 }
 

@@ -64,9 +64,8 @@ export class ResourceResponder {
       return this.#redirect(request, reply, path.toUrlPath());
     }
     const admission = admissionOf(request);
-    const listing = admission.permit('list', path);
     const reading = permitIfToRead(request, path);
-    const permit = reading ?? listing;
+    const permit = reading ?? admission.permit('list', path);
     // It may be that nothing of a directory may be seen but its index page.
     if (permit === undefined) return this.#sendDirectory(request, reply, path);
     const file = await this.#core.resources.openAny(permit);

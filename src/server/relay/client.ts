@@ -1,9 +1,10 @@
+import type { EventEmitter } from 'node:events';
 import type { FastifyRequest } from 'fastify';
 import type { Asker } from '../../relay/readiness.ts';
 import { ClientSocket } from '../node/client-socket.ts';
 
 /** In `Cache-Control` of a reader who wants what is there by now (RFC 9111, section 5.2.1). */
-const REVALIDATES = /(?:^|[\s,])(?:no-cache|max-age=0)\b/;
+const REVALIDATES = /(?:^|[\s,])(?:no-cache|max-age=0)\b/i;
 
 /** Whether somebody is still there who has asked. */
 export class Client {
@@ -35,16 +36,16 @@ export class Client {
     return this.#leaver.signal;
   }
 
-  /** Waits on, after the request has been given to others. */
-  stay(): void {
+  /** Waits on, after the request has been given to others, until this closes: its answer, or its connection. */
+  stay(until: EventEmitter): void {
+    until.once('close', this.#abort);
     this.#stays = true;
   }
 
   release(): void {
     this.#unwatch();
-    if (this.#stays) return;
     this.#socket.off('close', this.#abort);
-    this.#abort();
+    if (!this.#stays || this.#socket.destroyed) this.#abort();
   }
 
   readonly #abort = (): void => this.#aborter.abort();

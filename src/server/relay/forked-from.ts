@@ -29,7 +29,9 @@ export class ForkedFrom {
     if (source === undefined || this.#relay.upstreamOf(source) === undefined) return;
     admissionOf(request).require('follow', source);
     const served = await this.#relay.ready(source, asker);
-    if (isServed(served) && !served.isCaughtUp) {
+    // While nothing can come of it, it is passed on, and a part of it is here.
+    const isHere = isServed(served) ? served.isCaughtUp : !this.#relay.isFetching(source);
+    if (!isHere) {
       throw new StorageBusyError('what is to be forked is still being fetched');
     }
   }

@@ -10,7 +10,10 @@ import type { Outcome } from '../../wire/protocol.ts';
 
 const asItIs: Encoder = (parts) => parts;
 
-/** A part of a file that is still coming, or all of it, as a body. It breaks when it does not come. */
+/**
+ * A part of a file that is still coming, or all of it, as a body. It is broken off when it does not come: what has come
+ * arrives.
+ */
 export class JoinedBody extends Readable implements Sink {
   readonly encode = asItIs;
   readonly cutting = anywhere;
@@ -19,20 +22,31 @@ export class JoinedBody extends Readable implements Sink {
   #skipped: number;
   #missing: number;
   readonly #overflow: Overflow | undefined;
+  readonly #breakOff: () => boolean;
   #rest: OpenAnswer | undefined;
 
   /**
    * @param numbers where it is counted
+   * @param breakOff breaks off the answer when all that has come is handed over; returns false when it cannot
    * @param length how many bytes it has. Default: all that come
    * @param skipped how many of those that come first are not among them
    * @param overflow what comes after what is in the file
    */
-  constructor(numbers: ReadNumbers, length = Number.POSITIVE_INFINITY, skipped = 0, overflow?: Overflow) {
+  constructor(
+    numbers: ReadNumbers,
+    breakOff: () => boolean,
+    length = Number.POSITIVE_INFINITY,
+    skipped = 0,
+    overflow?: Overflow,
+  ) {
     super();
     this.numbers = numbers;
+    this.#breakOff = breakOff;
     this.#missing = length;
     this.#skipped = skipped;
     this.#overflow = overflow;
+    // Nothing comes of which the end could be told.
+    if (length === 0) this.push(null);
   }
 
   /** Gives it what it reads. */
@@ -75,7 +89,7 @@ export class JoinedBody extends Readable implements Sink {
     const rest = this.#rest === undefined ? this.#overflow?.from(this.#reader?.position ?? 0) : undefined;
     if (rest !== undefined) this.#goOn(rest);
     else if (this.#missing === Number.POSITIVE_INFINITY && reason === 'finished') this.push(null);
-    else if (this.#missing > 0) this.destroy(new UpstreamError(`the rest has not come: ${reason}`));
+    else if (this.#missing > 0) this.#break(new UpstreamError(`the rest has not come: ${reason}`));
   }
 
   /** With what is not in the file any more. */
@@ -85,11 +99,26 @@ export class JoinedBody extends Readable implements Sink {
       .consume((bytes) => this.write([bytes]))
       .then(
         () => this.end({ reason: 'finished' }),
-        (error) => this.destroy(error),
+        (error) => this.#break(error),
       );
   }
 
   fail(cause: unknown): void {
-    this.destroy(new StorageError('the file cannot be read', { cause }));
+    this.#break(new StorageError('the file cannot be read', { cause }));
+  }
+
+  #break(error: Error): void {
+    this.#reader?.leave();
+    this.#overflow?.cancel();
+    // Nobody has begun to send it.
+    if (this.readableFlowing === null) this.destroy(error);
+    if (this.destroyed) return;
+    const breakWhenEmpty = () => {
+      if (this.readableLength > 0) return;
+      this.off('data', breakWhenEmpty);
+      if (!this.#breakOff()) this.destroy(error);
+    };
+    this.on('data', breakWhenEmpty);
+    breakWhenEmpty();
   }
 }

@@ -1,9 +1,11 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { FastifyReply } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { Permit } from '../../core/permit.ts';
 import type { Reader } from '../../core/readers/reader.ts';
 import type { Served } from '../../relay/readiness.ts';
 import { ResourceGoneError, StorageBusyError } from '../../wire/errors.ts';
+import { breakOff } from '../response/break-off.ts';
 import { rangesFor } from '../response/byte-ranges.ts';
 import type { Range } from '../response/file-body.ts';
 import { LastModified } from '../response/last-modified.ts';
@@ -38,6 +40,7 @@ export function partOfComing(
  * The bytes of a file that is still coming, and who reads them.
  *
  * @param range default: all that come
+ * @param reply broken off when they do not come
  * @throws {StorageBusyError} when it is being replaced
  * @throws what {@link Followers.follow} throws
  */
@@ -46,10 +49,13 @@ export async function joinPart(
   permit: Permit<'follow'>,
   { generation, committed, overflow }: Pick<Served, 'generation' | 'committed' | 'overflow'>,
   range: Range = { start: 0, end: Number.POSITIVE_INFINITY },
+  { raw }: FastifyReply,
   signal: AbortSignal,
 ): Promise<{ body: JoinedBody; reader: Reader }> {
   const from = Math.min(range.start, committed);
-  const body = new JoinedBody(core.numbers.reads.http, range.end - range.start, range.start - from, overflow);
+  const cut = () => breakOff(raw, range.end !== Number.POSITIVE_INFINITY);
+  const { http } = core.numbers.reads;
+  const body = new JoinedBody(http, cut, range.end - range.start, range.start - from, overflow);
   try {
     const reader = await core.followers.follow(permit, { from, generation }, body, signal);
     body.follow(reader);

@@ -14,7 +14,7 @@ import { sendRanges } from '../response/send-ranges.ts';
 import { admissionOf } from '../rights/admission.ts';
 import { permitToRead } from '../rights/permits.ts';
 import { beingReplaced, joinPart } from './joined-part.ts';
-import { FOR_THE_NEXT, foreign, passedOn } from './passed-on.ts';
+import { FOR_THE_NEXT, foreign, passedOn, varyOf } from './passed-on.ts';
 import { referencesIn } from './references.ts';
 
 /** What is kept of an answer. */
@@ -59,13 +59,25 @@ export class KeptResponder {
     const url = upstream.urlOf(path);
     const isWhole = copied.outcome?.reason === 'finished';
     const headers = passedOn(answer.headers, FOR_THE_NEXT);
+    const before = reply.getHeaders();
     reply.headers({
       ...foreign(headers, served.cacheStatus),
       ...referencesIn(headers, { request, upstream, url, prefix: this.#prefix }),
+      ...varyOf(reply, headers),
       via,
     });
-    if (isWhole) await this.#sendWhole(request, reply, path, kept);
-    else await this.#sendComing(request, reply, path, kept, signal);
+    // It is not about an error that comes in its place, which a cache would keep for as long.
+    const takeBack = () => {
+      for (const name of Object.keys(headers)) reply.removeHeader(name);
+      reply.headers(before);
+    };
+    try {
+      if (isWhole) await this.#sendWhole(request, reply, path, kept);
+      else await this.#sendComing(request, reply, path, kept, signal, takeBack);
+    } catch (error) {
+      takeBack();
+      throw error;
+    }
   }
 
   /**
@@ -102,13 +114,18 @@ export class KeptResponder {
     }
   }
 
-  /** As it comes. It breaks off when the rest does not come. */
+  /**
+   * As it comes. It breaks off when the rest does not come.
+   *
+   * @param broken called when it does, maybe before anything was sent
+   */
   async #sendComing(
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
     { copied: { generation }, served: { size, committed, overflow }, range }: Kept,
     signal: AbortSignal,
+    broken: () => void,
   ): Promise<void> {
     const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
     const { body } = await joinPart(
@@ -116,11 +133,12 @@ export class KeptResponder {
       admissionOf(request).require('follow', path),
       { generation, committed, overflow },
       wanted,
+      reply,
       signal,
     );
     if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size as number));
     if (wanted !== undefined) reply.header('content-length', wanted.end - wanted.start);
-    void sendStream(request, reply, body);
+    void sendStream(request, reply, body.once('error', broken));
   }
 }
 

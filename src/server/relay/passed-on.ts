@@ -1,4 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { FastifyReply } from 'fastify';
+import type { Served } from '../../relay/readiness.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { VERB_HEADER } from '../../wire/protocol.ts';
 import { userContentHeaders } from '../response/headers.ts';
@@ -42,14 +44,19 @@ const END_TO_END = new Set([
   'via',
 ]);
 
-/** What this server says itself, or is for the one before it only. */
+/** What this server says itself, or is for the one before it only, or about all that has the name of a server. */
 export const FOR_THE_NEXT = [
   'access-control-allow-credentials',
   'access-control-allow-origin',
   'access-control-expose-headers',
   'alt-svc',
   'clear-site-data',
+  'nel',
+  'public-key-pins',
+  'report-to',
+  'service-worker-allowed',
   'set-cookie',
+  'set-cookie2',
   'strict-transport-security',
 ];
 
@@ -112,6 +119,36 @@ export function foreign(
     // Each of them holds.
     ...(policy !== undefined && { [POLICY]: [own[POLICY], policy].flat().filter(isText).join(', ') }),
     'cache-status': [caches, `httpfstream; ${cacheStatus}`].flat().filter(isText).join(', '),
+  };
+}
+
+/**
+ * What is said of a copy of a file of a server of ours.
+ *
+ * @param via the servers through which the request has come, this one included
+ */
+export function asCopy({ cacheStatus }: Served, via: string): Record<string, string> {
+  return cacheStatus === '' ? {} : { via, 'cache-status': `httpfstream; ${cacheStatus}` };
+}
+
+/** On what an answer depends: on what it says itself, and on what was said here before (CORS). */
+export function varyOf(
+  reply: FastifyReply,
+  { vary }: Readonly<Record<string, string | string[] | undefined>>,
+): Record<string, string> {
+  const all = [reply.getHeader('vary'), vary].flat().filter((value) => typeof value === 'string');
+  return all.length === 0 ? {} : { vary: all.join(', ') };
+}
+
+/** The headers of what a server of ours answers: in a browser it is nobody's page, even if it does not say so itself. */
+export function sandboxed(
+  headers: Readonly<Record<string, string | string[]>>,
+): Record<string, string | string[]> {
+  const { [POLICY]: policy } = userContentHeaders(String(headers['content-type'] ?? ''));
+  return {
+    ...(policy !== undefined && { [POLICY]: policy }),
+    ...headers,
+    'x-content-type-options': 'nosniff',
   };
 }
 

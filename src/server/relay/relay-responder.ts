@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import { asGone } from '../../core/preconditions.ts';
+import { placeOf } from '../../core/streams/stream-offset.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
 import { type Asker, isServed, type Served } from '../../relay/readiness.ts';
 import { Relay } from '../../relay/relay.ts';
@@ -9,27 +10,27 @@ import type { OpenAnswer } from '../../relay/upstream/open-answer.ts';
 import { isCanonical, type Upstream } from '../../relay/upstream/upstream.ts';
 import type { UpstreamOption } from '../../relay/upstream-option.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
-import { MethodNotAllowedError, StorageBusyError, UpstreamError } from '../../wire/errors.ts';
+import {
+  MethodNotAllowedError,
+  ResourceGoneError,
+  StorageBusyError,
+  UpstreamError,
+} from '../../wire/errors.ts';
 import { SUBPROTOCOL } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
 import { descriptorLimit, liveResourcesWithin } from '../node/descriptor-limit.ts';
+import { headerOf } from '../request/headers.ts';
 import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake, verbOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
-import { contentRange } from '../response/byte-ranges.ts';
-import { copyTag } from '../response/conditions.ts';
-import { contentTypeOf } from '../response/content-type.ts';
-import type { Range } from '../response/file-body.ts';
-import { statusHeaders, userContentHeaders } from '../response/headers.ts';
-import { LastModified } from '../response/last-modified.ts';
-import { sendStream } from '../response/send-bytes.ts';
-import { admissionOf } from '../rights/admission.ts';
 import { permitToPass } from '../rights/permits.ts';
 import { askerOf, Client, viaOf } from './client.ts';
 import { ForkedFrom } from './forked-from.ts';
-import { joinPart, partOfComing } from './joined-part.ts';
+import { type Joined, sendJoined, tagOf } from './joined-download.ts';
+import { partOfComing } from './joined-part.ts';
 import { type Kept, KeptResponder } from './kept-responder.ts';
+import { asCopy } from './passed-on.ts';
 import { type Passage, Tunnel } from './tunnel.ts';
 import { writtenPath } from './written-path.ts';
 
@@ -73,12 +74,9 @@ export interface RelayResponderOptions {
 /** How a request is served that is for what comes from another server. */
 type Found =
   /** By the protocols of this server: it is here. Who reads it live may stay for longer than it comes. */
-  | { way: 'here'; isLive?: boolean }
-  /**
-   * From the file while it still comes: so many bytes of it, all that come until it has finished (undefined), or a part
-   * of these.
-   */
-  | { way: 'joined'; served: Served; size: number | undefined; range?: Range }
+  | { way: 'here'; isLive?: boolean; served?: Served }
+  /** From the file while it still comes. */
+  | ({ way: 'joined' } & Joined)
   /** As the other server has answered: it is here, or under way. */
   | ({ way: 'kept' } & Omit<Kept, 'via' | 'upstream'>)
   /** With the answer that was got for it, and is not kept. */
@@ -152,8 +150,12 @@ export class RelayResponder {
   }
 
   /** Fetches nothing more. */
-  async close(): Promise<void> {
-    await this.#relay.close();
+  close(): Promise<void> {
+    return this.#relay.close();
+  }
+
+  /** Closes its connections, when all that is passed on has come to an end. */
+  disconnect(): void {
     this.#forwarder.close();
   }
 
@@ -174,8 +176,9 @@ export class RelayResponder {
       }
       const permit = permitToPass(request, path);
       const via = this.#relay.viaOf(viaOf(request));
-      const found = await this.#wayOf(request, path, upstream, client);
+      const found = await this.#wayOf(request, reply, path, upstream, client);
       if (found.way === 'here') {
+        if (found.served !== undefined) reply.headers(asCopy(found.served, via));
         if (found.isLive === true && !request.raw.socket.destroyed) {
           reply.raw.once('close', this.#relay.watch(path, viaOf(request)));
         }
@@ -184,7 +187,8 @@ export class RelayResponder {
       if (found.way === 'kept') {
         await this.#kept.send(request, reply, path, { ...found, via, upstream }, client.signal);
       } else if (found.way === 'joined') {
-        await this.#join(request, reply, path, found, client.signal);
+        reply.headers(asCopy(found.served, via));
+        await sendJoined(this.#core, request, reply, path, found, client.signal);
       } else if (found.way === 'given') {
         this.#tunnel.give(request, reply, found.answer.release(), {
           permit,
@@ -196,7 +200,7 @@ export class RelayResponder {
       } else if (found.way === 'forgotten') {
         this.#kept.assertMeant(request, await this.#relay.keptAt(path));
         await this.#relay.invalidate(path);
-        await reply.code(204).send();
+        await reply.code(204).header('x-content-type-options', 'nosniff').send();
       } else {
         const { authorization } = found;
         if (isHandshake(request) && authorization === undefined) {
@@ -217,16 +221,20 @@ export class RelayResponder {
   async #pass(
     request: FastifyRequest,
     reply: FastifyReply,
-    passage: Omit<Passage, 'headTimeoutMs' | 'silenceMs'>,
+    passage: Omit<Passage, 'headTimeoutMs' | 'waitMs' | 'silenceMs'>,
   ): Promise<void> {
     const { path } = passage;
     if (!isRead(request)) this.#relay.changed(path);
     await this.#tunnel.pass(request, reply, {
       ...passage,
-      headTimeoutMs: HEAD_TIMEOUT_MS + this.#waitOf(request),
+      headTimeoutMs: HEAD_TIMEOUT_MS,
+      waitMs: this.#waitOf(request),
       silenceMs: SILENCE_MS,
     });
-    if (!isRead(request)) this.#relay.changed(path);
+    if (isRead(request)) return;
+    this.#relay.changed(path);
+    // The connection is the append's own.
+    if (isHandshake(request)) request.raw.socket.once('close', () => this.#relay.changed(path));
   }
 
   /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
@@ -238,6 +246,7 @@ export class RelayResponder {
 
   async #wayOf(
     request: FastifyRequest,
+    reply: FastifyReply,
     path: ResourcePath,
     upstream: Upstream,
     client: Client,
@@ -248,16 +257,16 @@ export class RelayResponder {
     if ((isUsers || !isRead(request)) && (await this.#relay.isOwn(path))) return HERE;
     if (isUsers) {
       // What this user may see is decided there, and is for nobody else.
-      const kind = await this.#relay.kindOf(path, askerOf(request, 0, client));
-      if (kind !== 'foreign') return { way: 'there', authorization };
+      const kind = await this.#relay.kindOf(path, askerOf(request, 0, client), authorization);
+      if (kind === 'ours') return { way: 'there', authorization };
     }
     if (!isRead(request)) return this.#wayOfWrite(request, path, client);
     if (path.isRoot || path.trailingSlash) return THERE;
     if (upstream.kind !== 'ours' && !isCanonical(writtenPath(request, this.#prefix, path), path))
       return THERE;
-    if (isFollow(request)) return this.#wayOfFollow(request, path, upstream, client);
+    if (isFollow(request)) return this.#wayOfFollow(request, reply, path, upstream, client);
     if (parameterOf(request, StreamQuery.live) !== undefined) {
-      const found = await this.#wayOfLive(request, path, client);
+      const found = await this.#wayOfLive(request, path, upstream, client);
       return found.way === 'here' ? { ...found, isLive: upstream.kind === 'ours' } : found;
     }
     if (upstream.kind !== 'ours' && isPersonal(request)) return THERE;
@@ -270,12 +279,15 @@ export class RelayResponder {
       : await this.#relay.readyIfHere(path, asker);
     if (served === undefined || served === 'missing') return THERE;
     if (!isServed(served)) return { way: 'given', answer: served };
+    if (!(await this.#hasOffset(request, path, upstream, served))) return THERE;
     // By now its kind is known.
     const kept = upstream.kind === 'ours' ? undefined : await this.#relay.keptAt(path);
     if (kept?.copied.outcome?.reason === 'finished') return { way: 'kept', ...kept, served };
-    if (kept === undefined && served.isCaughtUp) return HERE;
+    if (kept === undefined && served.isCaughtUp) return { way: 'here', served };
     const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
-    const range = isPart ? partOfComing(request.headers, served, tagOf(served, kept)) : undefined;
+    const range = isPart
+      ? partOfComing(request.headers, served, kept?.answer.strongTag ?? tagOf(served))
+      : undefined;
     if (!isWhole && range === undefined) return THERE;
     if (kept !== undefined) {
       return this.#relay.isFetching(path) ? { way: 'kept', ...kept, served, range } : THERE;
@@ -324,76 +336,69 @@ export class RelayResponder {
 
   async #wayOfFollow(
     request: FastifyRequest,
+    reply: FastifyReply,
     path: ResourcePath,
     upstream: Upstream,
     client: Client,
   ): Promise<Found> {
-    const { from = 0, lines, holdMs = 0, waitMs, generation } = followRequestOf(request);
-    // Which files were there one after the other is known there.
-    if (holdMs > 0) return THERE;
-    const asker: Asker = { ...askerOf(request, waitMs, client), follows: true };
+    const wanted = followRequestOf(request);
+    const { from = 0, lines, holdMs = 0, waitMs, generation } = wanted;
+    const comesBack = holdMs > 0;
+    if (comesBack && upstream.kind === 'foreign') return THERE;
+    const asker: Asker = { ...askerOf(request, waitMs, client), holdMs, follows: true };
     const isSubprotocol = request.headers['sec-websocket-protocol']?.includes(SUBPROTOCOL) === true;
     if (isHandshake(request) && !isSubprotocol) {
       return (await this.#relay.ready(path, { ...asker, waitMs: 0 })) === undefined ? THERE : HERE;
     }
     const asksTo = isHandshake(request) ? 'connect' : 'follow';
     const served = await this.#relay.ready(path, { ...asker, asksTo }).catch((error) => {
-      throw asGone(error, generation);
+      const failure = asGone(error, generation);
+      // The rest of what was there may be kept there.
+      if (comesBack && failure instanceof ResourceGoneError) return undefined;
+      throw failure;
     });
     if (served === undefined) return THERE;
     // It is made here as soon as it is there.
     if (served === 'missing') {
-      client.stay();
+      // The answer to a handshake ends with it.
+      client.stay(isHandshake(request) ? request.raw.socket : reply.raw);
       return HERE;
     }
     if (!isServed(served)) return { way: 'given', answer: served };
+    if (comesBack) {
+      const isOurs = upstream.kind === 'ours';
+      if (!isOurs || !(await this.#relay.isHeld(path, wanted, client.signal))) return THERE;
+    }
     // There is more than is here, or it is known there that there is not.
-    if (upstream.kind === 'ours' && (await this.#relay.isBeyond(path, served, from))) return THERE;
+    if (upstream.kind === 'ours' && !(await this.#relay.has(path, served, from))) return THERE;
     const isHere = lines === undefined && from >= 0 && from <= served.committed;
-    return isHere || served.isCaughtUp ? HERE : THERE;
+    return isHere || served.isCaughtUp ? { way: 'here', served } : THERE;
   }
 
-  async #wayOfLive(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Found> {
-    const served = await this.#relay.ready(path, { ...askerOf(request, 0, client), follows: true });
-    if (!isServed(served)) return THERE;
-    const isFromBeginning = (parameterOf(request, StreamQuery.offset) ?? '-1') === '-1';
-    return served.isCaughtUp || isFromBeginning ? HERE : THERE;
-  }
-
-  /** Answers with what the file had when it was asked for, or a part of that, as it comes. */
-  async #join(
+  async #wayOfLive(
     request: FastifyRequest,
-    reply: FastifyReply,
     path: ResourcePath,
-    { served, size, range }: Found & { way: 'joined' },
-    signal: AbortSignal,
-  ): Promise<void> {
-    const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
-    const { body, reader } = await joinPart(
-      this.#core,
-      admissionOf(request).require('follow', path),
-      served,
-      wanted,
-      signal,
-    );
-    const { feed, outcome } = reader;
-    const nowMs = Date.now();
-    const name = path.segments.at(-1) ?? '';
-    const remembered = { contentType: feed.type, fileType: feed.fileType };
-    const type = contentTypeOf(remembered, name, feed.file, feed.committed);
-    if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size as number));
-    reply.headers({
-      ...userContentHeaders(type),
-      'content-type': type,
-      ...(wanted !== undefined && { 'content-length': wanted.end - wanted.start }),
-      'cache-control': 'no-cache',
-      'accept-ranges': 'bytes',
-      ...(size !== undefined && { etag: tagOf(served) }),
-      // As of all that grows: a date that no later state of it has.
-      'last-modified': new LastModified(nowMs, false, nowMs).header,
-      ...statusHeaders(outcome?.status),
-    });
-    void sendStream(request, reply, body);
+    upstream: Upstream,
+    client: Client,
+  ): Promise<Found> {
+    const served = await this.#relay.ready(path, { ...askerOf(request, 0, client), follows: true });
+    if (!isServed(served) || !(await this.#hasOffset(request, path, upstream, served))) return THERE;
+    const isFromBeginning = (parameterOf(request, StreamQuery.offset) ?? '-1') === '-1';
+    return served.isCaughtUp || isFromBeginning ? { way: 'here', served } : THERE;
+  }
+
+  /** Whether the offset that is asked for is here. What is not may be there, or it is known there why it is not. */
+  async #hasOffset(
+    request: FastifyRequest,
+    path: ResourcePath,
+    { kind }: Upstream,
+    served: Served,
+  ): Promise<boolean> {
+    // Of events, that of the last one that the client has.
+    const token = headerOf(request, 'last-event-id') || parameterOf(request, StreamQuery.offset);
+    const place = placeOf(token ?? '');
+    if (place === undefined || kind !== 'ours') return true;
+    return this.#relay.has(path, served, place.position, place.generation);
   }
 }
 
@@ -410,10 +415,4 @@ function isPersonal({ headers, raw }: FastifyRequest): boolean {
 
 function isFollow(request: FastifyRequest): boolean {
   return request.method === 'GET' && (isHandshake(request) || verbOf(request) === 'FOLLOW');
-}
-
-/** The strong entity tag of what still comes; empty without one. */
-function tagOf({ size, generation }: Served, kept?: Pick<Kept, 'answer'>): string {
-  if (kept !== undefined) return kept.answer.strongTag;
-  return size === undefined || generation === undefined ? '' : copyTag(size, generation);
 }

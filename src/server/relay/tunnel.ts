@@ -2,10 +2,15 @@ import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server, Serve
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Permit } from '../../core/permit.ts';
-import { answerTo, type Forwarder } from '../../relay/upstream/forward.ts';
+import { answerTo, type Forwarder, isStale } from '../../relay/upstream/forward.ts';
 import { Silence } from '../../relay/upstream/silence.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
-import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
+import {
+  HttpfstreamError,
+  ServerClosingError,
+  UpstreamError,
+  UpstreamTimeoutError,
+} from '../../wire/errors.ts';
 import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
@@ -16,8 +21,17 @@ import { ServerSockets } from '../node/server-sockets.ts';
 import { assertTransferCoding } from '../request/request-body.ts';
 import { isHandshake } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
+import { breakOff } from '../response/break-off.ts';
 import { privacyOf } from '../rights/private-answers.ts';
-import { assertConnection, FOR_THE_NEXT, foreign, framingOf, passedOn } from './passed-on.ts';
+import {
+  assertConnection,
+  FOR_THE_NEXT,
+  foreign,
+  framingOf,
+  passedOn,
+  sandboxed,
+  varyOf,
+} from './passed-on.ts';
 import { referencesIn } from './references.ts';
 import { writtenPath } from './written-path.ts';
 
@@ -28,6 +42,7 @@ const FOR_US = [
   'forwarded',
   'host',
   'origin',
+  'proxy',
   'sec-fetch-dest',
   'sec-fetch-mode',
   'sec-fetch-site',
@@ -75,8 +90,13 @@ export interface Passage {
    * server.
    */
   headers: Readonly<Record<string, string>>;
-  /** Longest time to the head of the answer once the request has been sent, in milliseconds. */
+  /**
+   * Longest time to a connection, to the next byte of the request that is taken there, and to the head of the answer once
+   * all of it has been, in milliseconds.
+   */
   headTimeoutMs: number;
+  /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
+  waitMs: number;
   /** Longest time without a byte of an answer of a server that is none of ours, in milliseconds. */
   silenceMs: number;
 }
@@ -91,7 +111,7 @@ export class Tunnel {
 
   /**
    * @param forwarder makes the connections
-   * @param appends which the server lets come to an end when it closes
+   * @param appends which the server lets come to an end when it closes; what is read is among them
    * @param prefix what stands before every resource's path in URLs; empty or `/…`
    */
   constructor(server: Server, forwarder: Forwarder, appends: ActiveConnections, prefix: string) {
@@ -105,11 +125,17 @@ export class Tunnel {
   /**
    * Passes a request on. Resolves when its answer has begun.
    *
+   * @param isRepeated whether that was tried on a connection that the server had just closed
    * @throws {UpstreamError} {@link UpstreamTimeoutError} when there is none
    */
-  async pass(request: FastifyRequest, reply: FastifyReply, passage: Passage): Promise<void> {
+  async pass(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    passage: Passage,
+    isRepeated = false,
+  ): Promise<void> {
     const { raw } = request;
-    const { upstream, path, headTimeoutMs } = passage;
+    const { upstream, path, headTimeoutMs, waitMs } = passage;
     const url = upstream.urlAt(writtenPath(request, this.#prefix, path), parseTarget(raw.url).queryString);
     const outgoing = this.#begin(request, url, passage);
     allowIdle(raw.socket);
@@ -118,11 +144,20 @@ export class Tunnel {
     outgoing.once('close', () => raw.socket.off('close', cut));
     if (raw.socket.destroyed) cut();
     const late = new UpstreamTimeoutError(`${upstream.origin} does not answer`);
+    const cutLate = () => void outgoing.destroy(late);
+    const unsent = new Silence(headTimeoutMs, () => isHeldUp(outgoing), cutLate);
     let timer: NodeJS.Timeout | undefined;
     const sent = () => {
-      timer = setTimeout(() => outgoing.destroy(late), headTimeoutMs);
+      unsent.stop();
+      timer = setTimeout(cutLate, headTimeoutMs + waitMs);
     };
-    outgoing.once('finish', sent);
+    const over = () => unsent.over();
+    outgoing.once('finish', sent).on('drain', over);
+    if (!isBodiless(raw)) raw.on('data', over);
+    const refuse = () => void outgoing.destroy(new ServerClosingError('the server is shutting down'));
+    const isWhole = () => raw.complete && waitMs === 0;
+    const connection = { shutDown: () => isWhole() || refuse(), terminate: refuse };
+    this.#appends.add(connection);
     try {
       const answered = answerTo(outgoing);
       outgoing.once('continue', () => this.#continues.send(raw, reply.raw));
@@ -134,13 +169,18 @@ export class Tunnel {
         socket.destroy();
         throw new UpstreamError(`${upstream.origin} has answered as nobody has asked`);
       }
+      return;
     } catch (error) {
       if (error instanceof HttpfstreamError) throw error;
-      throw new UpstreamError(`${upstream.origin} cannot be reached at ${path}`, { cause: error });
+      if (isRepeated || !mayRepeat(raw) || !isStale(outgoing, error)) throw upstream.unreachable(error);
     } finally {
-      outgoing.off('finish', sent);
+      outgoing.off('finish', sent).off('drain', over);
+      raw.off('data', over);
+      unsent.stop();
       clearTimeout(timer);
+      this.#appends.delete(connection);
     }
+    return this.pass(request, reply, passage, true);
   }
 
   /**
@@ -152,7 +192,7 @@ export class Tunnel {
     request: FastifyRequest,
     reply: FastifyReply,
     response: IncomingMessage,
-    passage: Omit<Passage, 'headers' | 'headTimeoutMs'>,
+    passage: Omit<Passage, 'headers' | 'headTimeoutMs' | 'waitMs'>,
   ): void {
     allowIdle(request.raw.socket);
     try {
@@ -199,20 +239,25 @@ export class Tunnel {
     const { socket } = request.raw;
     const { raw } = reply;
     assertPassable(response, upstream);
+    if (!isAcknowledged(request, response, upstream)) {
+      response.destroy();
+      throw upstream.notItself();
+    }
     const { 'transfer-encoding': coding, ...framing } = framingOf(response);
     const isChunked = coding !== undefined && request.raw.httpVersion !== '1.0';
     const headers = passedOn(response.headers, FOR_THE_NEXT);
     const isUntilClose =
       coding === undefined && framing['content-length'] === undefined && hasBody(request, response);
     const isLast = request.ws || isUntilClose || isBodyUnderWay(request.raw);
-    const answered = upstream.kind === 'ours' ? headers : foreign(headers, cacheStatus);
+    const given = upstream.kind === 'ours' ? sandboxed(headers) : foreign(headers, cacheStatus);
+    const answered = { ...given, ...varyOf(reply, response.headers) };
     const all = {
       ...reply.getHeaders(),
       ...answered,
-      ...privacyOf(request, answered),
       ...referencesIn(response.headers, { request, upstream, url, prefix: this.#prefix }),
-      // Without chunks there are no trailers.
-      ...((coding === undefined || isChunked) && framing),
+      ...privacyOf(request, answered),
+      // Without chunks there are no trailers, and without a body there is no length.
+      ...((coding === undefined || isChunked) && response.statusCode !== 204 && framing),
       via,
       ...(isLast && { connection: 'close' }),
     };
@@ -228,15 +273,24 @@ export class Tunnel {
     }
     reply.hijack();
     raw.flushHeaders();
-    raw.once('close', () => response.destroy());
+    const cut = () => void raw.destroy();
+    const isEndless = mayBeSilent(response);
+    // What comes to an end may do so.
+    const connection = { shutDown: isEndless ? cut : ignore, terminate: cut };
+    this.#appends.add(connection);
+    raw.once('close', () => {
+      this.#appends.delete(connection);
+      response.destroy();
+    });
     response.once('close', () => {
-      if (!response.readableEnded) raw.destroy();
+      if (response.readableEnded) return;
+      if (!breakOff(raw, framing['content-length'] !== undefined)) raw.destroy();
     });
     response.once('end', () => {
       if (isChunked) raw.addTrailers(response.trailers as Record<string, string>);
       raw.end();
     });
-    if (upstream.kind !== 'ours' && !mayBeSilent(response)) breakWhenSilent(response, raw, silenceMs);
+    if (upstream.kind !== 'ours' && !isEndless) breakWhenSilent(response, raw, silenceMs);
     response.on('error', ignore).pipe(raw, { end: false });
   }
 
@@ -274,10 +328,20 @@ export class Tunnel {
   }
 }
 
+function isBodiless({ headers }: IncomingMessage): boolean {
+  const { 'transfer-encoding': coding, 'content-length': length } = headers;
+  return coding === undefined && !(Number(length) > 0);
+}
+
+/** Whether a request can be sent twice: it changes nothing, and there is nothing more of it. */
+function mayRepeat(raw: IncomingMessage): boolean {
+  return (raw.method === 'GET' || raw.method === 'HEAD') && isBodiless(raw);
+}
+
 /** Sends the body of a request, with its trailers. */
 function sendBody(raw: IncomingMessage, outgoing: ClientRequest): void {
-  const { 'transfer-encoding': coding, 'content-length': length } = raw.headers;
-  if (coding === undefined && !(Number(length) > 0)) {
+  const { 'transfer-encoding': coding } = raw.headers;
+  if (isBodiless(raw)) {
     outgoing.end();
     return;
   }
@@ -286,6 +350,11 @@ function sendBody(raw: IncomingMessage, outgoing: ClientRequest): void {
     outgoing.end();
   });
   raw.on('error', ignore).pipe(outgoing, { end: false });
+}
+
+/** Whether what there is of a request by now has not been taken. */
+function isHeldUp({ socket }: ClientRequest): boolean {
+  return socket === null || socket.connecting || socket.writableLength > 0;
 }
 
 function forOurs({ headers }: IncomingMessage): string[] {
@@ -304,6 +373,19 @@ function assertPassable(response: IncomingMessage, { origin }: Upstream): void {
   if (coding === undefined || PASSABLE.includes(coding.trim().toLowerCase())) return;
   response.destroy();
   throw new UpstreamError(`${origin} has coded its answer for the way as ${coding}`);
+}
+
+/**
+ * Whether an answer of success to what was written is one of a server of ours, which all say how browsers are to take
+ * them: a page in front of it acknowledges nothing.
+ */
+function isAcknowledged(
+  { method }: FastifyRequest,
+  { statusCode = 0, headers }: IncomingMessage,
+  { kind }: Upstream,
+): boolean {
+  const isWritten = kind === 'ours' && method !== 'GET' && method !== 'HEAD';
+  return !isWritten || statusCode >= 300 || headers['x-content-type-options'] === 'nosniff';
 }
 
 /** Whether an answer may have a body. */

@@ -48,10 +48,18 @@ export function resourceOf(
   isElsewhere: (path: ResourcePath) => boolean = () => false,
 ): ResourcePath {
   if (!parseTarget(request.url).isResource) throw new InvalidPathError('the request names no resource');
-  const path = ResourcePath.parseAny(withoutKey(request));
+  const path = parsePath(withoutKey(request));
   if (!isElsewhere(path)) path.assertNamesFit();
   assertNotReserved(path);
   return path;
+}
+
+/** The last one: it is parsed to decide what is needed, and by whoever answers. */
+let lastPath: { text: string; path: ResourcePath } | undefined;
+
+function parsePath(text: string): ResourcePath {
+  if (lastPath?.text !== text) lastPath = { text, path: ResourcePath.parseAny(text) };
+  return lastPath.path;
 }
 
 /** @throws {ForbiddenPathError} for what the Durable Streams protocol keeps for subscriptions */

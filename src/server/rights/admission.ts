@@ -19,6 +19,8 @@ export interface Withdrawal {
   error: HttpfstreamError;
 }
 
+const NONE: readonly Permit[] = [];
+
 /** Who has sent a request, what that one may do, and what has been permitted for it. */
 export class Admission implements Subject {
   #subject: Subject;
@@ -26,7 +28,7 @@ export class Admission implements Subject {
   /** What the application has answered. */
   readonly #answers: Map<string, boolean> | undefined;
   /** What must still be allowed for the request to go on. */
-  readonly #permits: Permit[] = [];
+  #permits: readonly Permit[] = NONE;
   #withdrawn: (withdrawal: Withdrawal) => void;
 
   /**
@@ -121,7 +123,8 @@ export class Admission implements Subject {
   }
 
   protected note(permit: Permit): void {
-    this.#permits.push(permit);
+    // A list that has room for more takes it for as long as a connection lasts.
+    this.#permits = [...this.#permits, permit];
   }
 
   async #ask(authorizer: Authorizer, use: Use, path: ResourcePath): Promise<void> {

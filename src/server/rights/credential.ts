@@ -16,7 +16,7 @@ export function takeToken(raw: IncomingMessage): string | undefined {
   const offered = takeProtocol(raw);
   const { authorization } = raw.headers;
   if (authorization === undefined) return offered;
-  delete raw.headers.authorization;
+  raw.headers.authorization = undefined;
   const lines = takeLines(raw, 'authorization');
   if (lines > 1) throw new InvalidRequestError('there is more than one Authorization header');
   return offered ?? tokenIn(authorization);

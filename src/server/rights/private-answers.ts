@@ -1,8 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { admissionOf } from './admission.ts';
 
+type Value = number | string | string[] | undefined;
+
 /** Those of an answer. */
-type Headers = Readonly<Record<string, number | string | string[] | undefined>>;
+interface Headers {
+  vary?: Value;
+  'cache-control'?: Value;
+}
 
 /** What others may keep of an answer, and for how long. */
 const SHARED = /^(?:public|private|s-maxage=.*)$/i;
@@ -10,23 +15,31 @@ const SHARED = /^(?:public|private|s-maxage=.*)$/i;
 /** The headers of an answer that say who else may have it: where there are rights, no cache on the way decides that. */
 export function privacyOf(
   request: FastifyRequest,
-  { vary = [], 'cache-control': control = '' }: Headers,
+  { vary = '', 'cache-control': control = '' }: Headers,
 ): Record<string, string> {
   const admission = admissionOf(request);
   if (admission.isFree) return {};
   return {
-    vary: [vary].flat().concat('Authorization').join(', '),
+    vary: vary === '' ? 'Authorization' : `${[vary].flat().join(', ')}, Authorization`,
     'referrer-policy': 'no-referrer',
     ...(admission.isPersonal && { 'cache-control': privateControl(String(control)) }),
   };
 }
 
 /** A hook for what is sent by Fastify. */
-export async function keepPrivate(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-  reply.headers(privacyOf(request, reply.getHeaders()));
+export function keepPrivate(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  _payload: unknown,
+  done: (error: null) => void,
+): void {
+  const said = { vary: reply.getHeader('vary'), 'cache-control': reply.getHeader('cache-control') };
+  reply.headers(privacyOf(request, said));
+  done(null);
 }
 
 function privateControl(control: string): string {
+  if (control === 'no-cache') return 'private, no-cache';
   const directives = control.split(',').map((directive) => directive.trim());
   if (directives.includes('no-store')) return control;
   return ['private', ...directives.filter((each) => each !== '' && !SHARED.test(each))].join(', ');

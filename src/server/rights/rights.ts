@@ -91,9 +91,9 @@ export class Rights {
     const admissions = this.#admissions;
     const over = () => admissions.delete(admission);
     admissions.add(admission);
-    reply.raw.once('close', over);
+    reply.raw.on('close', over);
     // After an upgrade there is no response any more, and no other request.
-    if (request.ws) request.raw.socket.once('close', over);
+    if (request.ws) request.raw.socket.on('close', over);
   }
 }
 

@@ -130,6 +130,22 @@ export class RootDirectory {
     });
   }
 
+  /** Deletes the directories that lead to a file, those in which nothing is, in line. */
+  pruneWayTo({ segments }: ResourcePath): void {
+    for (let depth = segments.length - 1; depth > 0; depth--) {
+      let parent: HeldPath | undefined;
+      try {
+        parent = this.hold(path.join(this.name, ...segments.slice(0, depth - 1)), { directory: true });
+        fs.rmdirSync(path.join(parent.entry, segments[depth - 1] as string));
+      } catch {
+        // Something is in it, or it is no directory.
+        return;
+      } finally {
+        parent?.release();
+      }
+    }
+  }
+
   /** What a name in a directory leads to; undefined when that is nothing, or nobody's business. */
   statEntry(entry: string): fileIo.FileStat | undefined {
     let held: HeldPath | undefined;

@@ -72,6 +72,8 @@ export class Root {
   readonly #fileMode: number;
   readonly #blocks = new BlockPool();
   readonly #maker = new FileMaker();
+  /** How many files are being made. */
+  #makers = 0;
 
   private constructor(directory: RootDirectory, { fileMode }: RootOptions) {
     this.#directory = directory;
@@ -133,6 +135,10 @@ export class Root {
   async openAppend(resource: ResourcePath, { create }: { create: boolean }): Promise<AppendFile> {
     if (resource.isRoot) throw new PathConflictError('the root is a directory');
     if (!create) return readingFailure(() => this.#openExisting(this.#directory.locate(resource)));
+    return this.#making(() => this.#openMade(resource));
+  }
+
+  async #openMade(resource: ResourcePath): Promise<AppendFile> {
     const directory = await this.#directory.makeWayTo(resource);
     const name = nameOf(resource);
     let fd: number;
@@ -215,6 +221,10 @@ export class Root {
    */
   async publish(file: NewFile, resource: ResourcePath): Promise<string | undefined> {
     if (resource.isRoot) throw new PathConflictError('the root is a directory');
+    return this.#making(() => this.#publish(file, resource));
+  }
+
+  async #publish(file: NewFile, resource: ResourcePath): Promise<string | undefined> {
     const directory = await this.#directory.makeWayTo(resource);
     const name = nameOf(resource);
     try {
@@ -259,6 +269,23 @@ export class Root {
       throw hasErrno(error, 'EPERM', 'EISDIR') ? noFile(error) : storageFailure(error);
     } finally {
       directory.release();
+    }
+  }
+
+  /**
+   * Deletes the directories that lead to a file, those in which nothing is, in line. They stay while any file is made,
+   * for which they may be.
+   */
+  pruneWayTo(resource: ResourcePath): void {
+    if (this.#makers === 0) this.#directory.pruneWayTo(resource);
+  }
+
+  async #making<T>(make: () => Promise<T>): Promise<T> {
+    this.#makers++;
+    try {
+      return await make();
+    } finally {
+      this.#makers--;
     }
   }
 

@@ -53,6 +53,13 @@ describe('on localhost', () => {
       .map((line) => JSON.parse(line));
     expect(lines.at(-1)).toMatchObject({ msg: 'ready', url: `http://localhost:${port()}/` });
   });
+
+  test('a log names the upstreams, and not their passwords', async () => {
+    const upstreams = 'http://user:secret@127.0.0.1:1/x,/b=http://127.0.0.1:2';
+    const { said } = await start(false, '-http', 'localhost:0', '-upstream', upstreams);
+    expect(said()).toContain('"upstreams":["http://127.0.0.1:1/x","/b=http://127.0.0.1:2/"]');
+    expect(said()).not.toContain('secret');
+  });
 });
 
 test.each([':0', '[::]:0', '0.0.0.0:0'])(

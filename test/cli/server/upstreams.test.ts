@@ -36,12 +36,14 @@ describe('-upstream-header-file', () => {
     },
   );
 
-  test('a server for which there is none, or no upstream, does not start', async () => {
+  test('a server for which there is none, no upstream, or two of the same paths, does not start', async () => {
     const file = await fileOf('a: b');
     for (const [given, why] of [
       [['-upstream-header-file', '/none'], 'ENOENT'],
       [['-upstream-header-file', `/other=${file}`], 'no upstream has the prefix /other'],
       [['-upstream-authorization', '/other'], 'no upstream has the prefix /other'],
+      [['-upstream', 'http://127.0.0.1:2'], 'two upstreams are for all paths'],
+      [['-upstream', '/a=http://h', '-upstream', '/a/=http://i'], 'two upstreams have the prefix /a'],
     ] as const) {
       const argv = await withRoot(['-upstream', 'http://127.0.0.1:1', ...given]);
       const { exit, stderr } = await runHere(runServer, argv);

@@ -1,7 +1,9 @@
 import { rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, it } from 'vitest';
+import { ANYBODY, Permit } from '../../../src/core/permit.ts';
 import { openRenamed } from '../../../src/core/watch/renamed-file.ts';
+import type { Right } from '../../../src/rights/access.ts';
 import { Root } from '../../../src/storage/root/root.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
@@ -9,14 +11,15 @@ import { temporaryDirectory } from '../../support/server/server.ts';
 const BEFORE = 'app.log';
 
 /** What is found of a file of three bytes that was renamed to `name`. */
-async function foundAs(name: string, from = 0): Promise<string | undefined> {
+async function foundAs(name: string, from = 0, subject = ANYBODY): Promise<string | undefined> {
   const directory = await temporaryDirectory();
   await writeFile(path.join(directory, BEFORE), 'old');
   const root = await Root.open(directory);
   const resource = ResourcePath.parse(`/${BEFORE}`);
   const { generation } = await root.stat(resource);
   await rename(path.join(directory, BEFORE), path.join(directory, name));
-  const file = await openRenamed(root, resource, { generation, from });
+  const permit = Permit.require(subject, 'follow', resource);
+  const { file } = (await openRenamed(root, permit, { generation, from })) ?? {};
   const text = file && (await file.read(0, 10))?.toString();
   await file?.close();
   return text;
@@ -39,4 +42,9 @@ it.each(['application.log', 'app.txt', 'app', 'another.log', 'app.logs'])(
 
 it('one that is shorter than what was read is another', async () => {
   expect([await foundAs('app.log.1', 3), await foundAs('app.log.1', 4)]).toEqual(['old', undefined]);
+});
+
+it('one is for those only who may follow it by its name of now', async () => {
+  const subject = { ...ANYBODY, may: (_right: Right, asked: ResourcePath) => asked.key === BEFORE };
+  expect(await foundAs('app.log.1', 0, subject)).toBeUndefined();
 });

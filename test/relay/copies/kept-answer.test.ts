@@ -25,7 +25,9 @@ describe('an answer', () => {
 
   test.each<[string, Record<string, string>, string, number?]>([
     ['that is not to be stored', { 'cache-control': 'no-store' }, 'Cache-Control'],
+    ['that is not to be stored, in capitals', { 'cache-control': 'max-age=9, No-Store' }, 'Cache-Control'],
     ['for one reader', { 'cache-control': 'private' }, 'Cache-Control'],
+    ['for one reader, in capitals', { 'cache-control': 'Private, max-age=9' }, 'Cache-Control'],
     ['that is coded', { 'content-encoding': 'gzip' }, 'coded'],
     ['that differs by what is asked', { vary: 'Accept' }, 'Vary'],
     ['that is framed in another way than by chunks', { 'transfer-encoding': 'gzip, chunked' }, 'whole'],
@@ -65,6 +67,33 @@ describe('an answer', () => {
     } finally {
       vi.useRealTimers();
     }
+  });
+
+  test('is as fresh when that is said in capitals', () => {
+    expect((kept({ 'cache-control': 'Max-Age=60' }) as KeptAnswer).isFresh).toBe(true);
+    expect((kept({ 'cache-control': 'max-age=60, No-Cache' }) as KeptAnswer).isFresh).toBe(false);
+    expect((kept({ pragma: 'No-Cache' }) as KeptAnswer).trustedMs).toBe(0);
+    expect((kept({ 'cache-control': 's-maxage=0', etag: '"a"' }) as KeptAnswer).trustedMs).toBe(0);
+    expect((kept({ 'cache-control': 'public', etag: '"a"' }) as KeptAnswer).trustedMs).toBe(1000);
+  });
+
+  test('is not younger than new, whatever it says and however the clock is put', () => {
+    const answer = kept({ 'cache-control': 'max-age=60', age: '-5' }) as KeptAnswer;
+    expect(answer.headers.age).toBe('0');
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      vi.setSystemTime(Date.now() - 3_600_000);
+      expect(answer.headers.age).toBe('0');
+      expect(answer.isFresh).toBe(false);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('is kept without what is about the connection', () => {
+    const answer = kept({ connection: 'close, X-Hop', 'x-hop': 'yes', 'x-own': 'yes' }) as KeptAnswer;
+    expect(Object.keys(answer.headers)).not.toContain('x-hop');
+    expect(answer.headers).toMatchObject({ 'x-own': 'yes' });
   });
 
   test('that does not say is not fresh, however old it is', () => {

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { KeptCopies } from '../../../src/relay/copies/kept-copies.ts';
+import { HeldPaths } from '../../../src/relay/held-paths.ts';
 import { Fetching, type Source } from '../../../src/relay/pull/fetching.ts';
 import { Forwarder } from '../../../src/relay/upstream/forward.ts';
 import { Upstream } from '../../../src/relay/upstream/upstream.ts';
@@ -16,11 +17,15 @@ const F = ResourcePath.parse('/f');
 
 const MIB = 1024 * 1024;
 
-async function start(contentType: string | undefined) {
+/** @param before done before it is appended to the copy */
+async function start(
+  contentType: string | undefined,
+  before: (fetching: Fetching) => void = () => undefined,
+) {
   const root = await temporaryDirectory();
   const core = await Core.open(root, { durability: 'os', graceMs: 0, fileMode: 0o644 });
   onTestFinished(() => core.close());
-  const log = { debug: () => undefined, info: () => undefined };
+  const log = { debug: () => undefined, info: () => undefined, warn: () => undefined };
   const fetching = new Fetching(
     F,
     new Upstream(parseUpstream('http://h')),
@@ -28,6 +33,7 @@ async function start(contentType: string | undefined) {
     {
       core,
       copies: new KeptCopies(core, Number.MAX_SAFE_INTEGER),
+      held: new HeldPaths(),
       log,
       forwarder: new Forwarder(),
       headTimeoutMs: 1000,
@@ -42,6 +48,7 @@ async function start(contentType: string | undefined) {
     tooLong: () => undefined,
   };
   fetching.found(undefined, false);
+  before(fetching);
   const lease = await fetching.append(undefined, { generation: 7, contentType, isPart: false }, source);
   return { root, core, fetching, lease, stops };
 }
@@ -79,4 +86,25 @@ test('a copy is called whole when it is on the disk, not sooner', async () => {
   await fetching.end({ reason: 'finished' });
   expect(outcomes).toEqual([undefined]);
   expect(await fetching.copy.look()).toMatchObject({ outcome: { reason: 'finished' }, size: 7 });
+});
+
+test('what becomes of the appender, and of the connection, while the copy is opened is known then', async () => {
+  const { fetching, lease } = await start(undefined, (early) => {
+    early.waiting(true);
+    early.connected(false);
+  });
+  expect(fetching.progress.state).toMatchObject({ phase: 'storing', isConnected: false });
+  expect(lease.feed.isWaiting).toBe(true);
+  fetching.connected(true);
+  expect(fetching.progress.state).toMatchObject({ isConnected: true });
+  await lease.end('shutdown');
+});
+
+test('what ends before all has come that was there at the beginning has not finished', async () => {
+  const { fetching, lease } = await start(undefined);
+  fetching.found(10, true);
+  fetching.take(Buffer.from('some'));
+  await expect(fetching.end({ reason: 'finished' })).rejects.toMatchObject({ code: 'HFS_UPSTREAM' });
+  await lease.end('shutdown');
+  expect(await fetching.copy.look()).toMatchObject({ outcome: undefined, size: 4 });
 });

@@ -5,13 +5,17 @@ import { NEVER_MS } from '../../support/patience.ts';
 import { headOf, ScriptedServer } from '../../support/relay/scripted.ts';
 
 /** The answer of a server that has said so much, and says no more. */
-async function answerOf(text: string, silenceMs: number): Promise<OpenAnswer> {
+async function answerOf(
+  text: string,
+  silenceMs: number,
+  signal = new AbortController().signal,
+): Promise<OpenAnswer> {
   const server = await ScriptedServer.start((_request, socket) => void socket.write(text));
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const request = http.get(server.url, { agent: false }, resolve).on('error', reject);
     onTestFinished(() => void request.destroy());
   });
-  return new OpenAnswer(response, new AbortController().signal, silenceMs);
+  return new OpenAnswer(response, signal, silenceMs);
 }
 
 const taken: Buffer[] = [];
@@ -36,4 +40,11 @@ test('one that stalls is given up after the silence that is allowed, looked at o
   expect(['', 'hel']).toContain(await seen.peek(5));
   const read = await answerOf(stalled, 20);
   await expect(read.consume(take)).rejects.toMatchObject({ code: 'HFS_UPSTREAM_TIMEOUT' });
+});
+
+test('one that nobody wants any more as it comes is broken off, with the reason', async () => {
+  const gone = AbortSignal.abort(new Error('nobody asks any more'));
+  const answer = await answerOf(`${headOf('200 OK', { 'Content-Length': 5 })}hel`, NEVER_MS, gone);
+  await expect(answer.consume(take)).rejects.toThrow('nobody asks any more');
+  await expect(answer.consume(take)).rejects.toThrow('nobody asks any more');
 });

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import type { IncomingHttpHeaders } from 'node:http';
+import http, { type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { pino } from 'pino';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { follow, openAppend } from '../../../src/client/index.ts';
 import type { UpstreamSettings } from '../../../src/relay/upstream-option.ts';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
@@ -101,4 +103,51 @@ test('it does not go on to a server that is none of ours, whatever was named', a
   expect(server.requests.map(({ headers }) => headers.authorization)).toEqual(
     server.requests.map(() => undefined),
   );
+});
+
+test('nor do writes go to one of which nothing tells what it is; it is asked that with what a user says, if it asks', async () => {
+  const server = await ScriptedServer.start(({ line }, socket) => {
+    if (line.includes('/away')) say(socket, '500 Internal Server Error', {}, 'away');
+    else say(socket, '401 Unauthorized', { 'WWW-Authenticate': 'Basic' }, 'who?');
+  });
+  const relay = await startServer({ upstreams: [{ url: `${server.url}/away`, passAuthorization: true }] });
+  const asks = await startServer({ upstreams: [{ url: server.url, passAuthorization: true }] });
+  const statusOf = async (url: string, method: string) =>
+    (await fetch(url, { headers: { ...USER, 'content-type': 'text/plain' }, method })).status;
+  for (const method of ['POST', 'PUT', 'DELETE']) {
+    expect(await statusOf(relay.url('/'), method)).toBe(502);
+    expect(await statusOf(asks.url('/f'), method)).toBe(502);
+  }
+  expect(await statusOf(relay.url('/'), 'GET')).toBe(500);
+  expect(await statusOf(asks.url('/f'), 'GET')).toBe(401);
+  const told = server.requests.filter(({ headers }) => headers.authorization !== undefined);
+  const follows = told.map(({ line, headers }) => `${line} ${headers['x-verb']}`);
+  expect(new Set(follows)).toEqual(new Set(['GET /f FOLLOW', 'GET / FOLLOW']));
+});
+
+test('it goes on to a server of ours behind something that asks who comes', async () => {
+  const origin = await startOrigin();
+  await writeFile(path.join(origin.root, 'f'), 'content');
+  const front = http.createServer(({ method, url, headers }, response) => {
+    if (headers.authorization !== USER.authorization) {
+      response.writeHead(401, { 'WWW-Authenticate': 'Basic' }).end('who?');
+      return;
+    }
+    const passed = http.request(origin.url(url as string), { method, headers }, (answer) => {
+      response.writeHead(answer.statusCode as number, answer.headers);
+      answer.pipe(response);
+    });
+    passed.end();
+  });
+  front.listen(0, '127.0.0.1');
+  await once(front, 'listening');
+  onTestFinished(() => void front.close());
+  const url = `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
+  const relay = await startServer({ upstreams: [{ url, passAuthorization: true }] });
+  expect((await fetch(relay.url('/f'))).status).toBe(401);
+  expect((await fetch(relay.url('/f'), { method: 'DELETE', headers: { authorization: 'x' } })).status).toBe(
+    502,
+  );
+  expect(await (await fetch(relay.url('/f'), { headers: USER })).text()).toBe('content');
+  expect((await fetch(relay.url('/f'), { method: 'DELETE', headers: USER })).status).toBe(204);
 });

@@ -8,6 +8,7 @@ import { Random } from '../../support/random.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
 import { InProcessServer } from '../../support/server/restartable-server.ts';
 import { waitFor, waitForSize } from '../../support/wait-for.ts';
+import { FakeServer } from '../../support/websocket/fake-server.ts';
 
 const RETRY = { times: 1_000_000, minDelayMs: 1, maxDelayMs: 50 };
 
@@ -80,6 +81,35 @@ describe('while the link to the origin is cut', () => {
     const from = async () => (await fetch(last.url('/f?verb=FOLLOW&from=8'))).status === 200;
     await waitFor(from, 'the link to be there again');
   });
+});
+
+test('what was missed while the link was cut is still coming for who downloads it then', async () => {
+  const fake = await FakeServer.start((connection, number) => {
+    const about = { generation: 7, live: true };
+    if (number > 0) connection.tell({ type: 'open', ...about, position: 4, size: 8 });
+    else connection.tell({ type: 'open', ...about, position: 0, size: 4 });
+    if (number === 0) connection.send('one ');
+  });
+  const relay = await startRelay(new URL(fake.url).origin);
+  const ended = endOf(follow(relay.url('/a')));
+  await waitForSize(path.join(relay.root, 'a'), 4);
+  fake.connection(0).cut();
+  // As long as nothing can come it is passed on, and has no length there.
+  const download = async () => {
+    const response = await fetch(relay.url('/a'));
+    const length = Number(response.headers.get('content-length'));
+    return length === 0 ? undefined : { length, text: response.text() };
+  };
+  let found: Awaited<ReturnType<typeof download>>;
+  await waitFor(async () => {
+    found = await download();
+    return found !== undefined;
+  }, 'the link to be there again');
+  fake.connection(1).send('two ');
+  expect([found?.length, await found?.text]).toEqual([8, 'one two ']);
+  fake.connection(1).tell({ type: 'end', position: 8, reason: 'finished' });
+  fake.connection(1).websocket.close(1000);
+  expect(await ended).toEqual(['one two ', undefined]);
 });
 
 describe('what happens at the origin while a link is cut is told afterwards', () => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readFile, truncate } from 'node:fs/promises';
+import { readFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { append, follow, openAppend } from '../../../src/client/index.ts';
@@ -32,6 +32,30 @@ describe('what is at the origin', () => {
     await origin.app.close();
     expect(await (await fetch(relay.url('/a/b.txt'))).text()).toBe('hello\n');
     expect(await textOf(follow(relay.url('/a/b.txt')))).toBe('hello\n');
+  });
+
+  test("says how it has come, and by way of whom; a file of the relay's own says nothing", async () => {
+    const { origin, relay } = await pair();
+    await append(origin.url('/f'), ['content']);
+    await writeFile(path.join(relay.root, 'own'), 'content');
+    const said = async (target: string) => {
+      const response = await fetch(relay.url(target));
+      expect(await response.text()).toBe('content');
+      return ['cache-status', 'via'].map((name) => response.headers.get(name));
+    };
+    const via = expect.stringMatching(/^1\.1 httpfstream-\S+$/);
+    const status = expect.stringMatching(/^httpfstream; (?:hit|fwd=\S+(?:; \S+)*)$/);
+    for (const target of ['/f', '/f', '/f?verb=FOLLOW', '/f?offset=-1']) {
+      expect(await said(target)).toEqual([status, via]);
+    }
+    await origin.app.close();
+    await waitFor(
+      async () =>
+        (await fetch(relay.url('/f'), { method: 'HEAD' })).headers.get('cache-status') ===
+        'httpfstream; fwd=stale',
+      'it to be stale',
+    );
+    for (const _time of [1, 2]) expect(await said('/own')).toEqual([null, null]);
   });
 
   test('has the generation there, so that a follower may go on here', async () => {
@@ -232,7 +256,10 @@ describe('an end at the origin is the end at three relays', () => {
     const follower = follow(relay.url('/f'), { retry: false });
     const [chunk] = await once(follower, 'data');
     expect(String(chunk)).toBe('one');
-    follower.destroy();
+    // And knows it, as at the origin.
+    const second = follow(relay.url('/f'), { retry: false });
+    await once(second.resume(), 'waiting');
+    for (const stream of [follower, second]) stream.destroy();
   });
 
   test('the appender was lost and may come back: waiting, and live', async () => {

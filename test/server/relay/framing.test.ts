@@ -7,11 +7,12 @@ import { Forwarder } from '../../../src/relay/upstream/forward.ts';
 import { Upstream } from '../../../src/relay/upstream/upstream.ts';
 import { parseUpstream } from '../../../src/relay/upstream-option.ts';
 import { ActiveConnections } from '../../../src/server/active-connections.ts';
+import { sendFailure } from '../../../src/server/failure.ts';
 import { type Passage, Tunnel } from '../../../src/server/relay/tunnel.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { rawGet, rawRequest } from '../../support/http/raw.ts';
-import { get } from '../../support/http/request.ts';
-import { serve, serveBytes } from '../../support/http/servers.ts';
+import { answerOf, get, send } from '../../support/http/request.ts';
+import { serve, serveBytes, serveRaw } from '../../support/http/servers.ts';
 import { startRelay } from '../../support/relay/origin.ts';
 import { chunked, headOf, ScriptedServer } from '../../support/relay/scripted.ts';
 import { cutConnectionsAfterTest, listen } from '../../support/server/server.ts';
@@ -27,6 +28,7 @@ async function pair() {
     const line = `${request.method} ${request.url}`;
     seen.push({ line, body: Buffer.concat(chunks).toString(), trailers: request.trailers });
     if (request.headers['x-verb'] === 'FOLLOW') response.setHeader('stream-generation', 1);
+    response.setHeader('x-content-type-options', 'nosniff');
     response.end();
   });
   const relay = await startRelay(url);
@@ -108,6 +110,13 @@ describe('an answer that is passed on', () => {
     expect(await get(relay.url('/x?q'))).toMatchObject({ status: 502, code: 'HFS_UPSTREAM' });
   });
 
+  test('has no length when it has no body, whatever it says', async () => {
+    const relay = await startRelay(await serveBytes(headOf('204 No', { 'Content-Length': 5 }), 'close'));
+    const answer = await new Promise<IncomingMessage>((resolve) => http.get(relay.url('/x?q'), resolve));
+    await answer.resume().toArray();
+    expect([answer.statusCode, answer.headers['content-length']]).toEqual([204, undefined]);
+  });
+
   test('has its trailers', async () => {
     const coded = '3\r\nabc\r\n0\r\nx-t: 1\r\n\r\n';
     const relay = await startRelay(
@@ -126,12 +135,15 @@ async function startTunnel(url: string, limits: Pick<Passage, 'headTimeoutMs' | 
   const tunnel = new Tunnel(app.server, forwarder, new ActiveConnections(1000), '');
   const upstream = new Upstream(parseUpstream(url));
   onTestFinished(() => forwarder.close());
-  app.get('/*', async (request, reply) => {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+  app.all('/*', async (request, reply) => {
     const path = ResourcePath.parse(request.url);
-    const permit = Permit.own(path);
-    await tunnel.pass(request, reply, { permit, upstream, path, via: '1.1 x', headers: {}, ...limits });
+    const passage = { permit: Permit.own(path), upstream, path, via: '1.1 x', headers: {}, waitMs: 0 };
+    await tunnel.pass(request, reply, { ...passage, ...limits });
     return reply;
   });
+  app.setErrorHandler(sendFailure);
   const server = await listen(app);
   cutConnectionsAfterTest(app);
   return server;
@@ -163,4 +175,24 @@ test('an answer is broken when nothing comes of it, but not while its reader tak
     answer.destroy();
   }
   expect(Buffer.concat(await slow.toArray()).equals(long)).toBe(true);
+});
+
+test('a request is given up that is not taken, but not while its client sends nothing', async () => {
+  const limits = { headTimeoutMs: 1000, silenceMs: 10_000 };
+  const mute = await serveRaw((socket) => void socket.pause());
+  // Its handshakes never come to their end.
+  const unconnected = await startTunnel(mute.replace('http:', 'https:'), limits);
+  const stalled = await startTunnel(mute, limits);
+  const url = await serve((request, response) => request.resume().once('end', () => response.end()));
+  const post = http.request((await startTunnel(url, limits)).url('/f'), { method: 'POST', agent: false });
+  const answer = answerOf(post);
+  post.write('first');
+  const refused = await Promise.all([
+    get(unconnected.url('/f')),
+    send('POST', unconnected.url('/f'), { body: 'x' }),
+    send('POST', stalled.url('/f'), { body: Buffer.alloc(32 * 1024 * 1024) }),
+  ]);
+  for (const { status, code } of refused) expect([status, code]).toEqual([504, 'HFS_UPSTREAM_TIMEOUT']);
+  post.end('last');
+  expect((await answer).status).toBe(200);
 });

@@ -208,6 +208,17 @@ test('what was read longest ago makes room for what comes, also for the next ser
   expect([await isHere('c'), await isHere('d')]).toEqual([true, true]);
 });
 
+test('what was found to hold still takes as much room as before', async () => {
+  const server = await ScriptedServer.start(({ line, headers }, socket) => {
+    const tag = { ETag: `"${line}"`, 'Cache-Control': 'no-cache' };
+    if (headers['if-none-match'] === undefined) say(socket, '200 OK', tag, pattern(0, 100_000));
+    else socket.write(headOf('304 Not Modified', tag));
+  });
+  const relay = await startRelay(server.url, { upstreamKeepBytes: 250_000 });
+  for (const name of ['/a', '/a', '/b', '/b', '/c', '/c']) await (await fetch(relay.url(name))).arrayBuffer();
+  await waitForRemoval(path.join(relay.root, 'a'));
+});
+
 test('what is empty makes room, too, and what was not kept in the end takes none', async () => {
   const server = await ScriptedServer.start(({ line }, socket) => {
     const fresh = { 'Cache-Control': 'max-age=600' };

@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { smallDisks } from '../../support/disk/small-disk.ts';
 import { get, head } from '../../support/http/request.ts';
 import { pattern } from '../../support/pattern.ts';
@@ -21,6 +22,9 @@ const SIZE = 300_000;
 const BODY = pattern(0, SIZE);
 
 const ETAG = { ETag: '"one"' };
+
+/** What a handshake is answered with is made of its key and this (RFC 6455). */
+const WEBSOCKET_KEY = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 async function pair(script: Script, options: Parameters<typeof startRelay>[1] = {}) {
   const server = await ScriptedServer.start(script);
@@ -164,4 +168,99 @@ test('a status that cannot be passed on is told, and not waited for', async () =
   );
   const answer = await get(relay.url('/f'));
   expect([answer.status, JSON.parse(answer.body.toString()).code]).toEqual([502, 'HFS_UPSTREAM']);
+});
+
+test('an error in place of what was to be kept has nothing of its head, by which a cache would keep it', async () => {
+  const server = await ScriptedServer.start((_request, socket) => {
+    const headers = { 'Cache-Control': 'max-age=3600', ETag: '"one"', 'Transfer-Encoding': 'chunked' };
+    socket.write(`${headOf('200 OK', headers)}no length\r\n`);
+  });
+  const relay = await startRelay(server.url);
+  const response = await fetch(relay.url('/f'));
+  expect([response.status, await response.json()]).toMatchObject([502, { code: 'HFS_UPSTREAM' }]);
+  for (const name of ['cache-control', 'etag', 'age']) expect(response.headers.get(name)).toBeNull();
+});
+
+test('for whom an answer is, of those whose pages may have it, is said to caches besides', async () => {
+  const server = await ScriptedServer.start((_request, socket) =>
+    say(socket, '200 OK', { Vary: 'Accept-Encoding' }, 'content'),
+  );
+  const relay = await startRelay(server.url, { corsOrigins: ['https://app.example'] });
+  for (const urlPath of ['/f', '/f', '/f?query']) {
+    const response = await fetch(relay.url(urlPath));
+    expect(response.headers.get('vary')).toBe('Origin, Accept-Encoding');
+    expect(await response.text()).toBe('content');
+  }
+});
+
+test('what changes nothing is asked for again when the connection had just been closed', async () => {
+  const used = new WeakSet<object>();
+  const server = await ScriptedServer.start((_request, socket) => {
+    if (used.has(socket)) socket.resetAndDestroy();
+    else say(socket, '200 OK', { 'Cache-Control': 'no-store' }, 'content');
+    used.add(socket);
+  });
+  const relay = await startRelay(server.url);
+  for (const urlPath of ['/f', '/f', '/f?query']) {
+    expect(await (await fetch(relay.url(urlPath))).text()).toBe('content');
+  }
+  expect(server.requests).toHaveLength(5);
+});
+
+test('what is written is sent once, also when the connection had just been closed', async () => {
+  const server = await ScriptedServer.start(({ line }, socket) => {
+    if (line.startsWith('POST')) socket.resetAndDestroy();
+    else say(socket, '200 OK', { 'Stream-Generation': 1 }, '');
+  });
+  const relay = await startRelay(server.url);
+  expect((await fetch(relay.url('/f'), { method: 'POST', body: 'one' })).status).toBe(502);
+  expect(server.requests.map(({ line }) => line)).toEqual(['GET /f', 'POST /f']);
+});
+
+test('what tells browsers something of all that has the name of a server is told of none', async () => {
+  const told = { NEL: '{}', 'Report-To': '{}', 'Service-Worker-Allowed': '/', 'X-Own': 'yes' };
+  const server = await ScriptedServer.start((_request, socket) => say(socket, '200 OK', told, 'content'));
+  const relay = await startRelay(server.url);
+  for (const urlPath of ['/f', '/f?query']) {
+    const { headers } = await fetch(relay.url(urlPath));
+    expect(Object.keys(told).filter((name) => headers.has(name))).toEqual(['X-Own']);
+  }
+});
+
+describe('what says that it is a server of ours', () => {
+  const OURS = { 'Stream-Generation': 1, 'Content-Type': 'text/html' };
+
+  test('is not followed when it says what cannot be understood', async () => {
+    const server = await ScriptedServer.start(({ headers }, socket) => {
+      if (headers.upgrade === undefined) return say(socket, '200 OK', OURS, '');
+      const accept = createHash('sha1')
+        .update(`${headers['sec-websocket-key']}${WEBSOCKET_KEY}`)
+        .digest('base64');
+      const agreed = { Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Accept': accept };
+      socket.write(
+        headOf('101 Switching Protocols', { ...agreed, 'Sec-WebSocket-Protocol': 'httpfstream.v2' }),
+      );
+      socket.write(Buffer.from('\x81\x02no', 'latin1'));
+    });
+    const relay = await startRelay(server.url);
+    const response = await fetch(relay.url('/f'));
+    expect([response.status, await response.json()]).toMatchObject([502, { code: 'HFS_UPSTREAM' }]);
+  });
+
+  test('acknowledges nothing by a page', async () => {
+    const server = await ScriptedServer.start((_request, socket) => say(socket, '200 OK', OURS, '<p>'));
+    const relay = await startRelay(server.url);
+    for (const method of ['PUT', 'POST', 'DELETE']) {
+      const { status } = await fetch(relay.url('/f'), { method, ...(method !== 'DELETE' && { body: 'x' }) });
+      expect([method, status]).toEqual([method, 502]);
+    }
+  });
+
+  test('has no pages in the name of this server', async () => {
+    const server = await ScriptedServer.start((_request, socket) => say(socket, '404 No', OURS, '<p>'));
+    const relay = await startRelay(server.url);
+    const { headers } = await fetch(relay.url('/f'), { method: 'PUT', body: 'x' });
+    expect(headers.get('content-security-policy')).toMatch(/^sandbox/);
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+  });
 });

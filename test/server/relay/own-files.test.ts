@@ -1,11 +1,15 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
-import { append, follow } from '../../../src/client/index.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { append, follow, openAppend } from '../../../src/client/index.ts';
+import { ChaosProxy, NO_CHAOS } from '../../support/chaos/proxy.ts';
 import { get, send } from '../../support/http/request.ts';
+import { Random } from '../../support/random.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
 import { headOf, ScriptedServer, say } from '../../support/relay/scripted.ts';
 import { startServer } from '../../support/server/server.ts';
+import { waitFor } from '../../support/wait-for.ts';
+import { V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const FRESH = { ETag: '"one"', 'Cache-Control': 'max-age=60' };
 
@@ -33,6 +37,30 @@ describe('what has no place here, since something else has it, is passed on', ()
     const asked = server.requests.length;
     for (const target of ['/file', '/dir/below/y']) await ask(target);
     expect(server.requests).toHaveLength(asked);
+  });
+
+  test('until what has it is gone, with the directories that were made for it', async () => {
+    const server = await ScriptedServer.start(({ line }, socket) => say(socket, '200 OK', FRESH, line));
+    const relay = await startRelay(server.url);
+    for (const target of ['/a/b/c', '/a/d', '/e/f/g']) {
+      expect(await get(relay.url(target))).toMatchObject({ text: `GET ${target}` });
+    }
+    for (const target of ['/a/b/c', '/e/f/g']) {
+      expect((await fetch(relay.url(target), { method: 'DELETE' })).status).toBe(204);
+    }
+    const isDirectory = (name: string) =>
+      stat(path.join(relay.root, name)).then(
+        (found) => found.isDirectory(),
+        () => false,
+      );
+    expect(await Promise.all(['a', 'a/b', 'e'].map(isDirectory))).toEqual([true, false, false]);
+    for (const target of ['/a/b', '/e']) {
+      expect(await get(relay.url(target))).toMatchObject({ text: `GET ${target}` });
+      await waitFor(
+        () => stat(path.join(relay.root, target)).then((found) => found.isFile()),
+        'it to be kept',
+      );
+    }
   });
 
   test('since its name is too long for a file, is passed on only if it comes from elsewhere', async () => {
@@ -116,12 +144,21 @@ test('a copy is deleted when it is what was meant, and what is still coming when
   expect((await send('DELETE', relay.url('/f'), { headers: { 'if-match': '"one"' } })).status).toBe(204);
   rest();
   expect(await reading.text()).toBe('x'.repeat(200_000));
-  await expect.poll(async () => (await get(relay.url('/f'))).text).toBe('later 1');
-  expect((await get(relay.url('/f'))).text).toBe('later 1');
+  // Until it has come to its end, each who asks is passed on.
+  const read = async () => (await get(relay.url('/f'))).text;
+  let again = '';
+  const isKept = async () => {
+    const before = again;
+    again = await read();
+    return again === before;
+  };
+  await waitFor(isKept, 'it to be kept anew');
+  expect(again).toBe(`later ${server.requests.length - 1}`);
   expect((await send('DELETE', relay.url('/f'), { headers: { 'if-match': '"two"' } })).status).toBe(412);
   expect((await send('DELETE', relay.url('/none'), { headers: { 'if-match': '"two"' } })).status).toBe(412);
   expect((await send('DELETE', relay.url('/f'))).status).toBe(204);
-  expect((await get(relay.url('/f'))).text).toBe('later 2');
+  expect(await read()).toBe(`later ${server.requests.length - 1}`);
+  expect(await read()).not.toBe(again);
 });
 
 describe('a stream that is forked from what comes from elsewhere', () => {
@@ -134,6 +171,26 @@ describe('a stream that is forked from what comes from elsewhere', () => {
     expect((await send('PUT', relay.url('/mine'), { headers: fork('/b/x') })).status).toBe(201);
     expect((await get(relay.url('/mine'))).text).toBe('content');
     expect((await send('PUT', relay.url('/other'), { headers: fork('/b/none') })).status).toBe(404);
+  });
+
+  test('is not made of a part, while the link is cut either', async () => {
+    const origin = await startOrigin();
+    const network = await ChaosProxy.start(origin.port, new Random(1), NO_CHAOS);
+    const relay = await startRelay(`/b=${network.url('')}`);
+    await send('PUT', origin.url('/x'), { headers: { 'content-type': 'text/plain' }, body: 'content' });
+    const appender = openAppend(origin.url('/x')).on('error', () => undefined);
+    onTestFinished(() => void appender.destroy());
+    const follower = await V2Peer.follow(relay.url('/b/x'));
+    await waitFor(() => follower.text === 'content', 'it to be followed');
+    network.refuse(true);
+    network.resetAll();
+    await waitFor(async () => (await get(relay.url('/b/x'))).status === 502, 'the link to be cut');
+    const refused = await send('PUT', relay.url('/mine'), { headers: fork('/b/x') });
+    expect([refused.status, refused.code]).toEqual([503, 'HFS_STORAGE_BUSY']);
+    network.refuse(false);
+    const made = async () =>
+      (await send('PUT', relay.url('/mine'), { headers: fork('/b/x') })).status === 201;
+    await waitFor(made, 'it to be made');
   });
 
   test('and else there, if that is where it comes from', async () => {

@@ -240,7 +240,8 @@ describe('a server that is none of ours', () => {
     for (const method of ['GET', 'DELETE']) {
       const response = await fetch(relay.url('/x'), { ...json, method });
       expect(response.status).toBe(502);
-      expect(await response.json()).toMatchObject({ code: 'HFS_UPSTREAM' });
+      const detail = expect.stringMatching(/cannot be reached: nobody listens there$/);
+      expect(await response.json()).toMatchObject({ code: 'HFS_UPSTREAM', detail });
     }
     expect(await refusalOf(relay.url('/x'), 'FOLLOW')).toEqual([502, 'HFS_UPSTREAM']);
     expect(await refusalOf(relay.url('/x'), 'APPEND')).toEqual([502, 'HFS_UPSTREAM']);

@@ -1,8 +1,9 @@
-import { writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import type { Socket } from 'node:net';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { append } from '../../../src/client/index.ts';
 import { ChaosProxy, NO_CHAOS } from '../../support/chaos/proxy.ts';
 import { pattern } from '../../support/pattern.ts';
 import { Random } from '../../support/random.ts';
@@ -126,4 +127,54 @@ test('a stream of JSON that is still coming is an array, as at the origin', asyn
   const values = Array.from({ length: 20_000 }, (_, i) => ({ i, text: 'value' }));
   await fetch(origin.url('/s'), { method: 'PUT', headers, body: JSON.stringify(values) });
   for (const _time of [1, 2]) expect(await (await fetch(relay.url('/s'))).json()).toEqual(values);
+});
+
+describe('a head, a part, or a condition', () => {
+  test('is for what is here if that still holds; nothing is fetched for it if something else is there', async () => {
+    const cached = { 'Cache-Control': 'no-cache' };
+    let body = Buffer.from('short');
+    const server = await ScriptedServer.start(({ headers }, socket) => {
+      const tag = `"${body.length}"`;
+      if (headers['if-none-match'] === tag) socket.write(headOf('304 Not Modified', { ETag: tag }));
+      else if (headers['x-verb'] !== 'FOLLOW') socket.write(headOf('204 No Content', { ETag: tag }));
+      else say(socket, '200 OK', { ETag: tag, ...cached }, body);
+    });
+    const relay = await startRelay(server.url);
+    const requests = [
+      { method: 'HEAD' },
+      { headers: { range: 'bytes=0-9' } },
+      { headers: { 'if-none-match': '"other"' } },
+    ];
+    const tags = () =>
+      Promise.all(
+        requests.map(async (request) => {
+          const response = await fetch(relay.url('/f'), request);
+          await response.arrayBuffer();
+          return [response.status, response.headers.get('etag')];
+        }),
+      );
+    await (await fetch(relay.url('/f'))).text();
+    expect(await tags()).toEqual([
+      [200, '"5"'],
+      [206, '"5"'],
+      [200, '"5"'],
+    ]);
+    body = Buffer.alloc(SIZE);
+    const there = [204, `"${SIZE}"`];
+    expect(await tags()).toEqual([there, there, there]);
+    expect((await stat(path.join(relay.root, 'f'))).size).toBe(5);
+    expect((await (await fetch(relay.url('/f'))).arrayBuffer()).byteLength).toBe(SIZE);
+  });
+
+  test('of what goes on at one of ours is answered there, too', async () => {
+    const origin = await startOrigin();
+    const relay = await startRelay(origin.url(''));
+    await writeFile(path.join(origin.root, 'f'), 'content');
+    await (await fetch(relay.url('/f'))).text();
+    await append(relay.url('/f'), [', and more']);
+    const { headers } = await fetch(relay.url('/f'), { method: 'HEAD' });
+    expect(headers.get('content-length')).toBe('17');
+    expect((await stat(path.join(relay.root, 'f'))).size).toBe(7);
+    expect(await (await fetch(relay.url('/f'))).text()).toBe('content, and more');
+  });
 });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { append, follow, openAppend } from '../../../src/client/index.ts';
@@ -67,6 +67,28 @@ test('a part that a relay has when it starts is not taken for the whole', async 
   await waitFor(async () => (await fetch(relay.url('/f'))).status === 200, 'the origin to be back');
   expect(await (await fetch(relay.url('/f'))).text()).toBe('one two');
 });
+
+test.each([
+  ['longer', 'the other one, which is longer'],
+  ['as long', 'the other 1'],
+  ['shorter', 'short'],
+])(
+  'a file that another program has cut and written anew meanwhile, %s, takes the place of the copy',
+  async (_how, text) => {
+    const origin = await startOrigin();
+    const relay = await InProcessServer.start({ upstreams: [origin.url('')] });
+    await append(origin.url('/f'), ['the first 1']);
+    const textAt = async (url: string) => (await fetch(url)).text();
+    expect(await textAt(relay.url('/f'))).toBe('the first 1');
+    await writeFile(path.join(origin.root, 'f'), text);
+    // It was looked at a moment ago.
+    await relay.restart();
+    expect(await textAt(relay.url('/f'))).toBe(text);
+    await append(origin.url('/f'), [' and more']);
+    await relay.restart();
+    expect(await textAt(relay.url('/f'))).toBe(`${text} and more`);
+  },
+);
 
 test('a file that was made anew at the origin meanwhile takes the place of the copy', async () => {
   const origin = await startOrigin();

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import path from 'node:path';
+import { finished } from 'node:stream/promises';
 import { describe, expect, test } from 'vitest';
-import { append, openAppend } from '../../../src/client/index.ts';
+import { append, follow, openAppend } from '../../../src/client/index.ts';
 import { ChaosProxy, NO_CHAOS } from '../../support/chaos/proxy.ts';
 import { pattern } from '../../support/pattern.ts';
 import { Random } from '../../support/random.ts';
@@ -84,7 +85,7 @@ test('what was written through a relay is there for who asks afterwards, whateve
     const { line, headers } = request;
     if (line.startsWith('PUT')) {
       isWritten = true;
-      socket.write(headOf('201 Created', { 'Content-Length': 0 }));
+      socket.write(headOf('201 Created', { 'Content-Length': 0, 'X-Content-Type-Options': 'nosniff' }));
     } else if (headers['x-verb'] === undefined && headers.upgrade === undefined && isWritten) {
       say(socket, '200 OK', { 'Stream-Generation': 1 }, 'written');
     } else if (line === 'GET /f' && !isLate) {
@@ -202,6 +203,26 @@ describe('of what is kept', () => {
     await cacheStatusAt(relay.url('/g'));
     expect(await cacheStatusAt(relay.url('/g'))).toBe('httpfstream; fwd=stale; fwd-status=304');
   });
+});
+
+test('what was appended by way of a relay is there for who asks after that, also while it is followed', async () => {
+  const origin = await startOrigin();
+  const relay = await startRelay(origin.url(''));
+  await fetch(relay.url('/s'), { method: 'PUT', headers: { 'Content-Type': 'text/plain' } });
+  const appender = openAppend(relay.url('/s'));
+  appender.write('one');
+  await waitForSize(path.join(origin.root, 's'), 3);
+  const follower = follow(relay.url('/s'));
+  await once(follower, 'data');
+  appender.end('two');
+  await finished(appender);
+  await waitFor(async () => {
+    origin.requests.length = 0;
+    await textAt(relay.url('/s'));
+    return origin.requests.includes('GET /s');
+  }, 'the origin to be asked');
+  expect(await textAt(relay.url('/s'))).toBe('onetwo');
+  follower.destroy();
 });
 
 test('a download that is joined has the tag that it has later, by which it goes on', async () => {

@@ -188,7 +188,7 @@ test('an answer to a handshake sets nothing for this server, and each value has 
 });
 
 test.each([
-  ['/x?verb=FOLLOW&hold=10&wait=45', 75],
+  ['/x/?verb=FOLLOW&hold=10&wait=45', 75],
   ['/x/?offset=now&live=long-poll', 50],
   ['/x?q', 30],
 ])('what %s waits for is added to the time in which it must be answered', async (target, limit) => {

@@ -315,26 +315,32 @@ describe('what is kept', () => {
     );
   });
 
-  test('of a server of ours stays when what is in front of that answers in its place', async () => {
-    const origin = await startRelay('http://127.0.0.1:9', { upstreams: [] });
-    await fetch(origin.url('/f?verb=APPEND'), { method: 'POST', body: 'one' });
-    const relay = await InProcessServer.start({ upstreams: [origin.url('')] });
-    expect(String(await bytesOf(relay.url('/f')))).toBe('one');
-    const { port } = new URL(origin.url(''));
-    await relay.stop();
-    await origin.app.close();
-    const front = await ScriptedServer.start(
-      (_request, socket) => say(socket, '200 OK', FRESH, 'down for maintenance'),
-      Number(port),
-    );
-    await relay.start();
-    expect(String(await bytesOf(relay.url('/f')))).toBe('one');
-    expect(front.requests.length).toBeGreaterThan(0);
-    // Nor is it what others ask for, and nothing is written to it.
-    expect(String(await bytesOf(relay.url('/other')))).toBe('down for maintenance');
-    await expect(stat(path.join(relay.root, 'other'))).rejects.toThrow('ENOENT');
-    const written = await fetch(relay.url('/other'), { method: 'PUT', body: 'two' });
-    expect([written.status, written.headers.get('retry-after')]).toEqual([503, '1']);
-    expect(front.requests.some(({ line }) => line.startsWith('PUT'))).toBe(false);
-  });
+  test.each(['while the relay runs', 'over a restart of it'])(
+    'of a server of ours stays when what is in front of that answers in its place, %s',
+    async (when) => {
+      const origin = await startRelay('http://127.0.0.1:9', { upstreams: [] });
+      await fetch(origin.url('/f?verb=APPEND'), { method: 'POST', body: 'one' });
+      const relay = await InProcessServer.start({ upstreams: [origin.url('')] });
+      expect(String(await bytesOf(relay.url('/f')))).toBe('one');
+      const { port } = new URL(origin.url(''));
+      const isRestarted = when === 'over a restart of it';
+      if (isRestarted) await relay.stop();
+      await origin.app.close();
+      const front = await ScriptedServer.start(
+        (_request, socket) => say(socket, '200 OK', FRESH, 'down for maintenance'),
+        Number(port),
+      );
+      if (isRestarted) await relay.start();
+      await waitFor(async () => {
+        expect(String(await bytesOf(relay.url('/f')))).toBe('one');
+        return front.requests.length > 0;
+      }, 'it to be asked for again');
+      // Nor is it what others ask for, and nothing is written to it.
+      expect(String(await bytesOf(relay.url('/other')))).toBe('down for maintenance');
+      await expect(stat(path.join(relay.root, 'other'))).rejects.toThrow('ENOENT');
+      const written = await fetch(relay.url('/other'), { method: 'PUT', body: 'two' });
+      expect([written.status, written.headers.get('retry-after')]).toEqual([503, '1']);
+      expect(front.requests.some(({ line }) => line.startsWith('PUT'))).toBe(false);
+    },
+  );
 });

@@ -9,6 +9,7 @@ import {
   rename,
   stat,
   symlink,
+  unlink,
   writeFile,
 } from 'node:fs/promises';
 import net from 'node:net';
@@ -480,4 +481,22 @@ it.each([
     return hold.call(this, name, ...rest);
   });
   await expect(root.list(resource('/')).next()).rejects.toMatchObject({ code: expected });
+});
+
+it('directories that lead to a file go when nothing is in them, and no file is being made', async () => {
+  const directory = await diskDirectory();
+  const root = await Root.open(directory);
+  const made = (text: string) => root.openAppend(ResourcePath.parse(text), { create: true });
+  const files = [await made('/a/b/c'), await made('/a/d')];
+  for (const file of files) await file.close();
+  await unlink(path.join(directory, 'a/b/c'));
+  const another = made('/a/b/e/f');
+  root.pruneWayTo(ResourcePath.parse('/a/b/c'));
+  await (await another).close();
+  expect(await readdir(path.join(directory, 'a/b'))).toEqual(['e']);
+  root.pruneWayTo(ResourcePath.parse('/a/b/c'));
+  expect(await readdir(path.join(directory, 'a'))).toEqual(['b', 'd']);
+  await unlink(path.join(directory, 'a/b/e/f'));
+  root.pruneWayTo(ResourcePath.parse('/a/b/e/f'));
+  expect(await readdir(path.join(directory, 'a'))).toEqual(['d']);
 });

@@ -2,7 +2,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'no
 import type { AddressInfo, Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { type ControlMessage, SUBPROTOCOL } from '../../../src/wire/protocol.ts';
+import { type ControlMessage, GENERATION_HEADER, SUBPROTOCOL } from '../../../src/wire/protocol.ts';
 
 /** One client's connection to a {@link FakeServer}. */
 export class FakeConnection {
@@ -107,6 +107,8 @@ export class FakeServer {
         serve(connection, fake.connections.length - 1);
       });
     });
+    // It is one of ours for who asks over HTTP, too.
+    fake.#server.on('request', (_request, response) => response.setHeader(GENERATION_HEADER, 1).end());
     await new Promise<void>((resolve) => fake.#server.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => {
       for (const socket of fake.sockets) socket.destroy();

@@ -133,10 +133,10 @@ export class FileCheck {
     findings.repaired(location, `what was remembered of it is damaged; moved to ${aside}`);
   }
 
-  #countCopy({ append, answer }: FileRecord): void {
+  #countCopy({ append, isPart }: FileRecord): void {
     this.#copyCount++;
-    // Of one of ours `interrupted` is how it has ended there.
-    const isWhole = append?.state === 'finished' || (append?.state === 'interrupted' && answer === undefined);
+    // Of what is no part `interrupted` is how it has ended there.
+    const isWhole = append?.state === 'finished' || (append?.state === 'interrupted' && isPart !== true);
     if (!isWhole) this.#partCount++;
   }
 

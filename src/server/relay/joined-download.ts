@@ -1,0 +1,62 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Core } from '../../core/core.ts';
+import type { Served } from '../../relay/readiness.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import { contentRange } from '../response/byte-ranges.ts';
+import { copyTag } from '../response/conditions.ts';
+import { contentTypeOf } from '../response/content-type.ts';
+import type { Range } from '../response/file-body.ts';
+import { statusHeaders, userContentHeaders } from '../response/headers.ts';
+import { LastModified } from '../response/last-modified.ts';
+import { sendStream } from '../response/send-bytes.ts';
+import { admissionOf } from '../rights/admission.ts';
+import { joinPart } from './joined-part.ts';
+
+/** What is read of a file of a server of ours that still comes. */
+export interface Joined {
+  served: Served;
+  /** How many bytes of it; undefined: all that come until it has finished. */
+  size: number | undefined;
+  /** The part of these that is asked for. Default: all of them. */
+  range?: Range;
+}
+
+/**
+ * Answers with what the file had when it was asked for, or a part of that, as it comes.
+ *
+ * @throws what {@link joinPart} throws
+ */
+export async function sendJoined(
+  core: Core,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  path: ResourcePath,
+  { served, size, range }: Joined,
+  signal: AbortSignal,
+): Promise<void> {
+  const permit = admissionOf(request).require('follow', path);
+  const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
+  const { body, reader } = await joinPart(core, permit, served, wanted, reply, signal);
+  const { feed, outcome } = reader;
+  const nowMs = Date.now();
+  const remembered = { contentType: feed.type, fileType: feed.fileType };
+  const type = contentTypeOf(remembered, path.segments.at(-1) ?? '', feed.file, feed.committed);
+  if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size as number));
+  reply.headers({
+    ...userContentHeaders(type),
+    'content-type': type,
+    ...(wanted !== undefined && { 'content-length': wanted.end - wanted.start }),
+    'cache-control': 'no-cache',
+    'accept-ranges': 'bytes',
+    ...(size !== undefined && { etag: tagOf(served) }),
+    // As of all that grows: a date that no later state of it has.
+    'last-modified': new LastModified(nowMs, false, nowMs).header,
+    ...statusHeaders(outcome?.status),
+  });
+  void sendStream(request, reply, body);
+}
+
+/** The strong entity tag of what still comes; empty without one. */
+export function tagOf({ size, generation }: Served): string {
+  return size === undefined || generation === undefined ? '' : copyTag(size, generation);
+}
