@@ -190,13 +190,8 @@ export class RelayResponder {
         reply.headers(asCopy(found.served, via));
         await sendJoined(this.#core, request, reply, path, found, client.signal);
       } else if (found.way === 'given') {
-        this.#tunnel.give(request, reply, found.answer.release(), {
-          permit,
-          upstream,
-          path,
-          via,
-          silenceMs: SILENCE_MS,
-        });
+        const passage = { permit, upstream, path, via, silenceMs: SILENCE_MS };
+        this.#tunnel.give(request, reply, found.answer.release(), passage);
       } else if (found.way === 'forgotten') {
         this.#kept.assertMeant(request, await this.#relay.keptAt(path));
         await this.#relay.invalidate(path);

@@ -93,11 +93,12 @@ test('what becomes of the appender, and of the connection, while the copy is ope
     early.waiting(true);
     early.connected(false);
   });
-  expect(fetching.progress.state).toMatchObject({ phase: 'storing', isConnected: false });
-  expect(lease.feed.isWaiting).toBe(true);
+  const told = [fetching.progress.state, lease.feed.isWaiting];
   fetching.connected(true);
-  expect(fetching.progress.state).toMatchObject({ isConnected: true });
+  told.push(fetching.progress.state);
   await lease.end('shutdown');
+  const storing = (isConnected: boolean) => ({ phase: 'storing', isReadable: true, isConnected });
+  expect(told).toEqual([storing(false), true, storing(true)]);
 });
 
 test('what ends before all has come that was there at the beginning has not finished', async () => {
