@@ -15,10 +15,12 @@ import { RESERVED_SEGMENT, type ResourcePath } from '../wire/resource-path.ts';
 import { Directories } from './directories.ts';
 import { FileFinder } from './file-finder.ts';
 import { type CoreLimits, Limits, NO_LIMITS } from './limits/limits.ts';
+import { LiveOverview } from './live-overview.ts';
 import { LiveResources } from './live-resources.ts';
 import type { JournalHeader } from './log/file-entry.ts';
 import { type Durability, LocalLog } from './log/local-log.ts';
 import { Syncer } from './log/syncer.ts';
+import { Numbers } from './numbers.ts';
 import { Feeds } from './readers/feeds.ts';
 import { Followers } from './readers/followers.ts';
 import { finishRemovals, removeUnfinished } from './recovery/clean-up.ts';
@@ -92,6 +94,10 @@ export class Core {
   readonly directories: Directories;
   /** What bounds what is stored, and how much of it is live. */
   readonly limits: Limits;
+  /** What is live, for an operator. */
+  readonly overview: LiveOverview;
+  /** What is counted. */
+  readonly numbers = new Numbers();
   readonly #report: Report;
   readonly #log: LocalLog;
   readonly #live: LiveResources;
@@ -107,10 +113,11 @@ export class Core {
     const turns = new WriteTurns();
     const paths = new PathWatch(root, turns);
     const watch = new FileWatch(root, turns, paths);
-    const syncer = new Syncer(SYNC_INTERVAL_MS);
+    const { numbers } = this;
+    const syncer = new Syncer(SYNC_INTERVAL_MS, numbers.syncs);
     this.root = root;
     this.#report = report;
-    const journal = new Journal<JournalHeader>(root.own('redo'), turns, isDurable);
+    const journal = new Journal<JournalHeader>(root.own('redo'), turns, isDurable, numbers.syncs);
     this.records = new Records({
       directory: root.own('records'),
       aside: root.own('aside'),
@@ -120,10 +127,22 @@ export class Core {
     });
     this.store = new StreamStore(this.records, isDurable);
     this.quarantine = new Quarantine(root.own('quarantine'));
-    this.arrivals = new Arrivals(root, paths);
+    this.arrivals = new Arrivals(root, paths, numbers);
     const { records, store, quarantine } = this;
     const history = new AppendHistory(records, { isDurable, graceMs });
-    const logging = { root, store, journal, records, quarantine, history, turns, syncer, durability, report };
+    const logging = {
+      root,
+      store,
+      journal,
+      records,
+      quarantine,
+      history,
+      turns,
+      syncer,
+      durability,
+      report,
+      numbers,
+    };
     const log = new LocalLog(logging);
     this.#log = log;
     this.limits = new Limits({
@@ -133,6 +152,7 @@ export class Core {
     });
     const { space } = this.limits;
     this.#live = new LiveResources(log, store, quarantine, this.limits);
+    this.overview = new LiveOverview(this.#live);
     const forks = new ForkTree(root, records);
     const live = this.#live;
     const deleted = ({ identity, fingerprint }: FileStat) => {
@@ -146,13 +166,25 @@ export class Core {
       live.madeAt(path);
       this.arrivals.notify(path);
     };
-    const making = { root, records, store, limits: this.limits, live, resources, syncer, isDurable, made };
+    const making = {
+      root,
+      records,
+      store,
+      limits: this.limits,
+      live,
+      resources,
+      syncer,
+      isDurable,
+      made,
+      numbers,
+    };
     this.streams = new Streams(making, forks, remover);
     this.#feeds = new Feeds(this.#live, resources, watch);
     this.sessions = new SessionRegistry({
       root,
       space,
       log,
+      numbers,
       graceMs,
       live: this.#live,
       feeds: this.#feeds,
@@ -257,6 +289,16 @@ export class Core {
     const count = await recovery.run();
     await finishRemovals({ root, records, isDurable, finder, report });
     return count;
+  }
+
+  /** How many bytes the journal holds. */
+  get journalBytes(): number {
+    return this.#log.journal.heldSize;
+  }
+
+  /** For how long what is remembered has been behind the journal, in milliseconds; 0 when it is not. */
+  get checkpointAgeMs(): number {
+    return this.#log.checkpoints.ageMs;
   }
 
   /**

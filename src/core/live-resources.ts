@@ -213,6 +213,8 @@ export class LiveResources implements ResourceOwner {
     const { journal } = this.#log;
     const { fingerprint: file, location } = resource;
     this.#log.checkpoints.forget(resource);
+    // A session counts its own end.
+    if (!resource.isClaimed) this.#log.numbers.ends.deleted++;
     await resource.gone();
     const { version, size: start } = resource.state;
     if (version > 0 && journal.heldSize > 0) {

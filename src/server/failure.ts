@@ -10,6 +10,7 @@ import { type Problem, problemDocument } from './node/problem.ts';
 import { Refusals } from './node/refusals.ts';
 import { asksForWebSocket } from './node/request-head.ts';
 import { EarlyAnswer, isBodyUnderWay } from './node/rest-of-body.ts';
+import { noteRefusal } from './operations/access-log.ts';
 import { preferredType } from './request/headers.ts';
 import { parseTarget } from './request/target.ts';
 
@@ -89,20 +90,21 @@ const RETRY_SECONDS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_TOO_MANY_REQUESTS: 4,
 };
 
-/** What a refusal counts as. Any other one: `other`. */
+/** Why the server does not let somebody in, or does not do what it could: what it is asked for is not wrong. */
 const REASON_OF_CODE: Readonly<Record<string, string>> = {
   HFS_UNAUTHORIZED: 'credential',
   HFS_FORBIDDEN_RIGHT: 'right',
   HFS_FOREIGN_ORIGIN: 'origin',
   HFS_UNKNOWN_HOST: 'host',
   HFS_INVALID_PATH: 'path',
+  HFS_HEAD_TOO_LARGE: 'head_size',
   HFS_BODY_TIMEOUT: 'body_idle',
   HFS_PAYLOAD_TOO_LARGE: 'body_size',
   HFS_RESOURCE_TOO_LARGE: 'resource_size',
-  HFS_HEAD_TOO_LARGE: 'head',
   HFS_QUOTA_EXCEEDED: 'quota',
-  HFS_STORAGE_FULL: 'storage_full',
-  HFS_STORAGE_BUSY: 'descriptors',
+  HFS_STORAGE_FULL: 'disk_full',
+  HFS_STORAGE_BUSY: 'busy',
+  HFS_APPEND_BUSY: 'busy',
   HFS_SERVER_CLOSING: 'closing',
 };
 
@@ -136,7 +138,7 @@ export function problemOf(error: Error): Problem {
  */
 export function sendFailure(error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error);
-  Refusals.of(request.server.server).count(refusalReasonOf(error, problem));
+  countRefusal(Refusals.of(request.server.server), error, problem);
   logFailure(error, problem, request);
   const { status, code, detail } = problem;
   reply
@@ -160,11 +162,17 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
   return sendText(request, reply.type('application/problem+json'), problemDocument(problem));
 }
 
-/** The limit that was met, or else the code of the failure, which is one of few. */
-export function refusalReasonOf(error: Error, { code }: Pick<Problem, 'code'> = problemOf(error)): string {
-  if (error instanceof TooManyRequestsError || error instanceof ServerBusyError) return error.limit;
+/** Counts a failure, if it is a refusal: by the limit that was met, or else by what it is about. */
+export function countRefusal(
+  refusals: Refusals,
+  error: Error,
+  { code }: Pick<Problem, 'code'> = problemOf(error),
+): void {
   // What another server has said may be anything.
-  return error instanceof UpstreamRefusalError ? 'upstream' : (REASON_OF_CODE[code] ?? 'other');
+  if (error instanceof UpstreamRefusalError) return;
+  const isOfLimit = error instanceof TooManyRequestsError || error instanceof ServerBusyError;
+  const reason = isOfLimit ? error.limit : REASON_OF_CODE[code];
+  if (reason !== undefined) refusals.count(reason);
 }
 
 /** What a browser asks for by itself, in its window or for what it shows there; `undefined`: who is none. */
@@ -191,6 +199,7 @@ function logFailure(error: Error, { status, code, detail }: Problem, request: Fa
     error.name === 'AbortError' || ('code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE');
   const isAbandoned = isOfClient && request.raw.socket.destroyed;
   const level = status >= 500 && !EXPECTED.includes(status) && !isAbandoned ? 'error' : 'info';
+  if (level === 'info' && noteRefusal(request, code, detail)) return;
   request.log[level](
     {
       status,

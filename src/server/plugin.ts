@@ -57,6 +57,18 @@ interface Responder {
  * @throws {RootInUseError} at registration, when another server uses the root, still, after `waitRootMs`
  */
 export async function httpfstream(app: FastifyInstance, options: HttpfstreamOptions): Promise<void> {
+  await mount(app, options);
+}
+
+/** What is served. */
+export interface Mounted {
+  core: Core;
+  /** Whether it is asked who may do what. */
+  hasRights: boolean;
+}
+
+/** As {@link httpfstream}, for whoever wants to know what the server does. */
+export async function mount(app: FastifyInstance, options: HttpfstreamOptions): Promise<Mounted> {
   const { log, prefix } = app;
   const settings = { ...normaliseOptions(options), prefix };
   const core = await Core.open(settings.root, {
@@ -243,6 +255,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   });
   const others = app.supportedMethods.filter((method) => !METHODS.includes(method));
   app.route({ method: others, url: '/*', onRequest: refuseMethod, handler: refuseMethod });
+  return { core, hasRights: rights !== undefined };
 }
 
 function ignore(): void {}

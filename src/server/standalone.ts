@@ -1,18 +1,20 @@
 import type { Server as TlsServer } from 'node:tls';
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyRequest,
-  LogController,
-} from 'fastify';
-import { InvalidRequestError, MethodNotAllowedError, ServerClosingError } from '../wire/errors.ts';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { MethodNotAllowedError, ResourceNotFoundError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
+import { Gate } from './access/gate.ts';
+import { PagePaths } from './access/page-paths.ts';
 import { sendFailure } from './failure.ts';
 import { limitConnections } from './limits/address-connections.ts';
 import { answerClientError, refuseInWords } from './node/bare-refusals.ts';
+import { Refusals } from './node/refusals.ts';
 import { ServerSockets } from './node/server-sockets.ts';
 import type { TlsCertificates } from './node/tls-certificates.ts';
-import { httpfstream } from './plugin.ts';
+import { loggerOf, logWhenOver, requestIdOf } from './operations/access-log.ts';
+import { EventLoop } from './operations/event-loop.ts';
+import { OperatorPages } from './operations/operator-pages.ts';
+import { mount } from './plugin.ts';
+import { AnswerNumbers } from './response/answer-numbers.ts';
 import type { HttpfstreamOptions } from './settings.ts';
 
 /** Time for a client to send its whole request head. */
@@ -29,9 +31,6 @@ const CONNECTIONS_CHECK_MS = 2000;
 
 /** Time for downloads to end once the server closes. */
 const DOWNLOADS_CLOSE_MS = 2000;
-
-/** Health check for monitoring. A file at this path is not served. */
-const HEALTH_PATH = '/-/health';
 
 /** Options of the standalone server: the plugin's, and its own. */
 export interface StandaloneOptions extends HttpfstreamOptions {
@@ -51,6 +50,10 @@ export interface StandaloneOptions extends HttpfstreamOptions {
    * believed requests are counted, for the addresses that it says. Default 1,024.
    */
   maxConnectionsPerAddress?: number;
+  /** Whether each request is logged, in one line, when it is over. Default false. */
+  accessLog?: boolean;
+  /** How many lines of the log were dropped. Default: none. */
+  droppedLines?: () => number;
 }
 
 /** In the place of the compilers of schemas, which would take a sixth of the start to load. */
@@ -58,15 +61,29 @@ function noSchemas(): never {
   throw new Error('no route has a schema');
 }
 
-/** Makes the server that `httpfstream-server` runs: the plugin, at `/`, and `/-/health`. Call `listen` on it. */
-export async function createStandaloneServer({
+/** Makes the server that `httpfstream-server` runs: the plugin, at `/`, and its own pages. Call `listen` on it. */
+export async function createStandaloneServer(options: StandaloneOptions): Promise<FastifyInstance> {
+  return (await createServers(options)).app;
+}
+
+/** What `httpfstream-server` listens with. */
+export interface Servers {
+  app: FastifyInstance;
+  /** Has the server's own pages, for whoever can reach it. It is closed with the other one, after that. */
+  admin: FastifyInstance;
+}
+
+/** As {@link createStandaloneServer}, with a second one for whoever runs it. */
+export async function createServers({
   logger,
   trustProxy = [],
   certificates,
   maxConnections,
   maxConnectionsPerAddress = 1024,
+  accessLog = false,
+  droppedLines = () => 0,
   ...options
-}: StandaloneOptions): Promise<FastifyInstance> {
+}: StandaloneOptions): Promise<Servers> {
   const protocol = {
     headersTimeout: HEADERS_TIMEOUT_MS,
     connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
@@ -80,6 +97,8 @@ export async function createStandaloneServer({
     schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
     trustProxy: trustProxy.length > 0 && [...trustProxy],
     clientErrorHandler: answerClientError,
+    genReqId: requestIdOf,
+    childLoggerFactory: loggerOf,
     frameworkErrors: (error, request, reply) => sendFailure(error, request, reply),
     // Recovery after a server that was killed takes the time that it takes.
     pluginTimeout: 0,
@@ -94,20 +113,48 @@ export async function createStandaloneServer({
   // Also for requests without a route, and those that are refused before routing.
   app.setErrorHandler(sendFailure);
   refuseInWords(app, METHODS);
-  limitConnections(app, { maxConnections, maxConnectionsPerAddress, trustProxy });
   // All requests are for the plugin.
   ServerSockets.of(app.server, app.log).allowHalfOpen(() => true);
+  // First: what is refused is logged, too.
+  if (accessLog) {
+    app.addHook('onRequest', (request, reply, done) => {
+      logWhenOver(request, reply);
+      done();
+    });
+  }
+  limitConnections(app, { maxConnections, maxConnectionsPerAddress, trustProxy });
+  let isClosing = false;
+  const admin = createAdminServer(logger, options.allowedHosts);
   await app.register(async (scope) => {
     // The plugin has every URL, so what finds no route has a method that Fastify does not know. Within its scope, so
     // that its gate comes first.
     scope.setNotFoundHandler(({ method }) => {
       throw new MethodNotAllowedError(`${method} is not supported here`);
     });
-    await httpfstream(scope, options);
-    answerHealth(scope);
+    const { core, hasRights } = await mount(scope, options);
+    const pages = new OperatorPages({
+      ...{ core, root: options.root, droppedLines },
+      traffic: ServerSockets.of(app.server).traffic,
+      refusals: Refusals.of(app.server),
+      answers: AnswerNumbers.ofServer(app.server),
+      loop: new EventLoop(),
+      startedMs: Date.now(),
+      isListening: () => app.server.listening,
+      isClosing: () => isClosing || ServerSockets.of(app.server).isDraining,
+    });
+    pages.serveHealth(scope);
+    // Without rights everybody would see them who reaches the server.
+    if (hasRights) pages.serveInternals(scope, 'admin');
+    pages.serveHealth(admin);
+    pages.serveInternals(admin);
+    app.addHook('onClose', async () => {
+      pages.close();
+      await admin.close();
+    });
   });
   let closingAt = 0;
   app.addHook('preClose', async () => {
+    isClosing = true;
     closingAt = performance.now();
   });
   // After that of the plugin, which ends appends and followers in order: what is left then is cut, so that closing is
@@ -118,34 +165,24 @@ export async function createStandaloneServer({
       await ServerSockets.of(app.server).close(Math.max(0, DOWNLOADS_CLOSE_MS - elapsedMs));
     });
   });
+  return { app, admin };
+}
+
+/** A server for pages of its own, that only whoever runs it is to reach. */
+function createAdminServer(logger: FastifyBaseLogger, allowedHosts: readonly string[] = []): FastifyInstance {
+  const app = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    forceCloseConnections: true,
+  });
+  app.setErrorHandler(sendFailure);
+  const gate = new Gate({ allowedHosts, corsOrigins: [], pages: new PagePaths() });
+  app.addHook('onRequest', (request, reply, done) => {
+    gate.check(request, reply);
+    done();
+  });
+  app.setNotFoundHandler(() => {
+    throw new ResourceNotFoundError('there is nothing here');
+  });
   return app;
-}
-
-/**
- * Answers `ok` to whoever asks whether the server is up, without a look at the
- * disk, which may be slow without that; 503 once it closes.
- */
-function answerHealth(app: FastifyInstance): void {
-  const isRead = (method: string) => method === 'GET' || method === 'HEAD';
-  app.route({
-    method: ['GET', 'HEAD'],
-    url: HEALTH_PATH,
-    preHandler: refuseHandshake,
-    handler: (_request, reply) => {
-      if (ServerSockets.of(app.server).isDraining)
-        throw new ServerClosingError('the server is shutting down');
-      return reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store').send('ok\n');
-    },
-  });
-  app.route({
-    method: app.supportedMethods.filter((method) => !isRead(method)),
-    url: HEALTH_PATH,
-    handler: ({ method }) => {
-      throw new MethodNotAllowedError(`${method} is not supported here`);
-    },
-  });
-}
-
-async function refuseHandshake(request: FastifyRequest): Promise<void> {
-  if (request.ws) throw new InvalidRequestError('there is nothing to append to or to follow here');
 }

@@ -162,12 +162,15 @@ describe('a server that drains', () => {
     expect((await end).length).toBe(0);
   });
 
-  it('is not healthy any more', async () => {
+  it.each([
+    ['health', 503, 'closing\n'],
+    ['health/ready', 503, 'closing\n'],
+    ['health/live', 200, 'ok\n'],
+  ])('says so at /-/%s: %i', async (page, status, body) => {
     const server = await startStandalone();
     const socket = await openSocket(server.port);
     void ServerSockets.of(server.app.server).drain(PATIENCE_MS);
-    writeHead(socket, 'GET /-/health HTTP/1.1', ['Accept: application/json']);
-    const { status, body } = parseAnswer(await readToEnd(socket));
-    expect({ status, code: JSON.parse(body).code }).toEqual({ status: 503, code: 'HFS_SERVER_CLOSING' });
+    writeHead(socket, `GET /-/${page} HTTP/1.1`);
+    expect(parseAnswer(await readToEnd(socket))).toMatchObject({ status, body });
   });
 });

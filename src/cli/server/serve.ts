@@ -6,7 +6,7 @@ import { assertRootIsFree } from '../../server/check-directory.ts';
 import { descriptorLimit, liveResourcesWithin } from '../../server/node/descriptor-limit.ts';
 import { ServerSockets } from '../../server/node/server-sockets.ts';
 import { TlsCertificates } from '../../server/node/tls-certificates.ts';
-import { createStandaloneServer } from '../../server/standalone.ts';
+import { createServers } from '../../server/standalone.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
 import type { Entrances } from './entrances.ts';
 import { takeHeldSockets } from './held-sockets.ts';
@@ -80,11 +80,11 @@ export async function serve(
     io.stderr.write(`httpfstream-server: ${message}\n`);
     return EXIT_FAILURE;
   };
-  const failToListen = (error: unknown) =>
+  const failToListen = (error: unknown, address = http) =>
     fail(
-      isHeld
+      isHeld && address === http
         ? `cannot listen at a socket that was handed over (LISTEN_FDS): ${messageOf(error)}`
-        : `cannot listen on ${formatListenAddress(http)}: ${listenFailure(error)}`,
+        : `cannot listen on ${formatListenAddress(address)}: ${listenFailure(error)}`,
     );
   // Who is to be waited for may still listen, too.
   if (options.waitRoot === 0) {
@@ -101,6 +101,7 @@ export async function serve(
     }
   }
   let app: FastifyInstance;
+  let admin: FastifyInstance;
   let access: FileAccess | undefined;
   try {
     if (auth !== undefined) {
@@ -110,7 +111,7 @@ export async function serve(
     }
     const certificates = await certificatesOf(options, logger);
     if (certificates !== undefined) reloads.add('certificates', () => certificates.reload());
-    app = await createStandaloneServer({
+    const servers = await createServers({
       root,
       ...(access && { access }),
       durability: options.durability,
@@ -128,8 +129,11 @@ export async function serve(
       upstreamKeep: options.upstreamKeep,
       trustProxy: options.trustProxy,
       ...(certificates && { certificates }),
+      accessLog: options.accessLog,
+      droppedLines: () => output.droppedTotal,
       logger,
     });
+    ({ app, admin } = servers);
     app.addHook('onClose', async () => access?.close());
   } catch (error) {
     access?.close();
@@ -167,17 +171,22 @@ export async function serve(
     });
   });
   endStart();
-  let entrances: Entrances;
+  const entrances: Entrances[] = [];
+  let address = http;
   try {
-    entrances = isHeld ? await listenAtHeld(app, descriptors) : await listen(app, http);
+    entrances.push(isHeld ? await listenAtHeld(app, descriptors) : await listen(app, http));
+    if (options.admin !== undefined) {
+      address = options.admin;
+      entrances.push(await listen(admin, address));
+    }
   } catch (error) {
     restoreSignals();
     await app.close();
     restoreUncaught();
-    return failToListen(error);
+    return failToListen(error, address);
   }
 
-  const { addresses } = entrances;
+  const addresses = entrances[0]?.addresses ?? [];
   // Unix sockets have none.
   const [first] = addresses;
   const url =
@@ -205,7 +214,7 @@ export async function serve(
   const signal = await stopped;
   app.log.info(signal === undefined ? {} : { signal }, 'closing');
   // Who comes from now on waits at a socket that somebody else holds, or is refused by the system, and tries again.
-  entrances.close();
+  for (const entrance of entrances) entrance.close();
   if (isSound) await ServerSockets.of(app.server).drain(Math.round(options.drain * 1000));
   await app.close();
   app.log.info('closed');

@@ -15,6 +15,7 @@ export class LogOutput {
   readonly #output: Writable;
   readonly #onDropped: (count: number) => void;
   #droppedCount = 0;
+  #droppedTotal = 0;
 
   /** @param onDropped called with the number of lines that were dropped, once there is room again */
   constructor(output: Writable, onDropped: (count: number) => void) {
@@ -23,11 +24,17 @@ export class LogOutput {
     output.on('drain', () => this.#drained()).on('error', () => {});
   }
 
+  /** How many lines were dropped, from the beginning. */
+  get droppedTotal(): number {
+    return this.#droppedTotal;
+  }
+
   /** Writes a line, which includes its line end. */
   write(line: string): void {
     // Once one is dropped, all are until those that wait are read: so there is one gap.
     if (this.#droppedCount > 0 || this.#output.writableLength + line.length > MAX_WAITING_BYTES) {
       this.#droppedCount++;
+      this.#droppedTotal++;
     } else this.#output.write(line);
   }
 

@@ -30,6 +30,8 @@ export interface ServerOptions extends UpstreamArguments, LimitArguments {
   auth?: string;
   trustProxy: readonly string[];
   index: boolean;
+  admin: ListenAddress | undefined;
+  accessLog: boolean;
   upstreamMaxBytes: number;
   upstreamKeepBytes: number;
   upstreamKeep: boolean;
@@ -58,6 +60,22 @@ export function addServerOptions(command: Command): Command {
         .env('HTTPFSTREAM_HTTP')
         .argParser(listenAddressOption)
         .default({ host: 'localhost', port: 8080 }, 'localhost:8080'),
+    )
+    .addOption(
+      new Option(
+        '--admin <ADDR>',
+        'address at which numbers, health and what is live are answered (/-/), to everybody who reaches it',
+      )
+        .env('HTTPFSTREAM_ADMIN')
+        .argParser(listenAddressOption)
+        .default(undefined, 'none'),
+    )
+    .addOption(
+      new Option('--access-log [BOOLEAN]', 'log each request, in one line, when it is over')
+        .env('HTTPFSTREAM_ACCESS_LOG')
+        .argParser(booleanOption)
+        .preset('true')
+        .default(false),
     )
     .addOption(
       new Option('--durability <LEVEL>', 'acknowledge bytes when the system (os) or the disk (disk) has them')

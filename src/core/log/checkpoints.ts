@@ -141,6 +141,12 @@ export class Checkpoints implements RecordsListener {
     if (this.#failure !== undefined && this.#journal.heldSize >= MAX_HELD_BYTES) throw this.#failure;
   }
 
+  /** For how long anything has been behind, in milliseconds; 0 when nothing is. */
+  get ageMs(): number {
+    const isBehind = this.#areRecordsBehind || this.#behind.size > 0;
+    return isBehind ? performance.now() - this.#firstMs : 0;
+  }
+
   /** Whether less of a stream is remembered than the journal has. */
   has(stream: Checkpointed): boolean {
     return this.#behind.has(stream) || this.#due.has(stream) || this.#isolated.has(stream);

@@ -42,7 +42,7 @@ export class FileSync {
     this.#isWaiting = true;
     const sync = () => {
       this.#isWaiting = false;
-      return file.sync();
+      return this.#syncer.timed(file);
     };
     this.#syncing = this.#syncing
       .then(() => this.#syncer.run(sync))

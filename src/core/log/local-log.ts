@@ -9,6 +9,7 @@ import type { AppendFile } from '../../storage/stored-file.ts';
 import type { WriteTurns } from '../../storage/write-turns.ts';
 import { ResourceGoneError, ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourceRoom } from '../limits/room.ts';
+import type { Numbers } from '../numbers.ts';
 import type { AppendHistory } from '../sessions/append-history.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
 import { type Checkpointed, Checkpoints } from './checkpoints.ts';
@@ -51,6 +52,7 @@ export interface LocalLogOptions {
   syncer: Syncer;
   durability: Durability;
   report: Report;
+  numbers: Numbers;
 }
 
 /**
@@ -63,6 +65,7 @@ export class LocalLog {
   readonly turns: WriteTurns;
   readonly syncer: Syncer;
   readonly durability: Durability;
+  readonly numbers: Numbers;
   readonly #root: Root;
   readonly #store: StreamStore;
   readonly #history: AppendHistory;
@@ -70,12 +73,14 @@ export class LocalLog {
   #sessions = 0;
 
   constructor(options: LocalLogOptions) {
-    const { root, store, journal, records, quarantine, history, turns, syncer, durability, report } = options;
+    const { root, store, journal, records, quarantine, history, turns, syncer, durability, report, numbers } =
+      options;
     this.journal = journal;
     this.checkpoints = new Checkpoints(journal, records, quarantine, report);
     this.turns = turns;
     this.syncer = syncer;
     this.durability = durability;
+    this.numbers = numbers;
     this.#root = root;
     this.#store = store;
     this.#history = history;

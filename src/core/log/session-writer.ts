@@ -21,6 +21,8 @@ const LOW_WATER_MARK_BYTES = 1024 * 1024;
 export interface WriterOwner {
   /** Called when {@link SessionWriter.append} returned false and may be called again. */
   drained(): void;
+  /** Called when so many more bytes are in the file, and count. */
+  written(bytes: number): void;
   /** Called when the bytes below `position` are safe; it only grows. */
   safe(position: number): void;
   /** Called once when bytes were refused; nothing is written any more. */
@@ -47,8 +49,11 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   #accepting = true;
   /** Whether bytes wait for the end of the turn, or are on their way to the file. */
   #isBusy = false;
-  /** Where the runs end that are on their way to the journal. */
-  #journaling: number[] = [];
+  /** When the first of those came that wait, and the first of those that are on their way, by `performance.now()`. */
+  #pendingSinceMs = 0;
+  #writingSinceMs = 0;
+  /** Where the runs end that are on their way to the journal, and since when they are here. */
+  #journaling: { end: number; sinceMs: number }[] = [];
   /** Set while what was committed is made safe in the file. */
   #securing: Promise<void> | undefined;
   /** Who waits until everything that was taken is in the file, … */
@@ -94,6 +99,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
       this.#owner.failed(storageFailure(error));
       return true;
     }
+    if (this.#pending.length === 0) this.#pendingSinceMs = performance.now();
     this.#pending.push(bytes);
     this.#received += bytes.length;
     if (!this.#isBusy) {
@@ -149,6 +155,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   /** Called at the end of a turn in which bytes came. */
   flush(): void {
     const parts = this.#pending.take();
+    this.#writingSinceMs = this.#pendingSinceMs;
     const start = this.#target.committed;
     const written =
       parts.length === 0 ? undefined : writeAtEndOfTurn(this.#log.turns, this.#file, start, parts);
@@ -170,8 +177,11 @@ export class SessionWriter implements TurnWriter, JournalWriter {
 
   /** Called by the journal. */
   committed(count: number): undefined {
-    const end = this.#journaling.splice(0, count).at(-1);
-    if (end !== undefined) this.#raiseSafe(end);
+    const safe = this.#journaling.splice(0, count);
+    const last = safe.at(-1);
+    if (last === undefined) return;
+    this.#raiseSafe(last.end);
+    for (const { sinceMs } of safe) this.#countSafe(sinceMs);
   }
 
   /** Called by the journal when it does not have the bytes: they are in the file, and made safe there. */
@@ -184,9 +194,12 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     this.#target.sync.written(this.#file);
     this.#target.applied(start, parts);
     this.#target.room.giveBack(lengthOf(parts));
+    this.#owner.written(this.#target.committed - start);
+    this.#log.numbers.appendSent.observe(performance.now() - this.#writingSinceMs);
     if (this.#log.durability === 'os') {
       this.#log.syncer.touch(this);
       this.#raiseSafe(this.#target.committed);
+      this.#countSafe(this.#writingSinceMs);
     } else this.#secure(start, parts);
     if (this.#pauseAsked && this.#received - this.#target.committed < LOW_WATER_MARK_BYTES) {
       this.#pauseAsked = false;
@@ -214,7 +227,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
       return;
     }
     this.#isJournaled = true;
-    this.#journaling.push(committed);
+    this.#journaling.push({ end: committed, sinceMs: this.#writingSinceMs });
     // Before the journal has it: else a checkpoint of others may drop it.
     checkpoints.add(this.#target);
     journal.append(this.#entry({ run: this.#number, start, length: committed - start }), parts, this);
@@ -224,8 +237,10 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   async #secureFile(): Promise<void> {
     while (this.#safe < this.#target.committed && this.#failure === undefined) {
       const position = this.#target.committed;
+      const sinceMs = this.#writingSinceMs;
       await this.sync();
       this.#raiseSafe(position);
+      if (this.#failure === undefined) this.#countSafe(sinceMs);
     }
     this.#securing = undefined;
   }
@@ -235,6 +250,10 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     this.#safe = position;
     this.#owner.safe(position);
     if (this.#isSecured) this.#notifySecured();
+  }
+
+  #countSafe(sinceMs: number): void {
+    this.#log.numbers.appendSafe.observe(performance.now() - sinceMs);
   }
 
   get #isSecured(): boolean {

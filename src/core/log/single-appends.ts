@@ -64,6 +64,7 @@ export class SingleAppends implements JournalWriter {
    * @throws what {@link PendingAppends.accept} throws, and what the disk does
    */
   async append(append: StreamAppend, assertFree: () => void): Promise<StreamState | undefined> {
+    const sinceMs = performance.now();
     const isLarge = append.bytes.length > MAX_JOURNALED_BYTES;
     this.#log.checkpoints.assertCapacity();
     if (this.#file === undefined) await this.#log.checkpoints.waitForCapacity();
@@ -81,6 +82,9 @@ export class SingleAppends implements JournalWriter {
         if (isLarge) void this.#exclusively(() => this.#makeLarge(pending));
         else this.#log.journal.append(this.#entryOf(pending), partsOf(append), this);
         await pending.made;
+        const tookMs = performance.now() - sinceMs;
+        this.#log.numbers.appendSafe.observe(tookMs);
+        this.#log.numbers.appendSent.observe(tookMs);
         return pending.after;
       }
       if (hasWaited) return undefined;
@@ -257,10 +261,13 @@ export class SingleAppends implements JournalWriter {
     this.#pending.settle(count);
     const [first] = made;
     if (first !== undefined) {
+      const start = first.before.size;
       this.#target.applied(
-        first.before.size,
+        start,
         made.flatMap(({ append }) => partsOf(append)),
       );
+      this.#log.numbers.appends.post.bytes += this.settled.size - start;
+      if (made.some(({ append }) => append.close)) this.#log.numbers.ends.finished++;
     }
     this.#target.changed();
   }

@@ -1,3 +1,4 @@
+import type { SyncNumbers } from '../../storage/journal/journal.ts';
 import type { AppendFile } from '../../storage/stored-file.ts';
 import { Slots } from '../slots.ts';
 
@@ -28,6 +29,7 @@ export interface Syncable {
  */
 export class Syncer {
   readonly #intervalMs: number;
+  readonly #numbers: SyncNumbers | undefined;
   /** Written since their last turn. */
   #dirty = new Set<Syncable>();
   /** Those whose turn it is. */
@@ -36,14 +38,25 @@ export class Syncer {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  /** @param intervalMs time between two rounds of syncs; longer after a round that took long, see {@link restMs} */
-  constructor(intervalMs: number) {
+  /**
+   * @param intervalMs time between two rounds of syncs; longer after a round that took long, see {@link restMs}
+   * @param numbers where syncs are counted. Default: nowhere
+   */
+  constructor(intervalMs: number, numbers?: SyncNumbers) {
     this.#intervalMs = intervalMs;
+    this.#numbers = numbers;
   }
 
   /** Makes what was written to a file survive a loss of power, at once. */
   sync(file: AppendFile): Promise<void> {
-    return this.#slots.run(() => file.sync());
+    return this.#slots.run(() => this.timed(file));
+  }
+
+  /** Syncs a file at once, and counts how long it took. */
+  async timed(file: AppendFile): Promise<void> {
+    const sinceMs = performance.now();
+    await file.sync();
+    this.#numbers?.observe(performance.now() - sinceMs);
   }
 
   /** Runs an action that waits for the disk, when not too many others do; what it returns or throws is passed on. */

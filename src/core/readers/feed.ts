@@ -98,6 +98,11 @@ export class Feed implements ReaderFeed {
     return this.#readers.size;
   }
 
+  /** Those who follow, those included that were ended and do not have everything. */
+  get readers(): Iterable<Reader> {
+    return this.#readers;
+  }
+
   /** Keeps it, and its file, until {@link release}. */
   retain(): void {
     this.#holders++;
@@ -162,6 +167,7 @@ export class Feed implements ReaderFeed {
     window.followers++;
     const reader = new Reader(this, window, position, sink);
     this.#readers.add(reader);
+    sink.numbers.followers++;
     this.#behind++;
     if (typeof until === 'object') reader.end(until, end);
     else reader.stay = until;
@@ -172,7 +178,7 @@ export class Feed implements ReaderFeed {
   /** Called by a follower that leaves. */
   leave(reader: Reader): void {
     this.#countOff(reader);
-    this.#readers.delete(reader);
+    if (this.#readers.delete(reader)) reader.sink.numbers.followers--;
     const { window } = reader;
     window.followers--;
     if (window.followers === 0) this.#windows = this.#windows.filter((other) => other !== window);

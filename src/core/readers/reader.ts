@@ -2,6 +2,7 @@ import type { BlockLoan } from '../../storage/block-pool.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { ReadNumbers } from '../numbers.ts';
 import type { Encoder } from './chunk.ts';
 import { type Cutting, pieceOf } from './cutting.ts';
 import type { PieceWindow } from './piece-window.ts';
@@ -17,6 +18,8 @@ export interface Sink {
   readonly encode: Encoder;
   /** Where its bytes may be cut. What never becomes whole is given to it at the end, unless that is withheld. */
   readonly cutting: Cutting;
+  /** Where it is counted. */
+  readonly numbers: ReadNumbers;
   /**
    * Takes encoded bytes, up to the reader's position by now; false means that it is full and will call
    * {@link Reader.drained}.
@@ -201,6 +204,7 @@ export class Reader {
   }
 
   #write(encoded: readonly Buffer[], end: number, isWhole: boolean): void {
+    this.sink.numbers.bytes += end - this.#position;
     this.#position = end;
     this.#isWithin = !isWhole;
     this.#full = !this.sink.write(encoded, isWhole);

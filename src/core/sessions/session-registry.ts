@@ -129,6 +129,9 @@ export class SessionRegistry implements SessionHost {
       });
       this.#arrivals.notify(path);
       return lease;
+    } catch (error) {
+      holder.numbers.refused++;
+      throw error;
     } finally {
       const others = (this.#returning.get(session) as number) - 1;
       if (others > 0) this.#returning.set(session, others);

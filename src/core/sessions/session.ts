@@ -7,6 +7,7 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { LiveResources } from '../live-resources.ts';
 import type { LocalLog } from '../log/local-log.ts';
 import { SessionWriter, type WriterOwner } from '../log/session-writer.ts';
+import type { AppendNumbers, Numbers } from '../numbers.ts';
 import { type Feed, withClosed } from '../readers/feed.ts';
 import type { Feeds } from '../readers/feeds.ts';
 import type { Reader, Sink } from '../readers/reader.ts';
@@ -20,6 +21,8 @@ const RETURN_MS = 100;
 
 /** Who brings the bytes, and is notified: one connection. */
 export interface LeaseHolder {
+  /** Where its append is counted. */
+  readonly numbers: AppendNumbers;
   /** Called when {@link Lease.append} returned false and may be called again. */
   drained(): void;
   /** Called when the bytes below `position` are safe; it only grows. */
@@ -49,6 +52,7 @@ export interface SessionContext {
   live: LiveResources;
   feeds: Feeds;
   watch: FileWatch;
+  numbers: Numbers;
 }
 
 /** What one session is about. */
@@ -73,11 +77,15 @@ export interface SessionSubject {
  */
 export class Session implements Claimant, WriterOwner {
   readonly feed: Feed;
+  /** When it began, or was found, in milliseconds since 1970. */
+  readonly sinceMs = Date.now();
   readonly #host: SessionHost;
   readonly #context: SessionContext;
   readonly #subject: SessionSubject;
   readonly #writer: SessionWriter;
   #holder: LeaseHolder | undefined;
+  /** Where it is counted: of the last one who held it; undefined while nobody has since the server was started. */
+  #numbers: AppendNumbers | undefined;
   #epoch = 0;
   #attempt: number | undefined;
   #closes = false;
@@ -165,6 +173,16 @@ export class Session implements Claimant, WriterOwner {
     await this.#writer.flushed();
   }
 
+  /** Who appends, where there are rights. */
+  get subject(): string | undefined {
+    return this.#subject.append.subject;
+  }
+
+  /** How the bytes come; undefined while nobody brings any. */
+  get transport(): AppendNumbers['transport'] | undefined {
+    return this.#holder?.numbers.transport;
+  }
+
   /** Grows whenever another connection, or none, holds it. */
   get epoch(): number {
     return this.#epoch;
@@ -188,6 +206,8 @@ export class Session implements Claimant, WriterOwner {
     this.#closes = closes;
     this.#isCopying = isCopying;
     this.#holder = holder;
+    this.#numbers = holder.numbers;
+    if (this.#epoch > 0 || this.#subject.before?.state === 'open') this.#context.numbers.sessionsResumed++;
     this.#epoch++;
     clearTimeout(this.#grace);
     deposed?.deposed();
@@ -219,6 +239,10 @@ export class Session implements Claimant, WriterOwner {
 
   drained(): void {
     this.#holder?.drained();
+  }
+
+  written(bytes: number): void {
+    if (this.#numbers !== undefined) this.#numbers.bytes += bytes;
   }
 
   safe(position: number): void {
@@ -330,6 +354,8 @@ export class Session implements Claimant, WriterOwner {
   #over(outcome: Outcome): void {
     const { resource } = this.#subject;
     this.#outcome = outcome;
+    this.#numbers?.ended(outcome.reason);
+    this.#context.numbers.ends[outcome.reason]++;
     this.#endPosition = this.feed.committed;
     // Others may append after it: those who are there for that stay.
     const { closed } = resource.state;

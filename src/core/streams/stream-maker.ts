@@ -17,6 +17,7 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { LiveResources } from '../live-resources.ts';
 import type { Syncer } from '../log/syncer.ts';
+import type { Numbers } from '../numbers.ts';
 import type { Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
 import {
@@ -50,6 +51,7 @@ export interface MakerOptions {
   isDurable: boolean;
   /** Called when a file has got its name. */
   made: (path: ResourcePath) => void;
+  numbers: Numbers;
 }
 
 /** Makes streams, or finds that they are there. Whoever calls it takes turns at a path. */

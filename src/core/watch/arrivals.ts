@@ -1,6 +1,7 @@
 import type { Root } from '../../storage/root/root.ts';
 import { ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import { Numbers } from '../numbers.ts';
 import type { Permit } from '../permit.ts';
 import type { PathWatch, PathWatcher } from './path-watch.ts';
 
@@ -17,12 +18,15 @@ interface Awaited extends PathWatcher {
 export class Arrivals {
   readonly #root: Root;
   readonly #paths: PathWatch;
+  readonly #numbers: Pick<Numbers, 'waitingReaders'>;
   readonly #awaited = new Map<string, Awaited>();
   #closed = false;
 
-  constructor(root: Root, paths: PathWatch) {
+  /** @param numbers where it is counted who waits. Default: nowhere else */
+  constructor(root: Root, paths: PathWatch, numbers: Pick<Numbers, 'waitingReaders'> = new Numbers()) {
     this.#root = root;
     this.#paths = paths;
+    this.#numbers = numbers;
   }
 
   /**
@@ -37,6 +41,7 @@ export class Arrivals {
     if (this.#closed) throw new ServerClosingError('the server is shutting down');
     const awaited = this.#awaited.get(path.key) ?? this.#add(path);
     let end = () => {};
+    this.#numbers.waitingReaders++;
     try {
       return await new Promise<boolean>((resolve, reject) => {
         const abort = () => reject(signal.reason);
@@ -51,6 +56,7 @@ export class Arrivals {
         };
       });
     } finally {
+      this.#numbers.waitingReaders--;
       end();
       if (awaited.waiters.size === 0) this.#remove(awaited);
     }

@@ -1,4 +1,5 @@
 import type { Core } from '../../core/core.ts';
+import type { AppendNumbers } from '../../core/numbers.ts';
 import { Permit } from '../../core/permit.ts';
 import { openLineBytes } from '../../core/readers/cutting.ts';
 import type { Lease } from '../../core/sessions/lease.ts';
@@ -81,6 +82,7 @@ export interface Source {
 /** The file of one path while it is fetched: what is asked for it, what is known, and the append to the copy. */
 export class Fetching implements LeaseHolder {
   readonly path: ResourcePath;
+  readonly numbers: AppendNumbers;
   readonly upstream: Upstream;
   /** Of all requests for it. */
   readonly headers: Readonly<Record<string, string>>;
@@ -114,6 +116,7 @@ export class Fetching implements LeaseHolder {
     options: PullOptions,
   ) {
     this.path = path;
+    this.numbers = options.core.numbers.appends.pull;
     this.upstream = upstream;
     this.headers = { ...upstream.headers, ...headers };
     this.options = options;

@@ -1,3 +1,4 @@
+import type { ReadNumbers } from '../../core/numbers.ts';
 import type { Encoder } from '../../core/readers/chunk.ts';
 import { anywhere } from '../../core/readers/cutting.ts';
 import type { LiveReads } from '../../core/readers/live-reads.ts';
@@ -22,6 +23,8 @@ export interface Wait {
   client: ClientSocket;
   admission: Admission;
   timeoutMs: number;
+  /** Where it is counted. */
+  numbers: ReadNumbers;
 }
 
 /** Whole, unless it is too large. */
@@ -42,7 +45,7 @@ export function firstBytes(
   live: LiveReads,
   position: number,
   isArray: boolean,
-  { client, admission, timeoutMs }: Wait,
+  { client, admission, timeoutMs, numbers }: Wait,
 ): Promise<FirstBytes> {
   return new Promise((resolve, reject) => {
     const settle = (body?: Buffer, reason?: EndReason) => {
@@ -56,6 +59,7 @@ export function firstBytes(
       if (!reader.isBehind) settle();
     };
     const reader = live.join(position, {
+      numbers,
       cutting: anywhere,
       encode: isArray ? asArray : asOne,
       write: ([body]) => {

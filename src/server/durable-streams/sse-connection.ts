@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import type { ReadNumbers } from '../../core/numbers.ts';
 import type { Encoder } from '../../core/readers/chunk.ts';
 import type { Cutting } from '../../core/readers/cutting.ts';
 import type { LiveReads } from '../../core/readers/live-reads.ts';
@@ -8,6 +9,7 @@ import type { Reader, Sink } from '../../core/readers/reader.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
 import { allowIdle, ClientSocket, ReadStall } from '../node/client-socket.ts';
+import { noteFirstByte } from '../response/answer-numbers.ts';
 import { encodeChunk, encodePlainly, lastChunk, SocketSink } from '../response/socket-sink.ts';
 import {
   controlEvent,
@@ -36,12 +38,15 @@ export interface Events {
   start: number;
   /** What the client brought. */
   cursor: string | undefined;
+  /** Where it is counted. */
+  numbers: ReadNumbers;
 }
 
 /** One reader of a stream's events, from its answer's head to its end. */
 export class SseConnection implements Sink, ActiveConnection {
   readonly cutting: Cutting;
   readonly encode: Encoder;
+  readonly numbers: ReadNumbers;
   readonly #follows: ActiveConnections;
   readonly #log: FastifyBaseLogger;
   readonly #form: EventForm;
@@ -72,8 +77,9 @@ export class SseConnection implements Sink, ActiveConnection {
     reply: FastifyReply,
     follows: ActiveConnections,
     log: FastifyBaseLogger,
-    { live, form, start, cursor }: Events,
+    { live, form, start, cursor, numbers }: Events,
   ) {
+    this.numbers = numbers;
     this.#follows = follows;
     this.#log = log;
     this.#form = form;
@@ -96,6 +102,7 @@ export class SseConnection implements Sink, ActiveConnection {
     this.#response.once('close', this.#leave);
     this.#socket.on('drain', this.#drained);
     const headers = reply.getHeaders() as OutgoingHttpHeaders;
+    noteFirstByte(request, 'stream');
     reply.hijack();
     if (this.#response.socket === null) this.#response.once('socket', () => this.#begin(headers));
     else this.#begin(headers);

@@ -127,6 +127,7 @@ export class StreamReads {
         client: ClientSocket.of(request.raw.socket),
         admission: admissionOf(request),
         timeoutMs: this.#longPollMs,
+        numbers: this.#core.numbers.reads.longPoll,
       }).finally(leave);
       if (resource.isGone || reason === 'deleted') throw new ResourceNotFoundError('the stream was deleted');
       if (reason === 'truncated') throw new ResourceGoneError('the file was cut');
@@ -183,7 +184,10 @@ export class StreamReads {
         ...(form.isBase64 && { [StreamHeader.sseEncoding]: 'base64' }),
         ...(isOver && closedHeader(state)),
       });
-      new SseConnection(request, reply, this.#follows, this.#log, { live, form, start, cursor });
+      new SseConnection(request, reply, this.#follows, this.#log, {
+        ...{ live, form, start, cursor },
+        numbers: this.#core.numbers.reads.sse,
+      });
       return reply;
     } finally {
       // From here on its follower holds the feed.

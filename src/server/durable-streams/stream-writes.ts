@@ -80,6 +80,7 @@ export class StreamWrites {
    */
   async append(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     const { resources } = this.#core;
+    const { post } = this.#core.numbers.appends;
     const permit = admissionOf(request).require('append', path);
     const producer = producerOf(request);
     const seq = sequenceOf(request);
@@ -98,6 +99,7 @@ export class StreamWrites {
         body.length > 0 && isJsonType(resource.type) && isSameType(resource.type as string, contentType);
       const bytes = isJson && resource.state.closed !== true ? await valuesOf(body, turnsOf(request)) : body;
       const appended = await resource.append({ bytes, contentType, seq, producer, close });
+      post.finished++;
       void resources.touch(resource.fingerprint, appended.state);
       reply.header(StreamHeader.nextOffset, resource.names.nameOf(appended.state.size));
       reply.headers({ ...closedHeader(appended.state), 'x-content-type-options': 'nosniff' });
@@ -108,6 +110,7 @@ export class StreamWrites {
       const hasNews = producer !== undefined && bytes.length > 0 && !appended.isRepeated;
       return reply.code(hasNews ? 200 : 204).send();
     } catch (error) {
+      post.refused++;
       setRefusalHeaders(reply, error, resource?.names);
       throw withHint(error, contentType);
     } finally {

@@ -62,7 +62,7 @@ export class HttpAppendResponder {
     // A trailing slash asks for a directory, and is dropped.
     const permit = admissionOf(request).require('append', path);
     const body = new RequestBody(request);
-    const append = new HttpAppend(this.#core, permit, request.log);
+    const append = new HttpAppend(this.#core, permit, request.log, 'body');
     // A malformed one is refused before any bytes are read.
     statusOf(request.raw);
     const wanted = appendRequestOf(request);

@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { Core } from '../../core/core.ts';
+import type { AppendNumbers } from '../../core/numbers.ts';
 import type { Permit } from '../../core/permit.ts';
 import type { AppendRequest } from '../../core/request.ts';
 import type { Lease } from '../../core/sessions/lease.ts';
@@ -21,6 +22,7 @@ export interface AppendSummary {
 
 /** An append through a request's body, or a part of one: a session for as long as the bytes last. */
 export class HttpAppend implements LeaseHolder, BodyReader {
+  readonly numbers: AppendNumbers;
   readonly #core: Core;
   readonly #permit: Permit<'append'>;
   readonly #log: FastifyBaseLogger;
@@ -38,7 +40,9 @@ export class HttpAppend implements LeaseHolder, BodyReader {
     this.#settle = resolve;
   });
 
-  constructor(core: Core, permit: Permit<'append'>, log: FastifyBaseLogger) {
+  /** @param kind how it came: alone, or as a part of a form */
+  constructor(core: Core, permit: Permit<'append'>, log: FastifyBaseLogger, kind: 'body' | 'form') {
+    this.numbers = core.numbers.appends[kind];
     this.#core = core;
     this.#permit = permit;
     this.#log = log;

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
+import type { ReadNumbers } from '../../core/numbers.ts';
 import type { Permit } from '../../core/permit.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
 import type { Reader } from '../../core/readers/reader.ts';
@@ -17,10 +18,12 @@ import { statusHeaders, userContentHeaders } from '../response/headers.ts';
 import { admissionOf } from '../rights/admission.ts';
 import { HttpFollow } from './follow.ts';
 
-/** What differs in the heads of answers. */
+/** What differs between answers. */
 interface Head {
   status: number;
   headers: Readonly<Record<string, string>>;
+  /** Where it is counted. */
+  numbers: ReadNumbers;
 }
 
 /** Answers `GET` with what is there and what comes, for as long as somebody appends. */
@@ -46,7 +49,14 @@ export class HttpFollowResponder {
   async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     const { waitMs, ...wanted } = followRequestOf(request);
     const permit = admissionOf(request).require('follow', path);
-    return this.#send(request, reply, permit, { wanted, waitMs }, { status: 200, headers: {} });
+    const { http } = this.#core.numbers.reads;
+    return this.#send(
+      request,
+      reply,
+      permit,
+      { wanted, waitMs },
+      { status: 200, headers: {}, numbers: http },
+    );
   }
 
   /**
@@ -67,6 +77,7 @@ export class HttpFollowResponder {
     const head = {
       status: 206,
       headers: { 'accept-ranges': 'bytes', 'content-range': range.contentRange },
+      numbers: this.#core.numbers.reads.range,
     };
     await this.#send(request, reply, permit, { wanted: { from: range.start }, waitMs: 0 }, head);
     return true;
@@ -77,9 +88,9 @@ export class HttpFollowResponder {
     reply: FastifyReply,
     permit: Permit<'follow'>,
     { wanted, waitMs }: { wanted: FollowRequest; waitMs: number },
-    { status, headers }: Head,
+    { status, headers, numbers }: Head,
   ): Promise<FastifyReply> {
-    const connection = new HttpFollow(request, reply, this.#follows, this.#log);
+    const connection = new HttpFollow(request, reply, this.#follows, this.#log, numbers);
     admissionOf(request).onWithdrawn(({ error }) => connection.withdraw(error));
     let reader: Reader | undefined;
     try {

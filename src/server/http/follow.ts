@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import type { Histogram, ReadNumbers } from '../../core/numbers.ts';
 import type { Encoder } from '../../core/readers/chunk.ts';
 import { anywhere } from '../../core/readers/cutting.ts';
 import type { Reader, Sink } from '../../core/readers/reader.ts';
@@ -9,6 +10,7 @@ import type { Outcome } from '../../wire/protocol.ts';
 import { STATUS_HEADER } from '../../wire/protocol.ts';
 import { type ActiveConnection, type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
 import { allowIdle, ClientSocket, ReadStall } from '../node/client-socket.ts';
+import { AnswerNumbers } from '../response/answer-numbers.ts';
 import { statusHeaders } from '../response/headers.ts';
 import { encodeChunk, encodePlainly, lastChunk, SocketSink } from '../response/socket-sink.ts';
 
@@ -24,9 +26,11 @@ const RESET_DELAY_MS = 1000;
 export class HttpFollow implements Sink, ActiveConnection {
   readonly encode: Encoder;
   readonly cutting = anywhere;
+  readonly numbers: ReadNumbers;
   readonly #response: ServerResponse;
   readonly #socket: Socket;
   readonly #client: ClientSocket;
+  readonly #firstByte: Histogram;
   readonly #readStall: ReadStall;
   readonly #sink: SocketSink;
   readonly #follows: ActiveConnections;
@@ -46,16 +50,19 @@ export class HttpFollow implements Sink, ActiveConnection {
     reply: FastifyReply,
     follows: ActiveConnections,
     log: FastifyBaseLogger,
+    numbers: ReadNumbers,
   ) {
     // An application's tests use fake connections.
     if (!(request.raw.socket instanceof Socket)) throw new TypeError('a follower needs a connection');
     this.#response = reply.raw;
     this.#socket = request.raw.socket;
     this.#client = ClientSocket.of(this.#socket);
+    this.#firstByte = AnswerNumbers.of(request).firstByte.stream;
     this.#readStall = new ReadStall(this.#socket);
     this.#sink = new SocketSink(this.#socket);
     this.#follows = follows;
     this.#log = log;
+    this.numbers = numbers;
     this.#isChunked = request.raw.httpVersion !== '1.0';
     this.encode = this.#isChunked ? encodeChunk : encodePlainly;
     follows.add(this);
@@ -184,6 +191,7 @@ export class HttpFollow implements Sink, ActiveConnection {
     // The chunks are made here.
     response.chunkedEncoding = false;
     this.#socket.on('drain', this.#drained);
+    this.#firstByte.observe(this.#client.sinceRequestMs ?? 0);
     this.#socket.cork();
     response.flushHeaders();
     reader.drained();

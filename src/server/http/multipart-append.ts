@@ -205,7 +205,7 @@ export class MultipartAppend implements BodyReader {
       const file = ResourcePath.parse(`${this.#directory.path.key}/${name}`);
       assertNotReserved(file);
       await this.#admission.ask('append', file);
-      const append = new HttpAppend(this.#core, this.#admission.require('append', file), this.#log);
+      const append = new HttpAppend(this.#core, this.#admission.require('append', file), this.#log, 'form');
       await append.open({});
       this.#append = append;
       const appended = await append.append(part);

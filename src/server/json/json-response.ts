@@ -5,6 +5,7 @@ import { isJsonType } from '../../core/streams/stream-type.ts';
 import type { StreamState } from '../../core/streams/stream-view.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { preferredType } from '../request/headers.ts';
+import { AnswerNumbers } from '../response/answer-numbers.ts';
 import { FileBody, type Range } from '../response/file-body.ts';
 import { readWhole, SMALL_BODY_BYTES, sendStream } from '../response/send-bytes.ts';
 import { arrayOfLines, commasForLineEnds } from './json-values.ts';
@@ -52,11 +53,17 @@ export async function sendArray(
   const length = range.end - range.start;
   if (length > SMALL_BODY_BYTES) {
     // A failure of either ends the other, and the answer.
-    const array = pipeline(new FileBody(file, [range]), new ArrayOfLines(end), () => undefined);
+    const array = pipeline(
+      new FileBody(file, [range], AnswerNumbers.of(request).files),
+      new ArrayOfLines(end),
+      () => undefined,
+    );
     return sendStream(request, reply, array);
   }
   try {
-    return reply.send(Buffer.concat([arrayOfLines(readWhole(file, range)), Buffer.from(end)]));
+    const lines = readWhole(file, range);
+    AnswerNumbers.of(request).files.bytes += lines.length;
+    return reply.send(Buffer.concat([arrayOfLines(lines), Buffer.from(end)]));
   } finally {
     await file.close();
   }

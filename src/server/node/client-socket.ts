@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { TCP_KEEP_ALIVE_MS } from '../../wire/protocol.ts';
+import type { Traffic } from './traffic.ts';
 
 /** How long a client may stay connected after its last answer, in milliseconds. */
 export const CUT_DELAY_MS = 1000;
@@ -48,6 +49,11 @@ export class ClientSocket {
   #leaveListeners: Set<() => void> | undefined;
   #serverOwner: SocketOwner | undefined;
   #owner: SocketOwner | undefined;
+  /** Counts what it carries. */
+  #traffic: Traffic | undefined;
+  /** When its last request came, by `performance.now()`. */
+  #begunMs: number | undefined;
+  #isUpgraded = false;
   #hasLeft = false;
   #isRefused = false;
   #isOver = false;
@@ -83,6 +89,27 @@ export class ClientSocket {
   /** Who owns all connections of the server, and is notified of the end of each. */
   set serverOwner(serverOwner: SocketOwner) {
     this.#serverOwner = serverOwner;
+  }
+
+  /** Has what it carries counted, from the beginning. */
+  countIn(traffic: Traffic): void {
+    this.#traffic = traffic;
+    traffic.accepted(this.#socket);
+  }
+
+  /** Notes that a request has come. */
+  requested(): void {
+    this.#begunMs = performance.now();
+  }
+
+  /** How long ago the last request came, in milliseconds; undefined where none has. */
+  get sinceRequestMs(): number | undefined {
+    return this.#begunMs === undefined ? undefined : performance.now() - this.#begunMs;
+  }
+
+  /** Whether it has become a WebSocket. */
+  get isUpgraded(): boolean {
+    return this.#isUpgraded;
   }
 
   /**
@@ -180,6 +207,7 @@ export class ClientSocket {
 
   /** Leaves errors and the client's end to ws, which listens for them by now. */
   upgraded(): void {
+    this.#isUpgraded = true;
     this.#socket.off('error', ignore).off('end', ended);
   }
 
@@ -250,6 +278,7 @@ export class ClientSocket {
     clearTimeout(this.#deadline);
     this.leave();
     this.#letGo();
+    this.#traffic?.closed(this.#socket);
     this.#serverOwner?.closed(this.#socket, hadError);
     this.#owner?.closed(this.#socket, hadError);
   }

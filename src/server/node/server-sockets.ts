@@ -3,14 +3,15 @@ import { Socket } from 'node:net';
 import { TLSSocket, Server as TlsServer } from 'node:tls';
 import type { FastifyBaseLogger } from 'fastify';
 import { ClientSocket, connectionOf, type SocketOwner } from './client-socket.ts';
-import { ConnectionCounts, type ConnectionLimits, type ConnectionRefusal } from './connection-counts.ts';
+import { ConnectionCounts, type ConnectionLimits } from './connection-counts.ts';
 import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
 import { rawProblem } from './problem.ts';
 import { ReadPace } from './read-pace.ts';
-import { Refusals } from './refusals.ts';
+import { RefusedConnections } from './refused-connections.ts';
 import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
 import { RequestQueue } from './request-queue.ts';
 import { keepWhole, linger } from './rest-of-body.ts';
+import { Traffic } from './traffic.ts';
 import { handOverAtHead } from './upgrade-heads.ts';
 
 /**
@@ -22,34 +23,11 @@ const IDLE_TIMEOUT_MS = 10_000;
 /** When a connection is given that limit. Most have their WebSocket by then, and never need a timer of their own. */
 const LIMITED_AFTER_MS = 1000;
 
-/** How many refused connections at a time may stay until the refusal has been read. */
-const MAX_LINGERING = 16;
-
-/** Shortest time between two log lines about refused connections. */
-const REPORT_INTERVAL_MS = 60_000;
-
-const BUSY = rawProblem(
-  { status: 503, code: 'HFS_STORAGE_BUSY', detail: 'the server has too many connections' },
-  [['Retry-After', '1']],
-);
-
-const TOO_MANY_OF_ADDRESS = rawProblem(
-  { status: 429, code: 'HFS_TOO_MANY_REQUESTS', detail: 'there are too many connections from this address' },
-  [['Retry-After', '5']],
-);
-
 const NOT_REPEATABLE = rawProblem({
   status: 400,
   code: 'HFS_INVALID_REQUEST',
   detail: 'this is not a request of HTTP/1.1',
 });
-
-/** Why connections are refused, for the log. */
-const REFUSED = {
-  descriptors: 'the process has hardly any descriptors left (ulimit -n)',
-  connections: 'there are as many as may be (-max-connections)',
-  connections_per_address: 'an address has as many as it may have (-max-connections-per-address)',
-};
 
 /** One for each server, however often the plugin is mounted on it. */
 const ofServer = new WeakMap<Server, ServerSockets>();
@@ -68,6 +46,8 @@ const ofServer = new WeakMap<Server, ServerSockets>();
  * with a request whose upgrade they ignore.)
  */
 export class ServerSockets implements SocketOwner {
+  /** What is counted of them. */
+  readonly traffic = new Traffic();
   readonly #server: Server;
   readonly #log: FastifyBaseLogger | undefined;
   readonly #emit: (event: string, ...args: unknown[]) => boolean;
@@ -81,11 +61,9 @@ export class ServerSockets implements SocketOwner {
   /** Those of them without a time limit, and the timer that sets it. */
   #unlimited: Socket[] = [];
   #limiting: NodeJS.Timeout | undefined;
+  readonly #refused: RefusedConnections;
   #counts: ConnectionCounts | undefined;
   readonly #halfOpenRules = new Set<(request: IncomingMessage) => boolean>();
-  #lingeringCount = 0;
-  #refusedCount = 0;
-  #reportedAt = Number.NEGATIVE_INFINITY;
   #isDraining = false;
   #refusesUpgrades = false;
   #isShut = false;
@@ -94,6 +72,7 @@ export class ServerSockets implements SocketOwner {
   private constructor(server: Server, log: FastifyBaseLogger | undefined) {
     this.#server = server;
     this.#log = log;
+    this.#refused = new RefusedConnections(server, log);
     // Else Node ends its side as soon as the client has ended its own, answered or not.
     Object.assign(server, { httpAllowHalfOpen: true });
     handOverAtHead(server);
@@ -235,19 +214,20 @@ export class ServerSockets implements SocketOwner {
     // Given back to Node.
     if (this.#sockets.has(socket)) return false;
     const client = ClientSocket.of(socket);
+    if (!(socket instanceof TLSSocket)) client.countIn(this.traffic);
     if (this.#isShut) {
       socket.destroy();
       return true;
     }
     if (descriptorOf(socket) >= this.#firstReserved) {
-      this.#refuse(client, socket, 'descriptors');
+      this.#refused.refuse(socket, 'descriptors');
       return true;
     }
     const isSecured = this.#server instanceof TlsServer && socket instanceof TLSSocket;
     // Of TLS the connection below it was counted.
     const refusal = isSecured ? undefined : this.#counts?.add(socket);
     if (refusal !== undefined) {
-      this.#refuse(client, socket, refusal);
+      this.#refused.refuse(socket, refusal);
       return true;
     }
     if (isSecured) {
@@ -302,6 +282,7 @@ export class ServerSockets implements SocketOwner {
     // For one with `Expect` this is called twice.
     if (!client.begin(response)) return;
     if (this.#isDraining) closeAfter(response);
+    client.requested();
     if (hasBody(request) && this.#isHeard(request)) {
       keepWhole(request);
       ReadPace.keep(request, this.#server);
@@ -309,6 +290,7 @@ export class ServerSockets implements SocketOwner {
       response.prependOnceListener('finish', () => void linger(request));
     }
     response.once('close', () => {
+      if (response.headersSent) this.traffic.answered(request, response.statusCode);
       if (this.#isShut && client.answer === undefined) socket.destroySoon();
     });
   }
@@ -319,6 +301,7 @@ export class ServerSockets implements SocketOwner {
     if (!this.#sockets.has(socket)) this.#own(client, socket);
     this.#sockets.delete(socket);
     this.#detached.add(socket);
+    client.requested();
     let takeUp = () => this.#passOn(request, socket, head);
     if (!asksForWebSocket(request)) {
       const requestHead = headWithoutUpgrade(request);
@@ -341,7 +324,11 @@ export class ServerSockets implements SocketOwner {
     if (this.#refusesUpgrades) setImmediate(() => client.end(''));
     this.#emit('upgrade', request, socket, head);
     // A connection that was answered in place of an upgrade cannot be used again, and is not always closed.
-    client.answer?.once('finish', () => client.end(''));
+    const { answer } = client;
+    answer?.once('finish', () => {
+      this.traffic.answered(request, answer.statusCode);
+      client.end('');
+    });
   }
 
   /** Limits how long a connection may be quiet, once it has waited a while for its WebSocket. */
@@ -372,35 +359,9 @@ export class ServerSockets implements SocketOwner {
     this.#server.emit(socket instanceof TLSSocket ? 'secureConnection' : 'connection', socket);
   }
 
-  /** Descriptors are needed for the files of the clients that are connected, and for the server itself. */
-  #refuse(client: ClientSocket, socket: Socket, reason: ConnectionRefusal | 'descriptors'): void {
-    const answer = reason === 'connections_per_address' ? TOO_MANY_OF_ADDRESS : BUSY;
-    Refusals.of(this.#server).count(reason);
-    this.#report(reason);
-    if (this.#server instanceof TlsServer) {
-      socket.destroy();
-    } else if (this.#lingeringCount < MAX_LINGERING) {
-      this.#lingeringCount++;
-      socket.once('close', () => this.#lingeringCount--);
-      client.end(answer);
-    } else {
-      socket.end(answer);
-      socket.destroySoon();
-    }
-  }
-
   readonly #logError = (error: Error): void => {
     this.#log?.error({ err: error }, 'a connection cannot be accepted');
   };
-
-  #report(reason: keyof typeof REFUSED): void {
-    this.#refusedCount++;
-    const now = performance.now();
-    if (now - this.#reportedAt < REPORT_INTERVAL_MS) return;
-    this.#log?.warn({ refused: this.#refusedCount }, `connections are refused: ${REFUSED[reason]}`);
-    this.#reportedAt = now;
-    this.#refusedCount = 0;
-  }
 }
 
 /** Announces in the head of an answer, unless that has been sent, that its connection closes after it. */

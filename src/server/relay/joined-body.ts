@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import type { ReadNumbers } from '../../core/numbers.ts';
 import type { Encoder } from '../../core/readers/chunk.ts';
 import { anywhere } from '../../core/readers/cutting.ts';
 import type { Reader, Sink } from '../../core/readers/reader.ts';
@@ -16,6 +17,7 @@ const asItIs: Encoder = (parts) => parts;
 export class JoinedBody extends Readable implements Sink {
   readonly encode = asItIs;
   readonly cutting = anywhere;
+  readonly numbers: ReadNumbers;
   #reader: Reader | undefined;
   #skipped: number;
   #missing: number;
@@ -24,13 +26,21 @@ export class JoinedBody extends Readable implements Sink {
   #rest: OpenAnswer | undefined;
 
   /**
+   * @param numbers where it is counted
    * @param breakOff breaks off the answer when all that has come is handed over; returns false when it cannot
    * @param length how many bytes it has. Default: all that come
    * @param skipped how many of those that come first are not among them
    * @param overflow what comes after what is in the file
    */
-  constructor(breakOff: () => boolean, length = Number.POSITIVE_INFINITY, skipped = 0, overflow?: Overflow) {
+  constructor(
+    numbers: ReadNumbers,
+    breakOff: () => boolean,
+    length = Number.POSITIVE_INFINITY,
+    skipped = 0,
+    overflow?: Overflow,
+  ) {
     super();
+    this.numbers = numbers;
     this.#breakOff = breakOff;
     this.#missing = length;
     this.#skipped = skipped;

@@ -54,7 +54,8 @@ export async function joinPart(
 ): Promise<{ body: JoinedBody; reader: Reader }> {
   const from = Math.min(range.start, committed);
   const cut = () => breakOff(raw, range.end !== Number.POSITIVE_INFINITY);
-  const body = new JoinedBody(cut, range.end - range.start, range.start - from, overflow);
+  const { http } = core.numbers.reads;
+  const body = new JoinedBody(http, cut, range.end - range.start, range.start - from, overflow);
   try {
     const reader = await core.followers.follow(permit, { from, generation }, body, signal);
     body.follow(reader);

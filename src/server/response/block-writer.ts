@@ -10,6 +10,11 @@ const MAX_BLOCKS = 2;
 /** A client that takes longer for a block, in milliseconds, gets small ones. */
 const SLOW_MS = 1000;
 
+/** Where bytes are counted. */
+export interface BytesNumbers {
+  bytes: number;
+}
+
 /** What was read. */
 interface Filled {
   block: Buffer;
@@ -24,6 +29,7 @@ interface Filled {
 export class BlockWriter {
   readonly #response: ServerResponse;
   readonly #loan: BlockLoan;
+  readonly #numbers: BytesNumbers;
   /** Blocks that wait for the file. */
   readonly #free: Buffer[] = [];
   #count = 0;
@@ -35,8 +41,12 @@ export class BlockWriter {
   /** Called when a write was taken, or will never be. */
   #wake: () => void = () => undefined;
 
-  /** @param loan released by its owner, when nothing is written any more */
-  constructor(response: ServerResponse, loan: BlockLoan) {
+  /**
+   * @param loan released by its owner, when nothing is written any more
+   * @param numbers where it is counted how much is read of files
+   */
+  constructor(response: ServerResponse, loan: BlockLoan, numbers: BytesNumbers) {
+    this.#numbers = numbers;
     this.#response = response;
     this.#loan = loan;
     this.#blockBytes = loan.smallBytes;
@@ -57,6 +67,7 @@ export class BlockWriter {
     for (let at = start; at < end; ) {
       const { block, bytes } = await reading;
       at += bytes;
+      this.#numbers.bytes += bytes;
       // Before this one is written: another thread reads.
       if (at < end) reading = this.#read(file, at, end);
       const since = performance.now();

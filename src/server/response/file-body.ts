@@ -1,7 +1,7 @@
 import { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { BlockLoan, OpenFile } from '../../core/open-file.ts';
-import { BlockWriter } from './block-writer.ts';
+import { BlockWriter, type BytesNumbers } from './block-writer.ts';
 
 /** Largest block: no larger one is quicker. */
 const MAX_BLOCK_BYTES = 1024 * 1024;
@@ -26,14 +26,17 @@ export class FileBody extends Readable {
   readonly #file: OpenFile;
   readonly #pieces: BodyPart[];
   readonly #loan: BlockLoan;
+  readonly #numbers: BytesNumbers;
   #writer: BlockWriter | undefined;
   /** Settles when the file is not being read. */
   #reading: Promise<void> = Promise.resolve();
 
-  constructor(file: OpenFile, pieces: readonly BodyPart[]) {
+  /** @param numbers where it is counted how much is read of it. Default: nowhere */
+  constructor(file: OpenFile, pieces: readonly BodyPart[], numbers: BytesNumbers = { bytes: 0 }) {
     // Nothing is read ahead.
     super({ highWaterMark: 0 });
     this.#file = file;
+    this.#numbers = numbers;
     this.#loan = file.blocks.lend(MAX_BLOCK_BYTES);
     this.#pieces = [...pieces];
   }
@@ -76,7 +79,7 @@ export class FileBody extends Readable {
   /** Never rejects. */
   async #writeTo(response: ServerResponse): Promise<void> {
     if (this.destroyed) return;
-    const writer = new BlockWriter(response, this.#loan);
+    const writer = new BlockWriter(response, this.#loan, this.#numbers);
     this.#writer = writer;
     try {
       for (let piece = this.#pieces.shift(); piece !== undefined; piece = this.#pieces.shift()) {
@@ -96,6 +99,7 @@ export class FileBody extends Readable {
       const block = await this.#file.read(start, Math.min(this.#loan.next(), end - start));
       if (block.length === 0) throw new Error('the file has become shorter while it was read');
       if (start + block.length < end) this.#pieces.unshift({ start: start + block.length, end });
+      this.#numbers.bytes += block.length;
       this.push(block);
     } catch (error) {
       this.destroy(error as Error);

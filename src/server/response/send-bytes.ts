@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OpenFile } from '../../core/open-file.ts';
 import { StorageError } from '../../wire/errors.ts';
+import { AnswerNumbers, noteFirstByte } from './answer-numbers.ts';
 import { type BodyPart, FileBody, type Range } from './file-body.ts';
 
 /** Up to this size a body is read at once, in line, instead of streamed: more takes longer than a trip to a thread. */
@@ -19,14 +20,17 @@ export async function sendBytes(
     await file.close();
     return reply.header('content-length', contentLength).send();
   }
+  noteFirstByte(request, 'file');
+  const { files } = AnswerNumbers.of(request);
   const [piece] = pieces;
   const isSmall = pieces.length === 1 && contentLength <= SMALL_BODY_BYTES;
   if (!isSmall || piece === undefined || Buffer.isBuffer(piece)) {
     reply.header('content-length', contentLength);
-    return sendStream(request, reply, new FileBody(file, pieces));
+    return sendStream(request, reply, new FileBody(file, pieces, files));
   }
   try {
     const body = readWhole(file, piece);
+    files.bytes += body.length;
     return reply.header('content-length', contentLength).send(body);
   } finally {
     await file.close();

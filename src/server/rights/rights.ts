@@ -3,7 +3,7 @@ import { ANYBODY, Permit, refusalOf } from '../../core/permit.ts';
 import type { Access, Right, Subject } from '../../rights/access.ts';
 import { UnauthorizedError } from '../../wire/errors.ts';
 import { METHODS } from '../../wire/protocol.ts';
-import type { ResourcePath } from '../../wire/resource-path.ts';
+import { ResourcePath } from '../../wire/resource-path.ts';
 import { resourceOf } from '../request/request-target.ts';
 import { Admission, type Authorizer, admit, UNDECIDED } from './admission.ts';
 import { Admissions } from './admissions.ts';
@@ -27,6 +27,16 @@ export interface CredentialLimits {
   /** Notes that one does not count. */
   failed(request: FastifyRequest): void;
 }
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What is needed for a page of the server's own. Default: nothing. */
+    right?: 'admin';
+  }
+}
+
+/** Of the server's own pages: a right that has no path. */
+const NEEDS_OF_PAGES: readonly Need[] = [{ use: 'admin', path: ResourcePath.parse('/') }];
 
 /** Options of {@link Rights}. */
 export interface RightsOptions extends NeedsOptions {
@@ -62,11 +72,12 @@ export class Rights {
     if (method === 'OPTIONS' || !METHODS.includes(method)) return undefined;
     const { access, authorize } = this.#options;
     const token = access && takeToken(request.raw);
+    const { right } = request.routeOptions.config;
+    const isPage = (request.params as { '*'?: string })['*'] === undefined;
     // The health of the server is everybody's.
-    if ((request.params as { '*'?: string })['*'] === undefined) return undefined;
+    if (isPage && right === undefined) return undefined;
     const subject: Subject = access === undefined ? ANYBODY : this.#subjectOf(request, access, token);
-    const path = resourceOf(request, this.#options.isElsewhere);
-    const needs = needsOf(request, path, this.#options);
+    const needs = isPage ? NEEDS_OF_PAGES : this.#needsOf(request);
     const authorizer = authorize && authorizerOf(request, authorize);
     const admission = new Admission(subject, () => cut(request, reply), authorizer);
     this.#watch(request, reply, admission);
@@ -92,6 +103,10 @@ export class Rights {
   /** Ends nothing any more. */
   close(): void {
     this.#admissions?.close();
+  }
+
+  #needsOf(request: FastifyRequest): readonly Need[] {
+    return needsOf(request, resourceOf(request, this.#options.isElsewhere), this.#options);
   }
 
   /** From before anything is decided: the rules may change meanwhile. */

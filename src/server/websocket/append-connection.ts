@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Core } from '../../core/core.ts';
+import type { AppendNumbers } from '../../core/numbers.ts';
 import type { Permit } from '../../core/permit.ts';
 import type { AppendRequest } from '../../core/request.ts';
 import type { Lease } from '../../core/sessions/lease.ts';
@@ -10,7 +11,7 @@ import { FramingError, type HttpfstreamError, ResourceTooLargeError } from '../.
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason, typeOfMessage } from '../../wire/protocol.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
-import { refusalReasonOf } from '../failure.ts';
+import { countRefusal } from '../failure.ts';
 import { allowIdle, ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
 import { Refusals } from '../node/refusals.ts';
 import type { Withdrawal } from '../rights/admission.ts';
@@ -31,6 +32,7 @@ const ACK_INTERVAL_MS = 50;
  * discards its last bytes.
  */
 export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOwner, TapHandler {
+  readonly numbers: AppendNumbers;
   readonly #core: Core;
   readonly #appends: ActiveConnections;
   readonly #permit: Permit<'append'>;
@@ -59,6 +61,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     dialect: Dialect,
     { raw, log, server: { server } }: FastifyRequest,
   ) {
+    this.numbers = core.numbers.appends.websocket;
     this.#core = core;
     this.#appends = appends;
     this.#permit = permit;
@@ -190,7 +193,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     );
     this.#loss = [reason, error];
     // What happened to the file refuses nothing.
-    if (reason === 'interrupted') this.#refusals.count(refusalReasonOf(error));
+    if (reason === 'interrupted') countRefusal(this.#refusals, error);
     if (this.#websocket !== undefined) this.#sendLoss(reason, error);
   }
 

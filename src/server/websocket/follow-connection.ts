@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import type { WebSocket } from 'ws';
+import type { ReadNumbers } from '../../core/numbers.ts';
 import type { Encoder } from '../../core/readers/chunk.ts';
 import type { Cutting } from '../../core/readers/cutting.ts';
 import type { Reader, Sink } from '../../core/readers/reader.ts';
@@ -28,6 +29,7 @@ const MAX_MESSAGE_BYTES = 1024;
 
 /** One follower's connection, from before its upgrade to its end. */
 export class FollowConnection implements ActiveConnection, Sink, SocketOwner, TapHandler {
+  readonly numbers: ReadNumbers;
   readonly #follows: ActiveConnections;
   readonly #log: FastifyBaseLogger;
   readonly #dialect: Dialect;
@@ -44,7 +46,14 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
   /** Whether the server closes. */
   #isShuttingDown = false;
 
-  constructor(follows: ActiveConnections, log: FastifyBaseLogger, dialect: Dialect, socket: Socket) {
+  constructor(
+    follows: ActiveConnections,
+    log: FastifyBaseLogger,
+    dialect: Dialect,
+    socket: Socket,
+    numbers: ReadNumbers,
+  ) {
+    this.numbers = numbers;
     this.#follows = follows;
     this.#log = log;
     this.#dialect = dialect;

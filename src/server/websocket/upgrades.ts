@@ -11,8 +11,10 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import { type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
 import { enterWaiting } from '../limits/client-limits.ts';
 import { allowIdle, ClientSocket } from '../node/client-socket.ts';
+import { ServerSockets } from '../node/server-sockets.ts';
 import { appendRequestOf, followRequestOf } from '../request/query-parameters.ts';
 import { assertHandshake, isHandshake, verbOf } from '../request/request-target.ts';
+import { noteFirstByte } from '../response/answer-numbers.ts';
 import { admissionOf } from '../rights/admission.ts';
 import { AppendConnection } from './append-connection.ts';
 import { type Dialect, dialectOf, legacyDialect, v2Dialect } from './dialects.ts';
@@ -78,6 +80,8 @@ export class WebSocketUpgrades {
     // In place of @fastify/websocket's listener, which would keep the request in memory; ws closes by itself.
     websocket.removeAllListeners('error').on('error', ignore);
     ClientSocket.of(request.raw.socket).upgraded();
+    ServerSockets.of(request.server.server).traffic.answered(request.raw, 101);
+    noteFirstByte(request, 'handshake');
     request[CONNECTION]?.start(websocket);
   }
 
@@ -145,7 +149,8 @@ export class WebSocketUpgrades {
   }
 
   #newFollow(dialect: Dialect, request: FastifyRequest): FollowConnection {
-    const connection = new FollowConnection(this.#follows, this.#log, dialect, request.raw.socket);
+    const { websocket } = this.#core.numbers.reads;
+    const connection = new FollowConnection(this.#follows, this.#log, dialect, request.raw.socket, websocket);
     admissionOf(request).onWithdrawn((withdrawal) => connection.withdraw(withdrawal));
     return connection;
   }

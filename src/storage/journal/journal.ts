@@ -21,6 +21,11 @@ interface Segment {
   size: number;
 }
 
+/** Where it is counted how long syncs take, in milliseconds. */
+export interface SyncNumbers {
+  observe(ms: number): void;
+}
+
 /** What the server before this one has left. */
 export interface Replay<Header> {
   /** How many bytes; 0 when the server before this one has closed. */
@@ -44,6 +49,7 @@ export class Journal<Header extends object> implements TurnWriter {
   /** Whether what it has survives a loss of power. */
   readonly isDurable: boolean;
   readonly #turns: WriteTurns;
+  readonly #syncs: SyncNumbers | undefined;
   #segment: Segment | undefined;
   #nextNumber = 1;
   /** Number of the first segment that is its own; those before are for {@link replay}. */
@@ -59,9 +65,11 @@ export class Journal<Header extends object> implements TurnWriter {
    * @param directory absolute; made when the first entry is written
    * @param turns at whose ends it is written
    * @param isDurable whether entries are safe only when they survive a loss of power
+   * @param syncs where its syncs are counted. Default: nowhere
    */
-  constructor(directory: string, turns: WriteTurns, isDurable: boolean) {
+  constructor(directory: string, turns: WriteTurns, isDurable: boolean, syncs?: SyncNumbers) {
     this.#turns = turns;
+    this.#syncs = syncs;
     this.#segments = new Segments(directory);
     this.isDurable = isDurable;
   }
@@ -211,8 +219,14 @@ export class Journal<Header extends object> implements TurnWriter {
     batch.place = { segment: segment.number, start: segment.size };
     if (this.#turns.isInLine(size)) this.#turns.inLine(() => fileIo.writeAllSync(segment.fd, parts));
     else await this.#turns.byThread(() => fileIo.writeAll(segment.fd, parts));
-    if (this.isDurable) await fileIo.fdatasync(segment.fd);
+    if (this.isDurable) await this.#sync(segment);
     segment.size += size;
+  }
+
+  async #sync({ fd }: Segment): Promise<void> {
+    const sinceMs = performance.now();
+    await fileIo.fdatasync(fd);
+    this.#syncs?.observe(performance.now() - sinceMs);
   }
 
   /** Refuses those, and all that came meanwhile: they may build on the ones that failed. */

@@ -14,6 +14,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { LiveResources } from '../../../src/core/live-resources.ts';
+import { AppendNumbers } from '../../../src/core/numbers.ts';
 import { Permit } from '../../../src/core/permit.ts';
 import { checkRoot } from '../../../src/core/recovery/check/root-check.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
@@ -527,4 +528,10 @@ test('a recovery that takes long says how far it is', async () => {
   expect(first?.detail).toMatchObject({ streams: 0, ofStreams: 2, bytes: first?.detail.ofBytes });
 });
 
-const NOBODY = { drained: () => {}, safe: () => {}, lost: () => {}, deposed: () => {} };
+const NOBODY = {
+  numbers: new AppendNumbers('session', 'websocket'),
+  drained: () => {},
+  safe: () => {},
+  lost: () => {},
+  deposed: () => {},
+};

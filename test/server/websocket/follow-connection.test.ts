@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { WebSocketServer } from 'ws';
+import { ReadNumbers } from '../../../src/core/numbers.ts';
 import { ActiveConnections } from '../../../src/server/active-connections.ts';
 import { v2Dialect } from '../../../src/server/websocket/dialects.ts';
 import { FollowConnection } from '../../../src/server/websocket/follow-connection.ts';
@@ -13,7 +14,13 @@ test('a follower without a resource is told that the server closes when it has i
   const follows = new ActiveConnections(10_000);
   const websockets = new WebSocketServer({ noServer: true });
   const server = http.createServer().on('upgrade', (request, stream, head) => {
-    const connection = new FollowConnection(follows, pino({ level: 'silent' }), v2Dialect, stream as Socket);
+    const connection = new FollowConnection(
+      follows,
+      pino({ level: 'silent' }),
+      v2Dialect,
+      stream as Socket,
+      new ReadNumbers('websocket'),
+    );
     follows.shutDown();
     websockets.handleUpgrade(request, stream, head, (websocket) => connection.start(websocket));
   });

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { onTestFinished, vi } from 'vitest';
 import { Core, type CoreOptions } from '../../../src/core/core.ts';
+import { AppendNumbers, ReadNumbers } from '../../../src/core/numbers.ts';
 import { Permit } from '../../../src/core/permit.ts';
 import type { Encoder } from '../../../src/core/readers/chunk.ts';
 import { anywhere, type Cutting } from '../../../src/core/readers/cutting.ts';
@@ -24,6 +25,7 @@ const asTheyAre: Encoder = (parts) => parts;
 export class CollectingSink implements Sink {
   readonly encode = asTheyAre;
   readonly cutting: Cutting = anywhere;
+  readonly numbers = new ReadNumbers('websocket');
   readonly received: Buffer[] = [];
   follower: Reader | undefined;
   endReason: EndReason | undefined;
@@ -64,6 +66,7 @@ export class CollectingSink implements Sink {
 
 /** An owner that keeps what it is told. */
 export class RecordingOwner implements LeaseHolder {
+  readonly numbers = new AppendNumbers('session', 'websocket');
   drains = 0;
   safePosition = 0;
   isDeposed = false;

@@ -6,7 +6,11 @@ import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
-import { createStandaloneServer } from '../../../src/server/standalone.ts';
+import {
+  createServers,
+  createStandaloneServer,
+  type StandaloneOptions,
+} from '../../../src/server/standalone.ts';
 import { lendReserve, makeDirectory, type Place } from './reserves.ts';
 
 /** Makes URLs; also of a server that listens somewhere else each time it is started. */
@@ -68,6 +72,21 @@ export async function startStandalone(): Promise<TestServer> {
   const server = await listen(app);
   cutConnectionsAfterTest(app);
   return { ...server, root };
+}
+
+/** Runs the standalone server, and the one for who runs it, on free ports, until the test is over. */
+export async function startServers(
+  options: Partial<StandaloneOptions> = {},
+): Promise<TestServer & { admin: UrlSource }> {
+  const root = path.join(await temporaryDirectory(), 'root');
+  await lendReserve(root);
+  const { app, admin } = await createServers({
+    ...{ root, logger: pino({ level: 'silent' }), closeTimeoutMs: 200 },
+    ...options,
+  });
+  const server = await listen(app);
+  const port = await listenOnFreePort(admin);
+  return { ...server, root, admin: { url: (urlPath) => `http://127.0.0.1:${port}${urlPath}` } };
 }
 
 /** Keeps a connection that the server forgot from holding up the end of the test. */

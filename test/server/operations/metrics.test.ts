@@ -1,0 +1,124 @@
+import { spawnSync } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import http from 'node:http';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { PassProxy } from '../../support/http/pass-proxy.ts';
+import { send } from '../../support/http/request.ts';
+import { scrape } from '../../support/server/scrape.ts';
+import { startServers } from '../../support/server/server.ts';
+import { waitFor } from '../../support/wait-for.ts';
+import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
+
+const hasPromtool = spawnSync('promtool', ['--version']).status === 0;
+
+/** As docs/metrics.md has them. */
+async function documented(): Promise<Map<string, string>> {
+  const text = await readFile(path.resolve('docs/metrics.md'), 'utf8');
+  const rows = text.matchAll(/^\| `(?<name>[a-z_]+)` \| (?<type>gauge|counter|histogram) \|/gm);
+  return new Map(Array.from(rows, ({ groups }) => [groups!.name!, groups!.type!]));
+}
+
+test('there are the metrics that are documented, of these types', async () => {
+  const { admin } = await startServers();
+  const { types } = await scrape(admin);
+  const expected = await documented();
+  expect(expected.size).toBeGreaterThan(30);
+  const named = [...types].map(([name, type]) => [name.replace(/^httpfstream_/, ''), type]);
+  expect(new Map(named as [string, string][])).toEqual(expected);
+});
+
+test.runIf(hasPromtool)('promtool finds nothing wrong with them', async () => {
+  const { url, admin } = await startServers();
+  await send('PUT', url('/a'), { body: 'bytes' });
+  await send('GET', url('/a'));
+  await send('GET', url('/none'));
+  const { text } = await scrape(admin);
+  const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: text });
+  expect([status, `${stdout}${stderr}`]).toEqual([0, '']);
+});
+
+test('what is done is counted', async () => {
+  const { url, admin } = await startServers({ graceMs: 15_000 });
+  const appender = await V2Peer.append(url('/log'), { session: sessionOf('a') });
+  const follower = await V2Peer.follow(url('/log'));
+  appender.send('12345');
+  await follower.until(() => follower.text === '12345', 'the bytes');
+  const during = await scrape(admin);
+  expect(during.value('httpfstream_appenders')).toBe(1);
+  expect(during.value('httpfstream_followers{transport="websocket"}')).toBe(1);
+  expect(during.value('httpfstream_append_bytes_total{transport="websocket"}')).toBe(5);
+  expect(during.value('httpfstream_read_bytes_total{transport="websocket"}')).toBe(5);
+  expect(during.value('httpfstream_append_safe_seconds_count')).toBe(1);
+  expect(during.value('httpfstream_append_sent_seconds_count')).toBe(1);
+  expect(during.value('httpfstream_requests_total{method="GET",code="101"}')).toBe(2);
+  expect(during.value('httpfstream_first_byte_seconds_count{kind="handshake"}')).toBe(2);
+
+  appender.websocket.terminate();
+  await follower.until(() => follower.controls.some(({ type }) => type === 'waiting'), 'that it waits');
+  expect((await scrape(admin)).value('httpfstream_sessions_waiting')).toBe(1);
+  const again = await V2Peer.append(url('/log'), { session: sessionOf('a') });
+  again.websocket.close(1000);
+  await follower.until(() => follower.end !== undefined, 'the end');
+  const refused = await send('POST', url('/log2'), { body: 'x', headers: { 'content-type': 'text/plain' } });
+  expect(refused.status).toBe(404);
+  await send('PUT', url('/put'), { body: 'abc' });
+  await send('POST', url('/put'), { body: 'de', headers: { 'content-type': 'application/octet-stream' } });
+  await send('POST', url('/f/?verb=APPEND'), {
+    headers: { 'content-type': 'multipart/form-data; boundary=b' },
+    body: '--b\r\ncontent-disposition: form-data; name="f"; filename="x"\r\n\r\n1234567\r\n--b--\r\n',
+  });
+  expect((await send('GET', url('/put'))).text).toBe('abcde');
+  expect((await send('GET', url('/put'), { headers: { host: 'rebound.example.com' } })).status).toBe(421);
+  await send('DELETE', url('/put'));
+
+  const after = await scrape(admin);
+  const counted = (name: string) => after.value(`httpfstream_${name}`);
+  expect(counted('sessions_resumed_total')).toBe(1);
+  expect(counted('appends_total{kind="session",end="finished"}')).toBe(1);
+  expect(counted('appends_total{kind="form",end="finished"}')).toBe(1);
+  expect(counted('appends_total{kind="put",end="finished"}')).toBe(1);
+  expect(counted('appends_total{kind="post",end="finished"}')).toBe(1);
+  expect(counted('appends_total{kind="post",end="refused"}')).toBe(1);
+  expect(counted('append_bytes_total{transport="http"}')).toBe(3 + 2 + 7);
+  expect(counted('read_bytes_total{transport="file"}')).toBe(5);
+  expect(counted('stream_ends_total{reason="finished"}')).toBe(2);
+  expect(counted('stream_ends_total{reason="deleted"}')).toBe(1);
+  expect(counted('refusals_total{reason="host"}')).toBe(1);
+  expect(counted('requests_total{method="GET",code="421"}')).toBe(1);
+  expect(counted('requests_total{method="DELETE",code="204"}')).toBe(1);
+  expect(counted('followers{transport="websocket"}')).toBe(0);
+});
+
+test('bytes over the wire are those that a proxy in front has passed on, whatever becomes of the connections', async () => {
+  const { port, admin } = await startServers();
+  const proxy = await PassProxy.start(port);
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  await send('PUT', proxy.url('/large'), { body: 'x'.repeat(300_000) });
+  for (let i = 0; i < 3; i++) await send('GET', proxy.url('/large'), { agent });
+  agent.destroy();
+  await send('GET', proxy.url('/none'));
+  const appender = await V2Peer.append(proxy.url('/log'));
+  const follower = await V2Peer.follow(proxy.url('/log'));
+  appender.send('y'.repeat(100_000));
+  await follower.until(() => follower.text.length === 100_000, 'the bytes');
+
+  const wire = async () => {
+    const { value } = await scrape(admin);
+    return {
+      received: value('httpfstream_network_receive_bytes_total'),
+      sent: value('httpfstream_network_transmit_bytes_total'),
+    };
+  };
+  // While these live, too.
+  await waitFor(async () => (await wire()).sent === proxy.counted.sent, 'the same numbers');
+  expect(await wire()).toEqual(proxy.counted);
+  appender.websocket.close(1000);
+  await follower.until(() => follower.end !== undefined, 'the end');
+  await waitFor(
+    async () => (await scrape(admin)).value('httpfstream_open_connections') === 0,
+    'all connections to be closed',
+  );
+  expect(await wire()).toEqual(proxy.counted);
+  expect((await scrape(admin)).value('httpfstream_connections_total')).toBe(proxy.connectionCount);
+});
