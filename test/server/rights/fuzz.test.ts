@@ -224,19 +224,23 @@ async function filesIn(directory: string): Promise<Map<string, string>> {
   return files;
 }
 
-/** Sends random requests until one gets what it may not, or the time is over. @returns what it got, and by what */
+/**
+ * Sends random requests until one gets what it may not, or the time is over.
+ *
+ * @returns what it got, and by what; and how many were let in
+ */
 async function fuzz(
   { port, root }: { port: number; root: string },
   random: Random,
   forMs: number,
-): Promise<{ found: string | undefined; count: number }> {
+): Promise<{ found: string | undefined; admitted: number }> {
   const outside = async () => {
     const files = [...(await filesIn(root))].filter(([name]) => !name.startsWith('public/'));
     return JSON.stringify(files.sort());
   };
   const before = await outside();
   const deadline = performance.now() + forMs;
-  let count = 0;
+  let admitted = 0;
   while (performance.now() < deadline) {
     const requests = Array.from({ length: BATCH }, () => requestOf(random));
     const waiting = [...requests];
@@ -244,29 +248,28 @@ async function fuzz(
     const send = async () => {
       for (let request = waiting.pop(); request !== undefined; request = waiting.pop()) {
         const answer = await exchange(port, request);
+        if (/^HTTP\/1\.1 2/m.test(answer)) admitted++;
         if (answer.includes(SECRET) || answer.includes(HIDDEN)) leaking ??= `read: ${request}`;
       }
     };
     await Promise.all(Array.from({ length: PARALLEL }, send));
-    count += BATCH;
     const copies = [...(await filesIn(path.join(root, 'public')))].filter(([, content]) =>
       content.includes(SECRET),
     );
     if (copies.length > 0) leaking ??= `copied: ${copies[0]}`;
     if ((await outside()) !== before) leaking ??= `written: ${await outside()}`;
-    if (leaking !== undefined) return { found: leaking, count };
+    if (leaking !== undefined) return { found: leaking, admitted };
   }
-  return { found: undefined, count };
+  return { found: undefined, admitted };
 }
 
 it(`whatever is asked for ${FUZZ_MS / 1000} s, nothing is read, copied or written that nobody may`, async () => {
   const random = Random.fromEnvironment();
   const server = await startServer({ access: ACCESS() });
-  const { found, count } = await fuzz(server, random, FUZZ_MS);
+  const { found, admitted } = await fuzz(server, random, FUZZ_MS);
   expect(found, `HTTPFSTREAM_SEED=${random.seed}`).toBeUndefined();
-  expect(count).toBeGreaterThan(0);
-  // It has come in where it may.
-  expect((await filesIn(path.join(server.root, 'public'))).size).toBeGreaterThan(2);
+  // They have come in where they may.
+  expect(admitted).toBeGreaterThan(0);
 });
 
 it('who decides by the URL as it came is found out', async () => {
