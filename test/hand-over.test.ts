@@ -10,6 +10,7 @@ import {
   startProxy,
 } from './support/docs/proxies.ts';
 import { runHere } from './support/programs/command.ts';
+import { freePort } from './support/programs/ports.ts';
 import { HeldSocket } from './support/server/held-socket.ts';
 import { RestartLoad } from './support/server/restart-load.ts';
 import { temporaryDirectory } from './support/server/server.ts';
@@ -33,7 +34,10 @@ async function prepare() {
   const auth = path.join(directory, 'auth.json');
   const rule = ['--rights', 'append,follow', '--paths', '/**'];
   const { stdout } = await runHere(runServer, ['token', 'add', 'all', '--auth', auth, ...rule]);
-  return { root: path.join(directory, 'root'), args: ['-drain=1', '-auth', auth], token: stdout.trim() };
+  // One after the other has that one, too.
+  const admin = `127.0.0.1:${await freePort()}`;
+  const args = ['-drain=1', '-auth', auth, '-admin', admin];
+  return { root: path.join(directory, 'root'), args, token: stdout.trim() };
 }
 
 /** Starts the next server, which waits for the root, and only then ends the one before. */

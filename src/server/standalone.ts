@@ -54,6 +54,8 @@ export interface StandaloneOptions extends HttpfstreamOptions {
   accessLog?: boolean;
   /** How many lines of the log were dropped. Default: none. */
   droppedLines?: () => number;
+  /** Whether all that can be read again counts as it was read last. Default: it does. */
+  isConfigurationCurrent?: () => boolean;
 }
 
 /** In the place of the compilers of schemas, which would take a sixth of the start to load. */
@@ -82,6 +84,7 @@ export async function createServers({
   maxConnectionsPerAddress = 1024,
   accessLog = false,
   droppedLines = () => 0,
+  isConfigurationCurrent = () => true,
   ...options
 }: StandaloneOptions): Promise<Servers> {
   const protocol = {
@@ -133,7 +136,7 @@ export async function createServers({
     });
     const { core, hasRights } = await mount(scope, options);
     const pages = new OperatorPages({
-      ...{ core, root: options.root, droppedLines },
+      ...{ core, root: options.root, droppedLines, isConfigurationCurrent },
       traffic: ServerSockets.of(app.server).traffic,
       refusals: Refusals.of(app.server),
       answers: AnswerNumbers.ofServer(app.server),

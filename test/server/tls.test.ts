@@ -15,10 +15,9 @@ import {
   openAppend,
   UnauthorizedError,
 } from '../../src/client/index.ts';
-import type { Access } from '../../src/rights/access.ts';
 import { ServerSockets } from '../../src/server/node/server-sockets.ts';
 import { TlsCertificates } from '../../src/server/node/tls-certificates.ts';
-import { createStandaloneServer } from '../../src/server/standalone.ts';
+import { createStandaloneServer, type StandaloneOptions } from '../../src/server/standalone.ts';
 import { type Certificate, canMakeCertificates, makeCertificate } from '../support/http/certificate.ts';
 import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../support/http/raw.ts';
 import { send } from '../support/http/request.ts';
@@ -59,7 +58,7 @@ class Files {
 }
 
 /** The standalone server with two certificates. Its logger keeps what it was told. */
-async function startSecure({ access }: { access?: Access } = {}) {
+async function startSecure(options: Pick<StandaloneOptions, 'access' | 'maxConnections'> = {}) {
   const directory = await temporaryDirectory();
   const root = path.join(directory, 'root');
   await lendReserve(root);
@@ -74,7 +73,7 @@ async function startSecure({ access }: { access?: Access } = {}) {
     logger,
     closeTimeoutMs: 200,
     certificates,
-    ...(access && { access }),
+    ...options,
   });
   await app.listen({ host: '127.0.0.1', port: 0 });
   onTestFinished(() => app.close());
@@ -185,6 +184,19 @@ describe.runIf(canMakeCertificates)('over TLS', () => {
     expect(await cut).toMatchObject([{ code: 'ECONNRESET' }]);
     expect((await waiting).status).toBe(401);
     await expect(append(server.url('/f'), 'text', options)).rejects.toThrow(UnauthorizedError);
+  });
+
+  test('who says nothing counts among the connections, too', async () => {
+    const server = await startSecure({ maxConnections: 2 });
+    const silent = await Promise.all([openSocket(server.port), openSocket(server.port)]);
+    const isAppended = () =>
+      append(server.url('/f'), 'text', { ca: first.cert }).then(
+        () => true,
+        () => false,
+      );
+    expect(await isAppended()).toBe(false);
+    silent[0].destroy();
+    await waitFor(isAppended, 'its place');
   });
 
   test('who says nothing, or no TLS, holds up no close', async () => {

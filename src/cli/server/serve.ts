@@ -58,11 +58,14 @@ export async function serve(
   const isHeld = descriptors.length > 0;
   const { logger, output } = await makeLogger(logLevel, io);
   const reloads = new Reloads(logger);
-  reloads.add('configuration', async () => {
-    const fresh = readAgain();
-    logger.level = fresh.logLevel;
-    const waiting = changedOptions(given, fresh);
-    if (waiting.length > 0) logger.warn({ options: waiting }, 'these have changed, and wait for a restart');
+  reloads.add('configuration', {
+    reload: async () => {
+      const fresh = readAgain();
+      logger.level = fresh.logLevel;
+      const waiting = changedOptions(given, fresh);
+      if (waiting.length > 0) logger.warn({ options: waiting }, 'these have changed, and wait for a restart');
+    },
+    isCurrent: true,
   });
   const onStopSignal = (stop: (signal: NodeJS.Signals) => void) =>
     io.onStopSignal((signal) => {
@@ -105,12 +108,11 @@ export async function serve(
   let access: FileAccess | undefined;
   try {
     if (auth !== undefined) {
-      const fromFile = await openAccess(auth, root, logger);
-      reloads.add('rights', () => fromFile.reload());
-      access = fromFile;
+      access = await openAccess(auth, root, logger);
+      reloads.add('rights', access);
     }
     const certificates = await certificatesOf(options, logger);
-    if (certificates !== undefined) reloads.add('certificates', () => certificates.reload());
+    if (certificates !== undefined) reloads.add('certificates', certificates);
     const servers = await createServers({
       root,
       ...(access && { access }),
@@ -131,6 +133,7 @@ export async function serve(
       ...(certificates && { certificates }),
       accessLog: options.accessLog,
       droppedLines: () => output.droppedTotal,
+      isConfigurationCurrent: () => reloads.isCurrent,
       logger,
     });
     ({ app, admin } = servers);

@@ -34,6 +34,7 @@ export class TlsCertificates {
   readonly #log: FastifyBaseLogger;
   #loaded: readonly Loaded[];
   #server: TlsServer | undefined;
+  /** How many times they did not fit together, in a row. */
   #looks = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -50,6 +51,11 @@ export class TlsCertificates {
    */
   static async load(files: readonly CertificateFiles[], log: FastifyBaseLogger): Promise<TlsCertificates> {
     return new TlsCertificates(files, await Promise.all(files.map(load)), log);
+  }
+
+  /** Whether the files fit together as they were read last. */
+  get isCurrent(): boolean {
+    return this.#looks === 0;
   }
 
   /** For the server that is to have them. */
@@ -84,6 +90,7 @@ export class TlsCertificates {
       const loaded = await Promise.all(this.#files.map(load));
       const [{ cert, key }] = loaded as [Loaded];
       this.#loaded = loaded;
+      this.#looks = 0;
       this.#server?.setSecureContext({ cert, key });
       this.#log.info({ expires: loaded.map(({ subject }) => subject.validTo) }, 'certificates were loaded');
     } catch (error) {

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { type Metric, Registry } from 'prom-client';
 import type { Core } from '../../core/core.ts';
+import type { Quota } from '../../core/limits/quotas.ts';
 import type { LiveTotals } from '../../core/live-overview.ts';
 import { BUCKETS, type Histogram, type ReadNumbers } from '../../core/numbers.ts';
 import { VERSION } from '../../wire/version.ts';
@@ -12,6 +13,9 @@ import { type DiskSpace, spaceOf } from './disk-space.ts';
 import type { EventLoop, LoopState } from './event-loop.ts';
 
 const PREFIX = 'httpfstream_';
+
+/** How many quotas have numbers. */
+const MAX_QUOTAS = 64;
 
 /** Where numbers are read. */
 export interface MetricSources {
@@ -26,6 +30,8 @@ export interface MetricSources {
   startedMs: number;
   /** How many lines of the log were dropped. */
   droppedLines: () => number;
+  /** Whether all that can be read again counts as it was read last. */
+  isConfigurationCurrent: () => boolean;
 }
 
 /** What is looked at once for each scrape. */
@@ -62,6 +68,10 @@ interface HistogramRow {
 const ROWS: Readonly<Record<string, Row | HistogramRow>> = {
   build_info: gauge('The version, as a label.', () => [[{ version: VERSION }, 1]]),
   start_time_seconds: gauge('When the server was started.', ({ startedMs }) => startedMs / 1000),
+  config_reload_success: gauge(
+    'Whether rights, certificates and configuration count as they were read last.',
+    ({ isConfigurationCurrent }) => Number(isConfigurationCurrent()),
+  ),
   live_resources: gauge('Files that are in use, or were a moment ago.', ({ live }) => live.resources),
   appenders: gauge('Sessions that append, or wait for their clients.', ({ live }) => live.appenders),
   sessions_waiting: gauge('Sessions whose clients were lost and may come back.', ({ live }) => live.waiting),
@@ -136,6 +146,12 @@ const ROWS: Readonly<Record<string, Row | HistogramRow>> = {
   ),
   disk_free_bytes: gauge('What the disk has left for this user.', ({ space }) => space?.bytes),
   disk_free_inodes: gauge('How many more files the disk takes.', ({ space }) => space?.inodes),
+  quota_bytes: gauge('What is stored, by the pattern of the quota.', (scrape) =>
+    byQuota(scrape, ({ usedBytes }) => usedBytes),
+  ),
+  quota_limit_bytes: gauge('What may be stored, by the pattern of the quota.', (scrape) =>
+    byQuota(scrape, ({ limitBytes }) => limitBytes),
+  ),
   log_lines_dropped_total: counter('Lines of the log that nobody has read in time.', ({ droppedLines }) =>
     droppedLines(),
   ),
@@ -243,6 +259,11 @@ function byTransport({ core }: Scrape, read: (numbers: ReadNumbers) => number): 
     { transport: numbers.transport },
     read(numbers),
   ]);
+}
+
+function byQuota({ core }: Scrape, read: (quota: Quota) => number): [Labels, number][] {
+  const quotas = core.limits.quotas.all.slice(0, MAX_QUOTAS);
+  return quotas.map((quota) => [{ pattern: quota.pattern }, read(quota)]);
 }
 
 /** Undefined on systems that do not tell. */

@@ -20,6 +20,7 @@ import {
   startServerHere,
 } from '../../support/programs/command.ts';
 import { librariesIn, tellLoaded } from '../../support/programs/loaded-libraries.ts';
+import { freePort } from '../../support/programs/ports.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -304,10 +305,15 @@ describe('the end', () => {
   );
 
   test('who comes is refused by the system from then on, and who is connected is answered', async () => {
-    const server = await startServerHere('-drain=60');
+    const adminPort = await freePort();
+    const server = await startServerHere('-drain=60', '-admin', `127.0.0.1:${adminPort}`);
     const socket = await openSocket(server.port);
+    (await openSocket(adminPort)).destroy();
     server.command.signal('SIGTERM');
-    await expect(openSocket(server.port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    // The next server listens at both as soon as it has the root.
+    for (const port of [server.port, adminPort]) {
+      await expect(openSocket(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    }
     writeHead(socket, 'GET / HTTP/1.1');
     const { status, headers } = parseAnswer(await readToEnd(socket));
     expect({ status, connection: headers.connection }).toEqual({ status: 200, connection: 'close' });

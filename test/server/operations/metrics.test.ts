@@ -90,6 +90,18 @@ test('what is done is counted', async () => {
   expect(counted('followers{transport="websocket"}')).toBe(0);
 });
 
+test('what is stored of a quota is told, and what may be', async () => {
+  const { url, admin } = await startServers({ quotas: [{ pattern: '/a/**', bytes: 100 }] });
+  await send('PUT', url('/a/b'), { body: '12345' });
+  await send('PUT', url('/b'), { body: '12345' });
+  const { value } = await scrape(admin);
+  expect(value('httpfstream_quota_bytes{pattern="/a/**"}')).toBe(5);
+  expect(value('httpfstream_quota_limit_bytes{pattern="/a/**"}')).toBe(100);
+  const refused = await send('PUT', url('/a/c'), { body: 'x'.repeat(96) });
+  expect(refused.status).toBe(507);
+  expect((await scrape(admin)).value('httpfstream_refusals_total{reason="quota"}')).toBe(1);
+});
+
 test('bytes over the wire are those that a proxy in front has passed on, whatever becomes of the connections', async () => {
   const { port, admin } = await startServers();
   const proxy = await PassProxy.start(port);
