@@ -60,6 +60,19 @@ export class LiveResources implements ResourceOwner {
     return this.#entries.get(fingerprint)?.resource;
   }
 
+  get maxFollowers(): number {
+    return this.#limits.maxFollowers;
+  }
+
+  /** What keeps another one from becoming live. */
+  shortage(): ServerBusyError | undefined {
+    if (this.#entries.size < this.#limits.maxLive || this.#idle.size > 0) return undefined;
+    return new ServerBusyError(
+      'as many resources are in use as the server takes on at the same time',
+      'live',
+    );
+  }
+
   /** All of them. */
   *all(): Generator<Resource> {
     for (const { resource } of this.#entries.values()) yield resource;
@@ -312,7 +325,6 @@ export class LiveResources implements ResourceOwner {
       generation,
       state,
       room: this.#limits.roomOf(fingerprint, location, state.size),
-      maxFollowers: this.#limits.maxFollowers,
       isolation: this.#isolation(fingerprint),
       isDamaged,
     });
@@ -320,15 +332,10 @@ export class LiveResources implements ResourceOwner {
 
   /** Evicts an idle one for one that is to come. */
   #assertCapacity(): void {
-    if (this.#entries.size < this.#limits.maxLive) return;
+    const shortage = this.shortage();
+    if (shortage !== undefined) throw shortage;
     const [idle] = this.#idle;
-    if (idle === undefined) {
-      throw new ServerBusyError(
-        'as many resources are in use as the server takes on at the same time',
-        'live',
-      );
-    }
-    this.#drop(idle);
+    if (idle !== undefined && this.#entries.size >= this.#limits.maxLive) this.#drop(idle);
   }
 
   /** Evicts a resource that is not needed any more, or keeps it as an idle one for a while. */

@@ -31,8 +31,6 @@ export interface ResourceOptions {
   state: StreamState;
   /** How much may be appended. */
   room: ResourceRoom;
-  /** How many may follow it. */
-  maxFollowers: number;
   /** Why it takes no appends and cannot be read: what the journal has of it could not be replayed. */
   isolation: HttpfstreamError | undefined;
   /** Whether what was remembered is damaged, so that the state is a guess. */
@@ -47,6 +45,8 @@ export interface FeedKeeper {
 
 /** Who keeps resources. */
 export interface ResourceOwner {
+  /** How many may follow a resource. */
+  readonly maxFollowers: number;
   /** Called when the record of a resource is up to date with the journal. */
   upToDate(resource: Resource): void;
 }
@@ -77,7 +77,6 @@ export class Resource implements LogTarget, FeedOwner {
   /** What it was made as, if it was made as a stream of some content type. */
   readonly type: string | undefined;
   readonly room: ResourceRoom;
-  readonly maxFollowers: number;
   #names: OffsetNames;
   #generationOfNames: number | undefined;
   readonly #appends: SingleAppends;
@@ -99,7 +98,7 @@ export class Resource implements LogTarget, FeedOwner {
   #keeper: FeedKeeper | undefined;
 
   constructor(log: LocalLog, owner: ResourceOwner, options: ResourceOptions) {
-    const { fingerprint, location, generation, state, room, maxFollowers, isolation, isDamaged } = options;
+    const { fingerprint, location, generation, state, room, isolation, isDamaged } = options;
     this.#owner = owner;
     this.#isDamaged = isDamaged;
     this.#isolation = isolation;
@@ -109,11 +108,14 @@ export class Resource implements LogTarget, FeedOwner {
     this.generation = generation;
     this.type = state.contentType;
     this.room = room;
-    this.maxFollowers = maxFollowers;
     this.sync = new FileSync(log.syncer);
     this.#names = namesOf(generation, state);
     this.#generationOfNames = state.generation;
     this.#appends = new SingleAppends(log, this, state, state.contentType);
+  }
+
+  get maxFollowers(): number {
+    return this.#owner.maxFollowers;
   }
 
   /** How its positions are named. */

@@ -27,7 +27,7 @@ import { isBelow } from './request/target.ts';
 import { permitToWrite } from './rights/permits.ts';
 import { keepPrivate } from './rights/private-answers.ts';
 import { Rights } from './rights/rights.ts';
-import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
+import { type HttpfstreamOptions, type LimitOptions, normaliseOptions } from './settings.ts';
 import { registerWebSockets, WebSocketUpgrades } from './websocket/upgrades.ts';
 
 /** Answers the requests of one protocol. */
@@ -65,6 +65,8 @@ export interface Mounted {
   core: Core;
   /** Whether it is asked who may do what. */
   hasRights: boolean;
+  /** Has other limits count from now on. @throws {TypeError} when they make no sense */
+  changeLimits: (changed: LimitOptions) => void;
 }
 
 /** As {@link httpfstream}, for whoever wants to know what the server does. */
@@ -255,7 +257,15 @@ export async function mount(app: FastifyInstance, options: HttpfstreamOptions): 
   });
   const others = app.supportedMethods.filter((method) => !METHODS.includes(method));
   app.route({ method: others, url: '/*', onRequest: refuseMethod, handler: refuseMethod });
-  return { core, hasRights: rights !== undefined };
+  return {
+    core,
+    hasRights: rights !== undefined,
+    changeLimits: (changed) => {
+      const fresh = normaliseOptions({ root: options.root, ...changed });
+      core.limits.change(fresh.limits);
+      limits.change(fresh);
+    },
+  };
 }
 
 function ignore(): void {}

@@ -119,8 +119,14 @@ export interface HttpfstreamOptions {
   closeTimeoutMs?: number;
 }
 
+/** How much there may be of everything. */
+export type LimitOptions = Pick<
+  HttpfstreamOptions,
+  CoreLimitName | 'rate' | 'maxWaiting' | 'maxWaitingPerClient'
+>;
+
 /** Those that become limits of the core. */
-type LimitOptions =
+type CoreLimitName =
   | 'minFreeBytes'
   | 'minFreeFiles'
   | 'quotas'
@@ -139,7 +145,7 @@ const OWNER_BITS = 0o600;
 
 /** The options with every default filled in. */
 export type Settings = Required<
-  Omit<HttpfstreamOptions, 'upstreams' | 'access' | 'authorize' | LimitOptions>
+  Omit<HttpfstreamOptions, 'upstreams' | 'access' | 'authorize' | CoreLimitName>
 > & {
   limits: CoreLimits;
   upstreams: readonly UpstreamOption[];

@@ -13,9 +13,9 @@ import type { TlsCertificates } from './node/tls-certificates.ts';
 import { loggerOf, logWhenOver, requestIdOf } from './operations/access-log.ts';
 import { EventLoop } from './operations/event-loop.ts';
 import { OperatorPages } from './operations/operator-pages.ts';
-import { mount } from './plugin.ts';
+import { type Mounted, mount } from './plugin.ts';
 import { AnswerNumbers } from './response/answer-numbers.ts';
-import type { HttpfstreamOptions } from './settings.ts';
+import type { HttpfstreamOptions, LimitOptions } from './settings.ts';
 
 /** Time for a client to send its whole request head. */
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -73,7 +73,12 @@ export interface Servers {
   app: FastifyInstance;
   /** Has the server's own pages, for whoever can reach it. It is closed with the other one, after that. */
   admin: FastifyInstance;
+  /** Has other limits count from now on. @throws {TypeError} when they make no sense */
+  changeLimits: (changed: AllLimits) => void;
 }
+
+/** How much there may be of everything, connections included. */
+export type AllLimits = LimitOptions & Pick<StandaloneOptions, 'maxConnections' | 'maxConnectionsPerAddress'>;
 
 /** As {@link createStandaloneServer}, with a second one for whoever runs it. */
 export async function createServers({
@@ -81,7 +86,7 @@ export async function createServers({
   trustProxy = [],
   certificates,
   maxConnections,
-  maxConnectionsPerAddress = 1024,
+  maxConnectionsPerAddress,
   accessLog = false,
   droppedLines = () => 0,
   isConfigurationCurrent = () => true,
@@ -125,8 +130,9 @@ export async function createServers({
       done();
     });
   }
-  limitConnections(app, { maxConnections, maxConnectionsPerAddress, trustProxy });
+  const changeConnections = limitConnections(app, { maxConnections, maxConnectionsPerAddress, trustProxy });
   let isClosing = false;
+  let changeInPlugin: Mounted['changeLimits'] = () => {};
   const admin = createAdminServer(logger, options.allowedHosts);
   await app.register(async (scope) => {
     // The plugin has every URL, so what finds no route has a method that Fastify does not know. Within its scope, so
@@ -134,7 +140,8 @@ export async function createServers({
     scope.setNotFoundHandler(({ method }) => {
       throw new MethodNotAllowedError(`${method} is not supported here`);
     });
-    const { core, hasRights } = await mount(scope, options);
+    const { core, hasRights, changeLimits } = await mount(scope, options);
+    changeInPlugin = changeLimits;
     const pages = new OperatorPages({
       ...{ core, root: options.root, droppedLines, isConfigurationCurrent },
       traffic: ServerSockets.of(app.server).traffic,
@@ -168,7 +175,14 @@ export async function createServers({
       await ServerSockets.of(app.server).close(Math.max(0, DOWNLOADS_CLOSE_MS - elapsedMs));
     });
   });
-  return { app, admin };
+  return {
+    app,
+    admin,
+    changeLimits: (changed) => {
+      changeInPlugin(changed);
+      changeConnections(changed);
+    },
+  };
 }
 
 /** A server for pages of its own, that only whoever runs it is to reach. */

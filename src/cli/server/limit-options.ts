@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { mistakeInPattern } from '../../rights/path-pattern.ts';
-import type { StandaloneOptions } from '../../server/standalone.ts';
+import type { AllLimits } from '../../server/standalone.ts';
 
-type QuotaRule = NonNullable<StandaloneOptions['quotas']>[number];
+type QuotaRule = NonNullable<AllLimits['quotas']>[number];
 
 /** The options of `httpfstream-server` that bound how much there may be of everything. */
 export interface LimitArguments {
@@ -103,7 +103,7 @@ export function addLimitOptions(command: Command): Command {
 }
 
 /** They as the server takes them. */
-export function limitsOf(options: LimitArguments): Partial<StandaloneOptions> {
+export function limitsOf(options: LimitArguments): AllLimits {
   const { minFree, minFreeFiles, maxConnections } = options;
   return {
     ...(minFree !== null && { minFreeBytes: minFree }),
@@ -118,6 +118,13 @@ export function limitsOf(options: LimitArguments): Partial<StandaloneOptions> {
     rate: options.rate,
     maxConnectionsPerAddress: options.maxConnectionsPerAddress,
   };
+}
+
+/** All options but those that can be replaced while a server runs: of quotas it is for which paths they are. */
+export function withoutLimits<T extends LimitArguments>(options: T) {
+  const { minFree, minFreeFiles, maxResource, maxLive, maxFollowers, ...others } = options;
+  const { maxWaiting, maxWaitingPerClient, rate, maxConnections, maxConnectionsPerAddress, ...rest } = others;
+  return { ...rest, quota: rest.quota.map(({ pattern }) => pattern).sort() };
 }
 
 const UNITS: Readonly<Record<string, number>> = {

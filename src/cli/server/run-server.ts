@@ -86,8 +86,8 @@ async function check(root: string, io: CommandIo): Promise<number> {
 const HELP = `
 Every option may have one dash or two, and its value may follow "=" or a space.
 SIGINT or SIGTERM closes in order; a second one ends the process at once. SIGHUP reads again what can be replaced while
-the server runs (the file of -auth, certificates, -log-level in the file of -config); at a terminal, which has gone
-then, it closes. Under nohup, SIGHUP is nothing.
+the server runs (the file of -auth, certificates, limits and -log-level in the file of -config); at a terminal, which
+has gone then, it closes. Under nohup, SIGHUP is nothing.
 httpfstream-server token add|list|revoke edits the file of -auth; each has a help of its own.
 httpfstream-server config, with the same options, prints what is in force, and ends.
 

@@ -6,11 +6,11 @@ import { assertRootIsFree } from '../../server/check-directory.ts';
 import { descriptorLimit, liveResourcesWithin } from '../../server/node/descriptor-limit.ts';
 import { ServerSockets } from '../../server/node/server-sockets.ts';
 import { TlsCertificates } from '../../server/node/tls-certificates.ts';
-import { createServers } from '../../server/standalone.ts';
+import { createServers, type Servers } from '../../server/standalone.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
 import type { Entrances } from './entrances.ts';
 import { takeHeldSockets } from './held-sockets.ts';
-import { limitsOf } from './limit-options.ts';
+import { limitsOf, withoutLimits } from './limit-options.ts';
 import { assertCanListen, listen, listenAtHeld } from './listen.ts';
 import { formatListenAddress, isLoopback, localHost, schemeOf } from './listen-address.ts';
 import { openAccess } from './open-access.ts';
@@ -58,10 +58,12 @@ export async function serve(
   const isHeld = descriptors.length > 0;
   const { logger, output } = await makeLogger(logLevel, io);
   const reloads = new Reloads(logger);
+  let changeLimits: Servers['changeLimits'] = () => {};
   reloads.add('configuration', {
     reload: async () => {
       const fresh = readAgain();
       logger.level = fresh.logLevel;
+      changeLimits(limitsOf(fresh));
       const waiting = changedOptions(given, fresh);
       if (waiting.length > 0) logger.warn({ options: waiting }, 'these have changed, and wait for a restart');
     },
@@ -136,7 +138,7 @@ export async function serve(
       isConfigurationCurrent: () => reloads.isCurrent,
       logger,
     });
-    ({ app, admin } = servers);
+    ({ app, admin, changeLimits } = servers);
     app.addHook('onClose', async () => access?.close());
   } catch (error) {
     access?.close();
@@ -228,9 +230,10 @@ export async function serve(
 
 /** The options that have changed and are not replaced while the server runs. */
 function changedOptions(given: ServerOptions, fresh: ServerOptions): string[] {
-  const { logLevel: _, ...others } = fresh;
+  const { logLevel: _, ...others } = withoutLimits(fresh);
+  const before: Record<string, unknown> = withoutLimits(given);
   return Object.entries(others)
-    .filter(([name, value]) => !isDeepStrictEqual(value, given[name as keyof ServerOptions]))
+    .filter(([name, value]) => !isDeepStrictEqual(value, before[name]))
     .map(([name]) => name);
 }
 

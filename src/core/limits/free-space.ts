@@ -36,6 +36,8 @@ export interface FreeSpaceOptions {
  * that ends, too. It looks while something is written, and when something new is to begin, and never otherwise.
  */
 export class FreeSpaceWatch {
+  /** What is to stay free. */
+  minFree: MinFree;
   readonly #options: Required<FreeSpaceOptions>;
   /** What was found last, and when; undefined when the system does not tell. */
   #free: FreeSpace | undefined;
@@ -45,6 +47,7 @@ export class FreeSpaceWatch {
 
   constructor(options: FreeSpaceOptions) {
     this.#options = { look: freeSpace, ...options };
+    this.minFree = options.minFree;
   }
 
   /**
@@ -110,7 +113,7 @@ export class FreeSpaceWatch {
   #shortage(part: number): StorageFullError | undefined {
     const free = this.#free;
     if (free === undefined) return undefined;
-    const { bytes, files } = minFreeOf(free, this.#options.minFree);
+    const { bytes, files } = minFreeOf(free, this.minFree);
     if (free.bytes < bytes * part) {
       return new StorageFullError("the server's disk is nearly full: it has hardly any bytes left");
     }

@@ -43,17 +43,32 @@ export interface LimitsOptions {
 export class Limits implements RoomLimits {
   readonly space: FreeSpaceWatch;
   readonly quotas: Quotas;
-  readonly maxBytes: number;
-  readonly maxLive: number;
-  readonly maxFollowers: number;
+  #limits: CoreLimits;
 
   constructor({ root, records, limits, counted, exhausted }: LimitsOptions) {
-    const { minFree, quotas: rules, maxResourceBytes, maxLive, maxFollowers } = limits;
+    const { minFree, quotas: rules } = limits;
+    this.#limits = limits;
     this.space = new FreeSpaceWatch({ directory: path.dirname(root.own('records')), minFree, exhausted });
     this.quotas = new Quotas({ rules, root, records, counted });
-    this.maxBytes = maxResourceBytes;
-    this.maxLive = maxLive;
-    this.maxFollowers = maxFollowers;
+  }
+
+  /** Has others count from now on. Quotas of other patterns count from the next start. */
+  change(limits: CoreLimits): void {
+    this.#limits = limits;
+    this.space.minFree = limits.minFree;
+    this.quotas.change(limits.quotas);
+  }
+
+  get maxBytes(): number {
+    return this.#limits.maxResourceBytes;
+  }
+
+  get maxLive(): number {
+    return this.#limits.maxLive;
+  }
+
+  get maxFollowers(): number {
+    return this.#limits.maxFollowers;
   }
 
   /** Of a file that is there. */

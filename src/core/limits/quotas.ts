@@ -18,7 +18,7 @@ export interface QuotaRule {
 /** A rule, and what there is of what it is about. */
 export class Quota {
   readonly pattern: string;
-  readonly limitBytes: number;
+  limitBytes: number;
   /** How many bytes are stored. */
   usedBytes = 0;
   /** How many are about to be. */
@@ -75,6 +75,14 @@ export class Quotas {
     this.#options = options;
     this.#quotas = options.rules.map((rule) => new Quota(rule));
     for (const quota of this.#quotas) this.#tree.add(quota.pattern, quota);
+  }
+
+  /** Changes how much may be stored, of patterns that are there. */
+  change(rules: readonly QuotaRule[]): void {
+    for (const { pattern, bytes } of rules) {
+      const quota = this.#quotas.find((one) => one.pattern === pattern);
+      if (quota !== undefined) quota.limitBytes = bytes;
+    }
   }
 
   get all(): readonly Quota[] {

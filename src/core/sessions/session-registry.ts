@@ -239,7 +239,7 @@ export class SessionRegistry implements SessionHost {
   async #openFile(permit: Permit<'append'>, { expect = 0, generation }: AppendRequest): Promise<AppendFile> {
     let file: AppendFile;
     const mayCreate = expect === 0 && generation === undefined;
-    const shortage = this.#space.shortage();
+    const shortage = this.#space.shortage() ?? this.#context.live.shortage();
     try {
       file = await this.#resources.openAppend(permit, { create: mayCreate && shortage === undefined });
     } catch (error) {

@@ -1,15 +1,17 @@
 import { BlockList, isIPv6 } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { TooManyRequestsError } from '../../wire/errors.ts';
+import type { ConnectionMaxima } from '../node/connection-counts.ts';
 import { connectionsWithin, descriptorLimit } from '../node/descriptor-limit.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
 import { addressKeyOf } from './client-key.ts';
 
 /** How many connections there may be. */
 export interface AddressConnectionOptions {
-  /** Undefined: half of the descriptors. */
-  maxConnections: number | undefined;
-  maxConnectionsPerAddress: number;
+  /** Default: half of the descriptors. */
+  maxConnections?: number | undefined;
+  /** Default: 1,024. */
+  maxConnectionsPerAddress?: number | undefined;
   /** Addresses, networks and groups of proxies that are believed. */
   trustProxy: readonly string[];
 }
@@ -24,13 +26,17 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
 /**
  * Bounds the connections of a server, of all clients and of each address. Of a proxy that is believed the requests are
  * counted instead, each for the address that it says.
+ *
+ * @returns has others count from now on
  */
-export function limitConnections(app: FastifyInstance, options: AddressConnectionOptions): void {
+export function limitConnections(
+  app: FastifyInstance,
+  options: AddressConnectionOptions,
+): (changed: Omit<AddressConnectionOptions, 'trustProxy'>) => void {
   const proxies = listOf(options.trustProxy);
   const isProxy = (address: string) => proxies.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
   const counts = ServerSockets.of(app.server, app.log).limit({
-    max: options.maxConnections ?? connectionsWithin(descriptorLimit()),
-    maxPerClient: options.maxConnectionsPerAddress,
+    ...maximaOf(options),
     clientOf: (address) => (address === undefined || isProxy(address) ? undefined : addressKeyOf(address)),
   });
   app.addHook('onRequest', (request, reply, done) => {
@@ -48,6 +54,14 @@ export function limitConnections(app: FastifyInstance, options: AddressConnectio
     }
     done();
   });
+  return (changed) => counts.change(maximaOf(changed));
+}
+
+function maximaOf({
+  maxConnections = connectionsWithin(descriptorLimit()),
+  maxConnectionsPerAddress = 1024,
+}: Omit<AddressConnectionOptions, 'trustProxy'>): ConnectionMaxima {
+  return { max: maxConnections, maxPerClient: maxConnectionsPerAddress };
 }
 
 function listOf(proxies: readonly string[]): BlockList {

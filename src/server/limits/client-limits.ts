@@ -22,9 +22,9 @@ export interface ClientLimitOptions {
 
 /** What a client may ask for, by its credential, or by its address if it has none. */
 export class ClientLimits {
-  readonly #options: ClientLimitOptions;
+  #options: ClientLimitOptions;
   readonly #log: FastifyBaseLogger;
-  readonly #requests: Budgets | undefined;
+  #requests: Budgets | undefined;
   readonly #failures = new Budgets({ perSecond: FAILURES_PER_MINUTE / 60, burst: FAILURES_PER_MINUTE });
   /** How many wait, by client. */
   readonly #waiting = new Map<string, number>();
@@ -34,8 +34,13 @@ export class ClientLimits {
   constructor(options: ClientLimitOptions, log: FastifyBaseLogger) {
     this.#options = options;
     this.#log = log;
-    const { rate } = options;
-    this.#requests = rate > 0 ? new Budgets({ perSecond: rate, burst: rate * BURST_SECONDS }) : undefined;
+    this.#requests = budgetsOf(options);
+  }
+
+  /** Has others count from now on. */
+  change(options: ClientLimitOptions): void {
+    if (options.rate !== this.#options.rate) this.#requests = budgetsOf(options);
+    this.#options = options;
   }
 
   /**
@@ -105,6 +110,10 @@ export class ClientLimits {
         'clients are one (-trust-proxy names the proxies to be believed)',
     );
   }
+}
+
+function budgetsOf({ rate }: ClientLimitOptions): Budgets | undefined {
+  return rate > 0 ? new Budgets({ perSecond: rate, burst: rate * BURST_SECONDS }) : undefined;
 }
 
 const LIMITS = Symbol('limits');

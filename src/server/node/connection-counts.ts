@@ -1,11 +1,15 @@
 import type { Socket } from 'node:net';
 
 /** How many connections there may be. */
-export interface ConnectionLimits {
+export interface ConnectionMaxima {
   /** Of all clients, … */
   max: number;
   /** … and of each. */
   maxPerClient: number;
+}
+
+/** The same, and what is one client. */
+export interface ConnectionLimits extends ConnectionMaxima {
   /** What is one client by its address; undefined of one that is not limited by itself. */
   clientOf: (address: string | undefined) => string | undefined;
 }
@@ -15,13 +19,18 @@ export type ConnectionRefusal = 'connections' | 'connections_per_address';
 
 /** How many connections there are, of all clients and of each. */
 export class ConnectionCounts {
-  readonly #limits: ConnectionLimits;
+  #limits: ConnectionLimits;
   /** Those that count, and for which client. */
   readonly #sockets = new Map<Socket, string | undefined>();
   readonly #counts = new Map<string, number>();
 
   constructor(limits: ConnectionLimits) {
     this.#limits = limits;
+  }
+
+  /** Has others count from the next connection on. */
+  change(maxima: ConnectionMaxima): void {
+    this.#limits = { ...this.#limits, ...maxima };
   }
 
   /** Counts a connection, unless it is one too many: then it is said why. */

@@ -94,6 +94,23 @@ describe('a configuration file', () => {
     expect(command.stdout.toString()).not.toContain('"closing"');
   });
 
+  test('has limits that count from SIGHUP on; quotas of other paths wait for a restart', async () => {
+    const file = await fileWith('{ "quota": ["/**=100"] }');
+    const { command, url } = await startServerHere('-config', file);
+    const put = async (bytes: number) =>
+      (await fetch(url('/a'), { method: 'PUT', body: 'x'.repeat(bytes) })).status;
+    await writeFile(file, '{ "quota": ["/**=10", "/a/**=10"] }');
+    command.signal('SIGHUP');
+    await waitFor(() => command.stdout.includes('wait for a restart'), 'it to be read');
+    expect(command.stdout.toString()).toContain('["quota"]');
+    expect(await put(11)).toBe(507);
+    await writeFile(file, '{ "quota": ["/**=20"], "max-resource": "15" }');
+    command.signal('SIGHUP');
+    await waitFor(async () => (await put(16)) === 413, 'it to be read');
+    expect(await put(11)).toBe(201);
+    expect(command.stdout.toString().match(/wait for a restart/g)).toHaveLength(1);
+  });
+
   test('has a schema for editors, with every option', async () => {
     const file = path.join(import.meta.dirname, '../../../deploy/httpfstream-server.schema.json');
     expect(JSON.parse(await readFile(file, 'utf8'))).toEqual(configSchema());

@@ -129,6 +129,9 @@ test('as many resources are in use as may be; what is not in use any more makes 
   const held = [await V2Peer.append(server.url('/a')), await V2Peer.append(server.url('/b'))];
   const append = () => fetch(server.url('/c?verb=APPEND'), { method: 'POST', body: 'more' });
   expect((await append()).status).toBe(503);
+  // What is refused makes no file.
+  const onNew = await fetch(server.url('/new?verb=APPEND'), { method: 'POST', body: 'more' });
+  expect([onNew.status, (await fetch(server.url('/new'))).status]).toEqual([503, 404]);
   expect(await (await fetch(server.url('/c'))).text()).toBe('/c');
   expect((await fetch(server.url('/c'), { method: 'DELETE' })).status).toBe(204);
   for (const peer of held) await peer.finish();

@@ -9,6 +9,7 @@ import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import {
   createServers,
   createStandaloneServer,
+  type Servers,
   type StandaloneOptions,
 } from '../../../src/server/standalone.ts';
 import { lendReserve, makeDirectory, type Place } from './reserves.ts';
@@ -77,16 +78,16 @@ export async function startStandalone(): Promise<TestServer> {
 /** Runs the standalone server, and the one for who runs it, on free ports, until the test is over. */
 export async function startServers(
   options: Partial<StandaloneOptions> = {},
-): Promise<TestServer & { admin: UrlSource }> {
+): Promise<TestServer & { admin: UrlSource } & Pick<Servers, 'changeLimits'>> {
   const root = path.join(await temporaryDirectory(), 'root');
   await lendReserve(root);
-  const { app, admin } = await createServers({
+  const { app, admin, changeLimits } = await createServers({
     ...{ root, logger: pino({ level: 'silent' }), closeTimeoutMs: 200 },
     ...options,
   });
   const server = await listen(app);
   const port = await listenOnFreePort(admin);
-  return { ...server, root, admin: { url: (urlPath) => `http://127.0.0.1:${port}${urlPath}` } };
+  return { ...server, root, changeLimits, admin: { url: (urlPath) => `http://127.0.0.1:${port}${urlPath}` } };
 }
 
 /** Keeps a connection that the server forgot from holding up the end of the test. */
