@@ -175,7 +175,9 @@ export async function rewriteRecords(
 /** Returns what makes a write of the store fail: when that resolves, the store is being opened anew. */
 export function failingWrites(records: Records): () => Promise<void> {
   let isFailing = false;
-  const { batch } = ClassicLevel.prototype;
+  /** Until then the store is not opened, however quick that would be. */
+  let isSeen: Promise<void> | undefined;
+  const { batch, open } = ClassicLevel.prototype;
   const writing = vi.spyOn(ClassicLevel.prototype, 'batch');
   writing.mockImplementation(async function failing(this: ClassicLevel, ...args: unknown[]) {
     if (!isFailing) return batch.apply(this, args as never);
@@ -183,11 +185,22 @@ export function failingWrites(records: Records): () => Promise<void> {
     throw Object.assign(new Error('IO error: made up'), { code: 'LEVEL_IO_ERROR' });
   } as never);
   onTestFinished(() => writing.mockRestore());
+  const opening = vi.spyOn(ClassicLevel.prototype, 'open');
+  opening.mockImplementation(async function waiting(this: ClassicLevel, ...args: unknown[]) {
+    await isSeen;
+    return open.apply(this, args as never);
+  } as never);
+  onTestFinished(() => opening.mockRestore());
   return async () => {
     isFailing = true;
+    let seen = () => {};
+    isSeen = new Promise((resolve) => {
+      seen = resolve;
+    });
     const change = { path: 'other', append: { start: 0, state: 'open' } } as const;
     records.write((draft) => draft.set('9-9', change), { durable: false }).catch(() => undefined);
     await waitFor(() => records.readable() !== undefined, 'the store to be closed');
+    seen();
   };
 }
 
