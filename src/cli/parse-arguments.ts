@@ -12,7 +12,7 @@ export class WrongUsageError extends Error {}
 const DEFAULT_COLUMNS = 80;
 
 /** Narrowest column for the descriptions of options. */
-const MIN_DESCRIPTION_COLUMNS = 20;
+const MIN_DESCRIPTION_COLUMNS = 16;
 
 /** The longest time that an option may give: a day. */
 const MAX_SECONDS = 86_400;

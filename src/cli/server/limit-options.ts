@@ -42,7 +42,7 @@ export function addLimitOptions(command: Command): Command {
     .addOption(
       new Option(
         '--quota <PATTERN=BYTES>',
-        'how much may be stored at all paths that match: "/**=10GiB", "/builds/*/**=1GiB"; may be repeated, or a list ' +
+        'how much may be stored at all paths that match: "/**=10GiB", "/builds/**=1GiB"; may be repeated, or a list ' +
           'with commas',
       )
         .env('HTTPFSTREAM_QUOTA')
