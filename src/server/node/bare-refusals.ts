@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { ExpectationFailedError, HeadTooLargeError } from '../../wire/errors.ts';
 import { ClientSocket } from './client-socket.ts';
 import { type Problem, rawProblem } from './problem.ts';
+import { Refusals } from './refusals.ts';
 
 /** Most headers: Node silently drops those beyond its limit, even if they are conditions. */
 const MAX_HEADERS = 2000;
@@ -59,6 +60,12 @@ const PROBLEM_OF_NODE_CODE: Readonly<Record<string, Problem>> = {
   },
 };
 
+/** What refusals of these kinds count as. */
+const REASON_OF_NODE_CODE: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: 'head_size',
+  ERR_HTTP_REQUEST_TIMEOUT: 'head_time',
+};
+
 const NO_REQUEST: Problem = {
   status: 400,
   code: 'HFS_INVALID_REQUEST',
@@ -84,7 +91,11 @@ const ANSWER_MS = 2000;
  * Ends a connection on which something came that is no request, or that broke
  * off: with an answer, after those to earlier requests, and in any case soon.
  */
-export function answerClientError(error: ClientError, socket: Socket): void {
+export function answerClientError(
+  this: Pick<FastifyInstance, 'server'>,
+  error: ClientError,
+  socket: Socket,
+): void {
   const client = ClientSocket.of(socket);
   const { code = '' } = error;
   // The client is gone.
@@ -111,6 +122,8 @@ export function answerClientError(error: ClientError, socket: Socket): void {
     // Whoever reads the body refuses it.
     broken.req.emit('error', error);
   } else {
+    const reason = REASON_OF_NODE_CODE[code];
+    if (reason !== undefined) Refusals.of(this.server).count(reason);
     const method = broken?.req.method ?? methodIn(error);
     const answer = rawProblem(PROBLEM_OF_NODE_CODE[code] ?? NO_REQUEST);
     client.end(method === 'HEAD' ? answer.slice(0, answer.indexOf('\r\n\r\n') + 4) : answer);

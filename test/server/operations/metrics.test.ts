@@ -70,6 +70,7 @@ test('what is done is counted', async () => {
   });
   expect((await send('GET', url('/put'))).text).toBe('abcde');
   expect((await send('GET', url('/put'), { headers: { host: 'rebound.example.com' } })).status).toBe(421);
+  expect((await send('GET', url('/put'), { headers: { long: 'x'.repeat(70_000) } })).status).toBe(431);
   await send('DELETE', url('/put'));
 
   const after = await scrape(admin);
@@ -85,6 +86,7 @@ test('what is done is counted', async () => {
   expect(counted('stream_ends_total{reason="finished"}')).toBe(2);
   expect(counted('stream_ends_total{reason="deleted"}')).toBe(1);
   expect(counted('refusals_total{reason="host"}')).toBe(1);
+  expect(counted('refusals_total{reason="head_size"}')).toBe(1);
   expect(counted('requests_total{method="GET",code="421"}')).toBe(1);
   expect(counted('requests_total{method="DELETE",code="204"}')).toBe(1);
   expect(counted('followers{transport="websocket"}')).toBe(0);
