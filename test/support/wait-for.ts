@@ -47,6 +47,16 @@ export function waitForSize(file: string, size: number): Promise<void> {
 
 /** Waits until there is no such file any more. */
 export function waitForRemoval(file: string): Promise<void> {
-  const isGone = async () => (await stat(file).catch((error) => error)).code === 'ENOENT';
-  return waitFor(isGone, `${file} to be removed`);
+  return waitFor(async () => !(await isThere(file)), `${file} to be removed`);
+}
+
+/** Whether there is a file, or a directory, of this name. */
+export async function isThere(file: string): Promise<boolean> {
+  try {
+    await stat(file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }

@@ -85,7 +85,7 @@ export function assertAppendOptions({ contentType, ...numbers }: AppendOptions):
 }
 
 /** The content type by now, if it is known. @throws {TypeError} when it is none; what the caller's function throws */
-export function contentTypeOf({ contentType }: AppendOptions): string | undefined {
+export function currentContentType({ contentType }: AppendOptions): string | undefined {
   const type = typeof contentType === 'function' ? contentType() : contentType;
   assertContentType(type);
   return type;

@@ -41,7 +41,7 @@ import {
   type AppendResult,
   type AppendStream,
   assertAppendOptions,
-  contentTypeOf,
+  currentContentType,
 } from './append-options.ts';
 import { PendingWrites, ResendBuffer } from './resend-buffer.ts';
 
@@ -286,7 +286,7 @@ class ResumingAppend extends Writable implements AppendStream {
   /** The content type by now, if it is known. What the caller's function throws destroys the stream. */
   #contentType(): string | undefined {
     try {
-      return contentTypeOf(this.#options);
+      return currentContentType(this.#options);
     } catch (error) {
       this.destroy(error as Error);
       return undefined;

@@ -9,15 +9,13 @@ import {
   UpstreamRefusalError,
 } from '../../wire/errors.ts';
 import type { Copied } from '../copies/local-copy.ts';
+import { OUR_CODES } from '../upstream/first-contact.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import { FAILED_MS, refused, stored, type Verdict } from '../verdict.ts';
 import { LOOP_STATUS, UNAUTHORIZED } from './asking.ts';
 import type { Fetching } from './fetching.ts';
 
 const FORBIDDEN = 403;
-
-/** Begins the codes of the errors of our servers. */
-const OUR_CODES = 'HFS_';
 
 /**
  * What an error of a server of ours means.

@@ -1,8 +1,8 @@
 import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { OpenAnswer } from './open-answer.ts';
 
-/** Codes of the errors of our servers. */
-const OUR_CODE = /"code":"HFS_/;
+/** Begins the codes of the errors of our servers. */
+export const OUR_CODES = 'HFS_';
 
 /** How much of an error is read to find one. */
 const MAX_ERROR_BYTES = 8192;
@@ -16,5 +16,5 @@ export async function isOfOurs(answer: OpenAnswer): Promise<boolean> {
   // No other servers have it.
   if (headers[GENERATION_HEADER] !== undefined) return true;
   if (isOk || headers['content-type']?.startsWith('application/problem+json') !== true) return false;
-  return OUR_CODE.test((await answer.peek(MAX_ERROR_BYTES)) ?? '');
+  return (await answer.peek(MAX_ERROR_BYTES))?.includes(`"code":"${OUR_CODES}`) === true;
 }

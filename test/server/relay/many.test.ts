@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { Random } from '../../support/random.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
 import { chunked, headOf, ScriptedServer, say } from '../../support/relay/scripted.ts';
 import { InProcessServer } from '../../support/server/restartable-server.ts';
-import { waitFor, waitForRemoval, waitForSize } from '../../support/wait-for.ts';
+import { isThere, waitFor, waitForRemoval, waitForSize } from '../../support/wait-for.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 
 async function bytesOf(stream: AsyncIterable<Buffer>): Promise<Buffer> {
@@ -119,7 +119,7 @@ test('what is too long to be kept, or becomes so, is passed on to each, and is n
   expect((await bytesOf(follow(relay.url('/long')))).equals(pattern(0, 200_000))).toBe(true);
   const response = await fetch(relay.url('/long'));
   expect(Buffer.from(await response.arrayBuffer()).equals(pattern(0, 200_000))).toBe(true);
-  await expect(stat(path.join(relay.root, 'long'))).rejects.toThrow('ENOENT');
+  expect(await isThere(path.join(relay.root, 'long'))).toBe(false);
   const appender = openAppend(origin.url('/growing'));
   appender.write(pattern(0, 50_000));
   await waitForSize(path.join(origin.root, 'growing'), 50_000);
@@ -193,11 +193,7 @@ test('what was read longest ago makes room for what comes, also for the next ser
     const response = await fetch(relay.url(name));
     expect(Buffer.from(await response.arrayBuffer()).length).toBe(100_000);
   };
-  const isHere = (name: string) =>
-    stat(path.join(relay.root, name)).then(
-      () => true,
-      () => false,
-    );
+  const isHere = (name: string) => isThere(path.join(relay.root, name));
   for (const name of ['a', 'b', 'c', 'd']) await writeFile(path.join(origin.root, name), pattern(0, 100_000));
   for (const name of ['/a', '/b', '/a', '/c']) await read(name);
   await waitForRemoval(path.join(relay.root, 'b'));

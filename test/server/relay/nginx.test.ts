@@ -8,15 +8,9 @@ import { pattern } from '../../support/pattern.ts';
 import { Random } from '../../support/random.ts';
 import { isNginxHere, startNginx } from '../../support/relay/nginx.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
-import { waitFor, waitForSize } from '../../support/wait-for.ts';
+import { isThere, waitFor, waitForSize } from '../../support/wait-for.ts';
 
 const SIZE = 16 * 1024 * 1024;
-
-const isHere = (root: string, name: string) =>
-  stat(path.join(root, name)).then(
-    () => true,
-    () => false,
-  );
 
 describe.runIf(isNginxHere())('nginx', () => {
   test('a file is fetched once, is gone on with after cuts, and is kept with what nginx says of it', async () => {
@@ -95,7 +89,7 @@ describe.runIf(isNginxHere())('nginx', () => {
     ] as const) {
       const answer = await send('GET', relay.url(target));
       expect([answer.status, answer.headers.location], target).toEqual([status, location]);
-      expect(await isHere(relay.root, target), target).toBe(false);
+      expect(await isThere(path.join(relay.root, target)), target).toBe(false);
     }
     expect((await send('GET', relay.url('/dir/f.txt'))).text).toBe('content');
   });

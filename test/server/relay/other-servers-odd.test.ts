@@ -15,7 +15,7 @@ import {
   ScriptedServer,
   say,
 } from '../../support/relay/scripted.ts';
-import { waitFor, waitForRemoval } from '../../support/wait-for.ts';
+import { isThere, waitFor, waitForRemoval } from '../../support/wait-for.ts';
 
 const SIZE = 300_000;
 
@@ -31,12 +31,6 @@ async function pair(script: Script, options: Parameters<typeof startRelay>[1] = 
   const relay = await startRelay(server.url, options);
   return { server, relay };
 }
-
-const isHere = (root: string, name: string) =>
-  stat(path.join(root, name)).then(
-    () => true,
-    () => false,
-  );
 
 /** Answers with the rest of the body from where it is asked for. */
 function startBody(request: ScriptedRequest, socket: Parameters<Script>[1]): number {
@@ -87,7 +81,7 @@ test('for a head, or a part, of what is not here nothing is fetched', async () =
     ['HEAD /f', undefined],
     ['GET /f', 'bytes=10-19'],
   ]);
-  expect(await isHere(relay.root, 'f')).toBe(false);
+  expect(await isThere(path.join(relay.root, 'f'))).toBe(false);
 });
 
 test('a redirect to somebody else leads there, and is not followed', async () => {

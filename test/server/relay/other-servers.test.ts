@@ -14,7 +14,7 @@ import {
   say,
 } from '../../support/relay/scripted.ts';
 import { InProcessServer } from '../../support/server/restartable-server.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { isThere, waitFor, waitForRemoval } from '../../support/wait-for.ts';
 
 /** Longer than what is served only when all of it is here. */
 const SIZE = 300_000;
@@ -35,12 +35,6 @@ async function bytesOf(url: string, init: RequestInit = {}): Promise<Buffer> {
   if (!response.ok) throw new Error(`HTTP status ${response.status}`);
   return Buffer.from(await response.arrayBuffer());
 }
-
-const isHere = (root: string, name: string) =>
-  stat(path.join(root, name)).then(
-    () => true,
-    () => false,
-  );
 
 describe('what may be kept', () => {
   test('is fetched once for all who ask at the same time, and read from here then, with its headers', async () => {
@@ -182,14 +176,14 @@ describe('what is not to be kept', () => {
     }
     // The answer by which it was found out is the answer to who has asked.
     expect(server.requests).toHaveLength(2);
-    expect(await isHere(relay.root, 'f')).toBe(false);
+    expect(await isThere(path.join(relay.root, 'f'))).toBe(false);
   });
 
   test('what is asked for by somebody, or with a query, is for nobody else', async () => {
     const { server, relay } = await pair(({ line }, socket) => say(socket, '200 OK', ETAG, line));
     expect(String(await bytesOf(relay.url('/f?user=1')))).toBe('GET /f?user=1');
     expect(String(await bytesOf(relay.url('/f'), { headers: { cookie: 'a=b' } }))).toBe('GET /f');
-    expect(await isHere(relay.root, 'f')).toBe(false);
+    expect(await isThere(path.join(relay.root, 'f'))).toBe(false);
     expect(server.requests).toHaveLength(2);
   });
 
@@ -211,7 +205,7 @@ describe('what is not to be kept', () => {
     }
     expect((await fetch(relay.url('/f'), { method: 'DELETE' })).status).toBe(204);
     // What was still becoming whole goes after that.
-    await waitFor(async () => !(await isHere(relay.root, 'f')), 'it to be dropped');
+    await waitForRemoval(path.join(relay.root, 'f'));
     expect(server.requests.map(({ line }) => line)).toEqual(['GET /f']);
     await bytesOf(relay.url('/f'));
     expect(server.requests).toHaveLength(2);
@@ -296,7 +290,7 @@ describe('what is cut', () => {
       socket.end(BODY);
     });
     await bytesOf(relay.url('/f')).catch(() => undefined);
-    await waitFor(async () => !(await isHere(relay.root, 'f')), 'it to be dropped');
+    await waitForRemoval(path.join(relay.root, 'f'));
     await waitFor(async () => {
       await bytesOf(relay.url('/f')).catch(() => undefined);
       return server.requests.length === 2;

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -13,7 +12,7 @@ import {
   say,
 } from '../../support/relay/scripted.ts';
 import { InProcessServer } from '../../support/server/restartable-server.ts';
-import { waitFor, waitForRemoval, waitForSize } from '../../support/wait-for.ts';
+import { isThere, waitFor, waitForRemoval, waitForSize } from '../../support/wait-for.ts';
 
 /** Longer than what is served only when all of it is here. */
 const SIZE = 200_000;
@@ -44,12 +43,6 @@ async function bytesOf(url: string): Promise<Buffer> {
   if (!response.ok) throw new Error(`HTTP status ${response.status}`);
   return Buffer.from(await response.arrayBuffer());
 }
-
-const isHere = (root: string, name: string) =>
-  stat(path.join(root, name)).then(
-    () => true,
-    () => false,
-  );
 
 /** The first part of the body, in one chunk, and a cut. */
 const chunkedHalf =
@@ -206,7 +199,7 @@ test('what is framed by another coding than chunks is not kept', async () => {
   });
   await bytesOf(relay.url('/f')).catch(() => undefined);
   await bytesOf(relay.url('/f')).catch(() => undefined);
-  expect(await isHere(relay.root, 'f')).toBe(false);
+  expect(await isThere(path.join(relay.root, 'f'))).toBe(false);
   expect(server.requests.length).toBeGreaterThanOrEqual(2);
 });
 
@@ -219,7 +212,7 @@ describe('what came with a cookie', () => {
     const before = server.requests.length;
     await bytesOf(relay.url('/f'));
     expect(server.requests.length).toBe(before + 1);
-    expect(await isHere(relay.root, 'f')).toBe(false);
+    expect(await isThere(path.join(relay.root, 'f'))).toBe(false);
   });
 
   test('is for all when that is said', async () => {
@@ -305,7 +298,7 @@ describe('what is kept', () => {
       await fetch(relay.url('/f'), { redirect: 'manual' }).then((response) => response.arrayBuffer());
       return server.requests.length > 1;
     }, 'it to be asked for again');
-    expect(await isHere(relay.root, 'f')).toBe(true);
+    expect(await isThere(path.join(relay.root, 'f'))).toBe(true);
     isWell = true;
     await waitFor(
       async () =>
@@ -337,7 +330,7 @@ describe('what is kept', () => {
       }, 'it to be asked for again');
       // Nor is it what others ask for, and nothing is written to it.
       expect(String(await bytesOf(relay.url('/other')))).toBe('down for maintenance');
-      await expect(stat(path.join(relay.root, 'other'))).rejects.toThrow('ENOENT');
+      expect(await isThere(path.join(relay.root, 'other'))).toBe(false);
       const written = await fetch(relay.url('/other'), { method: 'PUT', body: 'two' });
       expect([written.status, written.headers.get('retry-after')]).toEqual([503, '1']);
       expect(front.requests.some(({ line }) => line.startsWith('PUT'))).toBe(false);

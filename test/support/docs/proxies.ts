@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { nginxArguments, nginxConfiguration } from '../programs/nginx.ts';
 import { accepts, freePort } from '../programs/ports.ts';
 import { startProgram } from '../programs/program.ts';
 import { temporaryDirectory } from '../server/server.ts';
@@ -28,8 +29,6 @@ const BACKEND = '127.0.0.1:8080';
 /** How long something may be silent, as documented. */
 const LONG = '24h';
 
-const NGINX_PATHS = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
-
 export const PROXIES: readonly ProxyKind[] = [
   {
     name: 'nginx',
@@ -38,20 +37,8 @@ export const PROXIES: readonly ProxyKind[] = [
     limits: true,
     listens: 'listen 80;',
     listensAt: (port) => `listen 127.0.0.1:${port};`,
-    around: (documented, directory) =>
-      [
-        'daemon off;',
-        'master_process off;',
-        `pid ${directory}/nginx.pid;`,
-        'events {}',
-        'http {',
-        'access_log off;',
-        ...NGINX_PATHS.map((name) => `${name}_temp_path ${directory}/${name};`),
-        documented,
-        '}',
-        '',
-      ].join('\n'),
-    command: (file, directory) => ['-p', directory, '-e', 'stderr', '-c', file],
+    around: (documented, directory) => nginxConfiguration(directory, [documented]),
+    command: (file, directory) => nginxArguments(directory, file),
   },
   {
     name: 'haproxy',

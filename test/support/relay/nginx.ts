@@ -1,12 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { nginxArguments, nginxConfiguration } from '../programs/nginx.ts';
 import { accepts, freePort } from '../programs/ports.ts';
 import { startProgram } from '../programs/program.ts';
 import { temporaryDirectory } from '../server/server.ts';
 import { waitFor } from '../wait-for.ts';
-
-const TEMPORARY = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
 /** Whether nginx is installed; if not, that is told on stderr. */
 export function isNginxHere(): boolean {
@@ -32,25 +31,15 @@ export async function startNginx(locations: string): Promise<Nginx> {
   const configuration = path.join(directory, 'nginx.conf');
   await writeFile(
     configuration,
-    [
-      // Started by root, it would become somebody who cannot read the temporary directory.
-      process.getuid?.() === 0 ? 'user root;' : '',
-      'daemon off;',
-      'master_process off;',
-      `pid ${directory}/nginx.pid;`,
-      'events {}',
-      'http {',
-      'access_log off;',
-      ...TEMPORARY.map((name) => `${name}_temp_path ${directory}/${name};`),
+    nginxConfiguration(directory, [
       'types { text/plain txt; }',
       'map $http_upgrade $connection_upgrade { default upgrade; "" ""; }',
       `server { listen 127.0.0.1:${port}; root ${files};`,
       locations,
-      '} }',
-      '',
-    ].join('\n'),
+      '}',
+    ]),
   );
-  const nginx = startProgram('nginx', ['-p', directory, '-e', 'stderr', '-c', configuration]);
+  const nginx = startProgram('nginx', nginxArguments(directory, configuration));
   let hasEnded = false;
   void nginx.ended.finally(() => {
     hasEnded = true;
