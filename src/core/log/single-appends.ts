@@ -142,9 +142,10 @@ export class SingleAppends implements JournalWriter {
     }
   }
 
-  /** Notes that another program has cut the file; while nothing is under way. */
+  /** Notes that another program has cut the file, which the next append opens anew; while nothing is under way. */
   cut(size: number): void {
     this.amend(this.#pending.found(this.settled, size));
+    void this.closeFile().catch(ignore);
   }
 
   /** Makes what is in the file safe, and remembers it beside the file, so that the journal is not needed for it. */

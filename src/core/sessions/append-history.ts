@@ -79,7 +79,9 @@ export class AppendHistory {
     // A session that waits for its client over a restart is open.
     if (reason === 'shutdown') return;
     const state = reason === 'finished' ? 'finished' : 'interrupted';
-    const ended: AppendRecord = { ...append, state, end, status };
+    const left: AppendRecord = { ...append, state, end, status };
+    // What is there by then is not what its client has brought, be it as long.
+    const ended = reason === 'truncated' ? withoutClient(left) : left;
     try {
       if (reason === 'deleted' && !(await file.state()).isLinked) await this.#forget(file);
       else await this.#write(file, ended);
@@ -104,13 +106,15 @@ export class AppendHistory {
     const { fingerprint } = file.stat;
     const record = await this.#read(fingerprint);
     const last = lastAppend(record, size);
-    const isWritten = record?.append?.state !== 'open' && !this.#unwritten.has(fingerprint);
-    if (last === undefined || isWritten) return;
-    const ended: AppendRecord = last.state === 'open' ? { ...last, state: 'interrupted', end: size } : last;
-    if (last.start <= size && this.isAwaited(last)) {
+    if (last === undefined) return;
+    if (last.state === 'open' && last.start <= size && this.isAwaited(last)) {
       throw new AppendBusyError('the appender that had the resource before a restart is expected back');
     }
-    await this.#write(file, ended);
+    const ended: AppendRecord = last.state === 'open' ? { ...last, state: 'interrupted', end: size } : last;
+    // Of another size than it had then, it may get that size again by what others bring.
+    const isOver = ended.session !== undefined && ended.end !== size;
+    const isWritten = record?.append?.state !== 'open' && !this.#unwritten.has(fingerprint);
+    if (isOver || !isWritten) await this.#write(file, isOver ? withoutClient(ended) : ended);
   }
 
   /** Remembers an append as it was before. Never rejects. */
@@ -165,6 +169,11 @@ function lastAppend(record: FileRecord | undefined, size: number): AppendRecord 
   // Nothing came since it had finished; or it had, and has closed the stream.
   const isFinished = append?.state === 'open' && (append.finishedAt === size || stream?.closed === true);
   return isFinished ? { ...append, state: 'finished', end: size } : append;
+}
+
+/** An append with which nobody goes on. */
+function withoutClient({ session: _, ...append }: AppendRecord): AppendRecord {
+  return append;
 }
 
 /**
