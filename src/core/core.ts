@@ -44,6 +44,9 @@ const SYNC_INTERVAL_MS = 1000;
 /** Time between two sweeps for streams that have expired and that nobody asks for. */
 const SWEEP_INTERVAL_MS = 30_000;
 
+/** How many streams to which nobody appends may have their files open, by default. */
+const MAX_OPEN_STREAMS = 1000;
+
 /** Options of {@link Core}. */
 export interface CoreOptions {
   /** When bytes count as safe. */
@@ -52,6 +55,11 @@ export interface CoreOptions {
   graceMs: number;
   /** How much there may be of everything. Default: no limits. */
   limits?: CoreLimits;
+  /**
+   * How many streams to which nobody appends just now may have their files open because what is remembered of them is
+   * behind, and how many because they were in use a moment ago. Default: 1,000.
+   */
+  maxOpenStreams?: number;
   /** Notified of what an operator should know. Default: nobody. */
   report?: Report;
 }
@@ -108,7 +116,13 @@ export class Core {
 
   /** Call {@link serve}, or {@link recover}, before anything else. */
   constructor(root: Root, options: CoreOptions) {
-    const { durability, graceMs, limits = NO_LIMITS, report = () => {} } = options;
+    const {
+      durability,
+      graceMs,
+      limits = NO_LIMITS,
+      maxOpenStreams = MAX_OPEN_STREAMS,
+      report = () => {},
+    } = options;
     const isDurable = durability === 'disk';
     const turns = new WriteTurns();
     const paths = new PathWatch(root, turns);
@@ -142,6 +156,7 @@ export class Core {
       durability,
       report,
       numbers,
+      maxOpenStreams,
     };
     const log = new LocalLog(logging);
     this.#log = log;
@@ -151,7 +166,7 @@ export class Core {
       exhausted: (error) => this.#exhausted(error),
     });
     const { space } = this.limits;
-    this.#live = new LiveResources(log, store, quarantine, this.limits);
+    this.#live = new LiveResources(log, store, quarantine, this.limits, maxOpenStreams);
     this.overview = new LiveOverview(this.#live);
     const forks = new ForkTree(root, records);
     const live = this.#live;

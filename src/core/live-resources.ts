@@ -13,7 +13,7 @@ import { canExpire } from './streams/stream-expiry.ts';
 import type { StreamStore } from './streams/stream-store.ts';
 import { ahead, type LookedAt, lookAgain, type StreamView, viewOf } from './streams/stream-view.ts';
 
-/** How many idle resources are kept: their files are open. */
+/** How many idle resources are kept at most: their files are open. */
 const MAX_IDLE = 256;
 
 /** How long a path is trusted to lead to the same file. */
@@ -36,6 +36,7 @@ export class LiveResources implements ResourceOwner {
   readonly #store: StreamStore;
   readonly #quarantine: Quarantine<JournalHeader>;
   readonly #limits: Limits;
+  readonly #maxIdle: number;
   readonly #opening = new KeyedLock();
   readonly #entries = new Map<string, Entry>();
   /** Those that nobody uses, the most recently used ones last. */
@@ -48,7 +49,15 @@ export class LiveResources implements ResourceOwner {
   #isShutDown = false;
   #isClosed = false;
 
-  constructor(log: LocalLog, store: StreamStore, quarantine: Quarantine<JournalHeader>, limits: Limits) {
+  /** @param maxOpen how many idle resources may have their files open */
+  constructor(
+    log: LocalLog,
+    store: StreamStore,
+    quarantine: Quarantine<JournalHeader>,
+    limits: Limits,
+    maxOpen: number,
+  ) {
+    this.#maxIdle = Math.min(MAX_IDLE, maxOpen);
     this.#log = log;
     this.#store = store;
     this.#quarantine = quarantine;
@@ -353,7 +362,7 @@ export class LiveResources implements ResourceOwner {
       return;
     }
     this.#idle.add(resource);
-    if (this.#idle.size > MAX_IDLE) this.#drop(this.#idle.values().next().value as Resource);
+    if (this.#idle.size > this.#maxIdle) this.#drop(this.#idle.values().next().value as Resource);
     this.#timer ??= setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
   }
 

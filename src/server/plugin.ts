@@ -16,6 +16,7 @@ import { isHttpAppend } from './http/append-responder.ts';
 import { HttpResponder } from './http/http-responder.ts';
 import { ClientLimits } from './limits/client-limits.ts';
 import { Continues } from './node/continues.ts';
+import { descriptorLimit, openStreamsWithin } from './node/descriptor-limit.ts';
 import { RequestQueue } from './node/request-queue.ts';
 import { ServerSockets } from './node/server-sockets.ts';
 import type { RelayResponder } from './relay/relay-responder.ts';
@@ -75,6 +76,7 @@ export async function mount(app: FastifyInstance, options: HttpfstreamOptions): 
   const settings = { ...normaliseOptions(options), prefix };
   const core = await Core.open(settings.root, {
     ...settings,
+    maxOpenStreams: openStreamsWithin(descriptorLimit()),
     report: (message, detail) => log.warn(detail, message),
   });
   const appends = new ActiveConnections(settings.keepAliveMs);

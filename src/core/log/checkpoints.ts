@@ -15,12 +15,6 @@ const MAX_AGE_MS = 10_000;
 /** How large the journal becomes before that, … */
 const MAX_JOURNAL_BYTES = 16 * 1024 * 1024;
 
-/** … and how many streams it is about: what a start after a crash has to put right. */
-const MAX_STREAMS = 500;
-
-/** How many streams may be behind before others have to wait: those that are keep their files open. */
-const MAX_BEHIND = 1000;
-
 /** How many streams are brought up to date at a time: what is remembered of them goes to the disk together. */
 const PARALLEL = 32;
 
@@ -69,6 +63,7 @@ export class Checkpoints implements RecordsListener {
   readonly #records: Records;
   readonly #quarantine: Quarantine<JournalHeader>;
   readonly #report: Report;
+  readonly #maxBehind: number;
   /** Whether the journal has more of the records than their store. */
   #areRecordsBehind = false;
   /** Those of which the journal has more than is remembered, … */
@@ -88,13 +83,19 @@ export class Checkpoints implements RecordsListener {
   /** What went wrong with the last run. */
   #failure: HttpfstreamError | undefined;
 
-  /** @param report notified of what cannot be brought up to date */
+  /**
+   * @param report notified of what cannot be brought up to date
+   * @param maxBehind how many streams may be behind before others have to wait: those that are keep their files open.
+   *   From half as many on they are brought up to date
+   */
   constructor(
     journal: Journal<JournalHeader>,
     records: Records,
     quarantine: Quarantine<JournalHeader>,
     report: Report,
+    maxBehind: number,
   ) {
+    this.#maxBehind = maxBehind;
     this.#journal = journal;
     this.#records = records;
     this.#quarantine = quarantine;
@@ -108,7 +109,7 @@ export class Checkpoints implements RecordsListener {
     const isNew = !this.#behind.has(stream);
     this.#behind.add(stream);
     if (this.#isClosed) return;
-    const areMany = isNew && keptOpen(this.#behind) >= MAX_STREAMS;
+    const areMany = isNew && this.#keptOpen(this.#behind) >= this.#maxBehind / 2;
     const isDue = areMany || this.#journal.size >= MAX_JOURNAL_BYTES;
     if (isDue) this.#start();
     else this.#arm(IDLE_MS);
@@ -129,7 +130,7 @@ export class Checkpoints implements RecordsListener {
    * @throws what keeps them behind
    */
   async waitForCapacity(): Promise<void> {
-    while (keptOpen(this.#behind) + keptOpen(this.#due) >= MAX_BEHIND && !this.#isClosed) {
+    while (this.#keptOpen(this.#behind) + this.#keptOpen(this.#due) >= this.#maxBehind && !this.#isClosed) {
       this.#start();
       await this.#running;
       if (this.#failure !== undefined) throw this.#failure;
@@ -293,13 +294,13 @@ export class Checkpoints implements RecordsListener {
     stream.upToDate();
     this.#report('a stream is up to date, and takes appends again', { path: stream.location });
   }
-}
 
-/** How many have their files open because they are behind. */
-function keptOpen(behind: ReadonlySet<Checkpointed>): number {
-  // Counting takes the longer the more there are.
-  if (behind.size < MAX_STREAMS) return behind.size;
-  let count = 0;
-  for (const { isKeptOpen } of behind) if (isKeptOpen) count++;
-  return count;
+  /** How many have their files open because they are behind. */
+  #keptOpen(behind: ReadonlySet<Checkpointed>): number {
+    // Counting takes the longer the more there are.
+    if (behind.size < this.#maxBehind / 2) return behind.size;
+    let count = 0;
+    for (const { isKeptOpen } of behind) if (isKeptOpen) count++;
+    return count;
+  }
 }

@@ -53,6 +53,8 @@ export interface LocalLogOptions {
   durability: Durability;
   report: Report;
   numbers: Numbers;
+  /** How many streams may be behind; see {@link Checkpoints}. */
+  maxOpenStreams: number;
 }
 
 /**
@@ -76,7 +78,7 @@ export class LocalLog {
     const { root, store, journal, records, quarantine, history, turns, syncer, durability, report, numbers } =
       options;
     this.journal = journal;
-    this.checkpoints = new Checkpoints(journal, records, quarantine, report);
+    this.checkpoints = new Checkpoints(journal, records, quarantine, report, options.maxOpenStreams);
     this.turns = turns;
     this.syncer = syncer;
     this.durability = durability;

@@ -35,6 +35,21 @@ export function connectionsWithin(limit: number): number {
   return Math.max(Math.floor(limit / 2) - NO_CONNECTIONS, Math.floor(limit / RESERVED_PART));
 }
 
+/** This part of all descriptors is, at most, for the files of streams to which nobody appends just now, … */
+const STREAM_PART = 8;
+
+/** … which are no more than so many. */
+const MAX_STREAMS = 1000;
+
+/**
+ * How many streams may have their files open though nobody appends to them just now.
+ *
+ * @param limit how many descriptors the process may have
+ */
+export function openStreamsWithin(limit: number): number {
+  return Math.max(1, Math.min(Math.floor(limit / STREAM_PART), MAX_STREAMS));
+}
+
 /** What a live resource has open: its file, its appender, a follower. */
 const LIVE_RESOURCE = 3;
 

@@ -171,7 +171,13 @@ test('they come every ten seconds while sessions begin and streams are appended 
   const ended = () => dropping.mock.settledResults.filter(({ type }) => type === 'fulfilled').length;
   const records = recordsOf(directory, () => {}, journal);
   await records.open();
-  const checkpoints = new Checkpoints(journal, records, new Quarantine(path.join(directory, 'q')), () => {});
+  const checkpoints = new Checkpoints(
+    journal,
+    records,
+    new Quarantine(path.join(directory, 'q')),
+    () => {},
+    1000,
+  );
   let behind = 0;
   const stream: Checkpointed = {
     ...{ fingerprint: '1-1', location: 'a', isGone: false, isLost: false, isKeptOpen: true },

@@ -1,13 +1,13 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { smallDisks } from '../../support/disk/small-disk.ts';
 import { send } from '../../support/http/request.ts';
-import { pattern } from '../../support/pattern.ts';
 import { InProcessServer } from '../../support/server/restartable-server.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
+import { Appending, Producing } from '../../support/server/writers.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { refusalOf, V2Peer } from '../../support/websocket/v2-peer.ts';
@@ -28,94 +28,10 @@ async function start(root: string, options: Partial<HttpfstreamOptions>): Promis
   return server;
 }
 
-/** One who appends a pattern, with a follower, until that ends. */
-class Appending {
-  readonly name: string;
-  readonly #appender: V2Peer;
-  readonly #follower: V2Peer;
-  #sent = 0;
-
-  private constructor(name: string, appender: V2Peer, follower: V2Peer) {
-    this.name = name;
-    this.#appender = appender;
-    this.#follower = follower;
-  }
-
-  static async start(server: InProcessServer, name: string): Promise<Appending> {
-    const appender = await V2Peer.append(server.url(`/${name}`));
-    return new Appending(name, appender, await V2Peer.follow(server.url(`/${name}`)));
-  }
-
-  get isOver(): boolean {
-    return this.#appender.closeCode !== undefined;
-  }
-
-  get ending() {
-    return this.#appender.ending;
-  }
-
-  get detail(): string | undefined {
-    return this.#appender.end?.detail;
-  }
-
-  /** Appends so much, and waits until it is acknowledged, or refused. */
-  async append(bytes: number): Promise<void> {
-    await this.#appender.send(pattern(this.#sent, bytes)).catch(() => undefined);
-    this.#sent += bytes;
-    await waitFor(() => this.isOver || this.#appender.acked >= this.#sent, 'the acknowledgement');
-  }
-
-  async appendUntilOver(bytes: number): Promise<void> {
-    while (!this.isOver) await this.append(bytes);
-  }
-
-  /** Nothing that was acknowledged is lost, and the follower has all that is there. */
-  async expectWhole(root: string): Promise<void> {
-    await this.#follower.closed();
-    const stored = await readFile(path.join(root, this.name));
-    expect(stored.equals(pattern(0, stored.length))).toBe(true);
-    expect(stored.length).toBeGreaterThanOrEqual(this.#appender.acked);
-    expect(this.#follower.bytes.equals(stored)).toBe(true);
-    expect(this.#follower.ending).toEqual(['interrupted', 1011]);
-  }
-}
-
-/** One who posts numbered lines. */
-class Producing {
-  readonly #stream: StreamPeer;
-  readonly #padding: string;
-  acknowledged = 0;
-
-  constructor(server: InProcessServer, name: string, bytes: number) {
-    this.#stream = new StreamPeer(server, `/${name}`);
-    this.#padding = '.'.repeat(bytes);
-  }
-
-  async create(): Promise<void> {
-    expect((await this.#stream.create()).status).toBe(201);
-  }
-
-  /** @returns what the server said; undefined when it has taken it */
-  async produce(): Promise<{ status: number; code: unknown } | undefined> {
-    const line = `${this.acknowledged} ${this.#padding}\n`;
-    const { status, code } = await this.#stream.produce(line, { seq: this.acknowledged });
-    if (status !== 200) return { status, code };
-    this.acknowledged++;
-    return undefined;
-  }
-
-  async produceUntilRefused() {
-    for (;;) {
-      const refusal = await this.produce();
-      if (refusal !== undefined) return refusal;
-    }
-  }
-
-  async expectWhole(): Promise<void> {
-    const lines = (await this.#stream.read()).text.split('\n');
-    expect(lines.pop()).toBe('');
-    expect(lines).toEqual(Array.from({ length: this.acknowledged }, (_, i) => `${i} ${this.#padding}`));
-  }
+/** It has ended by what the disk, or a quota, refused; as whole as it can be. */
+async function expectBroken(appender: Appending, root: string): Promise<void> {
+  await appender.expectWhole(root);
+  expect(appender.followerEnding).toEqual(['interrupted', 1011]);
 }
 
 async function load(server: InProcessServer) {
@@ -176,7 +92,7 @@ describe.each(DISKS)('on %s that is nearly full', (_kind, makeDisk) => {
     for (const { ending, detail } of appenders) {
       expect([...ending, detail]).toEqual(['interrupted', 1011, expect.stringContaining('nearly full')]);
     }
-    for (const appender of appenders) await appender.expectWhole(disk.directory);
+    for (const appender of appenders) await expectBroken(appender, disk.directory);
     for (const producer of producers) await producer.expectWhole();
     expect((await send('DELETE', server.url('/old'))).status).toBe(204);
     await disk.makeRoom();
@@ -196,7 +112,7 @@ describe.each(DISKS)('on %s that is nearly full', (_kind, makeDisk) => {
     const refused = await send('PUT', server.url('/new'), { body: 'new' });
     expect([refused.status, refused.text]).toEqual([507, expect.stringContaining('inodes')]);
     expect(await first?.produce()).toEqual(FULL);
-    for (const appender of appenders) await appender.expectWhole(disk.directory);
+    for (const appender of appenders) await expectBroken(appender, disk.directory);
     expect((await send('DELETE', server.url('/file0'))).status).toBe(204);
     await disk.makeRoom();
     expect((await send('PUT', server.url('/new'), { body: 'new' })).status).toBe(201);
@@ -224,7 +140,7 @@ test('a quota is exact under load: what does not fit is refused as a whole, and 
   expect(refusals[0]).toEqual({ status: 507, code: 'HFS_QUOTA_EXCEEDED' });
   for (const { ending } of appenders) expect(ending).toEqual(['interrupted', 1011]);
   expect(server.refusals.of('quota')).toBe(APPENDERS + PRODUCERS);
-  for (const appender of appenders) await appender.expectWhole(root);
+  for (const appender of appenders) await expectBroken(appender, root);
   for (const producer of producers) await producer.expectWhole();
   const left = quota - (await stored());
   expect(left).toBeGreaterThanOrEqual(0);

@@ -5,6 +5,7 @@ import {
   descriptorLimit,
   firstReservedDescriptor,
   liveResourcesWithin,
+  openStreamsWithin,
 } from '../../../src/server/node/descriptor-limit.ts';
 import { openSocket, parseAnswer, readToEnd } from '../../support/http/raw.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
@@ -30,6 +31,16 @@ test.each([
   [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
 ])('%d descriptors are enough for %d live resources', (limit, resources) => {
   expect(liveResourcesWithin(limit)).toBe(resources);
+});
+
+test.each([
+  [4, 1],
+  [256, 32],
+  [1024, 128],
+  [8192, 1000],
+  [Number.POSITIVE_INFINITY, 1000],
+])('of %d descriptors %d are for streams to which nobody appends', (limit, streams) => {
+  expect(openStreamsWithin(limit)).toBe(streams);
 });
 
 test('the limit of this process is known', () => {

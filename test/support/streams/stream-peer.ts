@@ -11,9 +11,12 @@ export class StreamPeer {
   readonly path: string;
   readonly contentType: string;
   readonly #server: UrlSource;
+  readonly #agent: http.Agent | undefined;
 
-  constructor(server: UrlSource, path: string, contentType = 'text/plain') {
+  /** @param agent whose connections it uses. Default: a new one for each request */
+  constructor(server: UrlSource, path: string, contentType = 'text/plain', agent?: http.Agent) {
     this.#server = server;
+    this.#agent = agent;
     this.path = path;
     this.contentType = contentType;
   }
@@ -24,14 +27,14 @@ export class StreamPeer {
 
   /** Makes it, or confirms it. */
   create(headers: http.OutgoingHttpHeaders = {}, body?: RequestOptions['body']): Promise<Answer> {
-    return send('PUT', this.url, {
+    return this.#send('PUT', this.url, {
       headers: { 'content-type': this.contentType, ...headers },
       ...(body !== undefined && { body }),
     });
   }
 
   append(body: RequestOptions['body'], headers: http.OutgoingHttpHeaders = {}): Promise<Answer> {
-    return send('POST', this.url, {
+    return this.#send('POST', this.url, {
       headers: { 'content-type': this.contentType, ...headers },
       ...(body !== undefined && { body }),
     });
@@ -53,29 +56,29 @@ export class StreamPeer {
   }
 
   close(): Promise<Answer> {
-    return send('POST', this.url, { headers: { 'stream-closed': 'true' } });
+    return this.#send('POST', this.url, { headers: { 'stream-closed': 'true' } });
   }
 
   delete(): Promise<Answer> {
-    return send('DELETE', this.url);
+    return this.#send('DELETE', this.url);
   }
 
   head(): Promise<Answer> {
-    return send('HEAD', this.url);
+    return this.#send('HEAD', this.url);
   }
 
   /** `GET` with a query; `offset` is the one that is most often needed. */
   read(offset = '-1', headers: http.OutgoingHttpHeaders = {}): Promise<Answer> {
-    return send('GET', `${this.url}?offset=${offset}`, { headers });
+    return this.#send('GET', `${this.url}?offset=${offset}`, { headers });
   }
 
   longPoll(offset: string, headers: http.OutgoingHttpHeaders = {}): Promise<Answer> {
-    return send('GET', `${this.url}?offset=${offset}&live=long-poll`, { headers });
+    return this.#send('GET', `${this.url}?offset=${offset}&live=long-poll`, { headers });
   }
 
   /** `GET` without a query: the plain file. */
   plain(headers: http.OutgoingHttpHeaders = {}): Promise<Answer> {
-    return send('GET', this.url, { headers });
+    return this.#send('GET', this.url, { headers });
   }
 
   /** Reads from the start to the tail, however many answers that takes. */
@@ -90,5 +93,9 @@ export class StreamPeer {
       offset = answer.nextOffset;
     }
     throw new Error('no end after 1,000 answers');
+  }
+
+  #send(method: string, url: string, options: RequestOptions = {}): Promise<Answer> {
+    return send(method, url, { ...options, ...(this.#agent !== undefined && { agent: this.#agent }) });
   }
 }
