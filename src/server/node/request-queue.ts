@@ -138,6 +138,9 @@ export class RequestQueue {
       this.#begin(next);
       await nextTurn();
       await this.#over();
+      // Whoever is told by then what came of it has answered.
+      await nextTurn();
+      close(next.response);
     }
   }
 
@@ -177,6 +180,12 @@ export class RequestQueue {
     this.#resume?.();
     this.#resume = undefined;
   }
+}
+
+/** Does what Node does at the end of a response, but not of one whose connection was gone before its turn. */
+function close(response: ServerResponse): void {
+  response.destroyed = true;
+  response.emit('close');
 }
 
 function isDue({ method, complete }: IncomingMessage): boolean {

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import http, { type IncomingMessage } from 'node:http';
+import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import Fastify, { type onRequestHookHandler } from 'fastify';
@@ -80,6 +80,32 @@ describe('what a client has sent ahead', () => {
     socket.resetAndDestroy();
     await waitFor(() => existsSync(path.join(server.root, 'last')), 'what was to be stored');
     expect(asked.filter((url) => url === '/')).toEqual([]);
+  });
+
+  test('ends for whoever waits for its end, carried out or refused, when its client is gone', async () => {
+    const server = await startServer();
+    const begun: string[] = [];
+    const ended: [string, number, boolean][] = [];
+    server.app.server.on('request', ({ url = '' }: IncomingMessage, response: ServerResponse) => {
+      begun.push(url);
+      response.on('close', () => ended.push([url, response.statusCode, response.headersSent]));
+    });
+    const socket = await openSocket(server.port);
+    const store = (name: string) => `PUT /${name} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx`;
+    const refused = 'POST /?verb=NOTHING HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx';
+    const written = new Promise<void>((resolve) => {
+      socket.write(behindWait(store('a') + refused + store('b'), 1), () => resolve());
+    });
+    await written;
+    await waitFor(() => begun.length === 1, 'the first request');
+    await rawGet(server.port, '/?seen');
+    socket.resetAndDestroy();
+    await waitFor(() => ended.length === 5, 'all ends');
+    expect(ended.slice(2)).toEqual([
+      ['/a', 201, true],
+      ['/?verb=NOTHING', 400, true],
+      ['/b', 201, true],
+    ]);
   });
 
   test.each([

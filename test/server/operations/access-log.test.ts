@@ -1,8 +1,9 @@
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
+import { ServerSockets } from '../../../src/server/node/server-sockets.ts';
 import { shownTarget } from '../../../src/server/operations/access-log.ts';
-import { rawGet } from '../../support/http/raw.ts';
+import { openSocket, rawGet } from '../../support/http/raw.ts';
 import { get, send } from '../../support/http/request.ts';
 import { startServers } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -76,6 +77,20 @@ describe('each request has one line, when it is over', () => {
     aborter.abort();
     expect((await logged(1))[0]).toMatchObject({ target: '/log?verb=FOLLOW', status: 200, isCut: true });
     appender.websocket.terminate();
+  });
+
+  test('that was carried out when its client was gone', async () => {
+    const { app, url, port, lines, logged } = await start();
+    const socket = await openSocket(port);
+    const append = 'POST /log?verb=APPEND HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n123';
+    socket.write(`GET /none?verb=FOLLOW&wait=60 HTTP/1.1\r\nHost: x\r\n\r\n${append}`);
+    await get(url('/first'));
+    socket.resetAndDestroy();
+    await waitFor(() => lines.some(({ target }) => target === '/log?verb=APPEND'), 'its line');
+    const [, , line] = await logged(3);
+    expect(line).toMatchObject({ method: 'POST', status: 201, isCut: true });
+    const { answers } = ServerSockets.of(app.server).traffic;
+    expect(answers).toContainEqual({ method: 'POST', status: 201, count: 1 });
   });
 });
 
