@@ -104,8 +104,8 @@ export interface HttpfstreamOptions {
   maxFollowers?: number;
   /**
    * How many requests a second each client may send: a subject, or else an address (of IPv6 a /64), but for this
-   * machine's own. Five times as many may come at a time; then 429. What goes on with an append or a follower that was
-   * cut does not count. Default 200; 0: any number.
+   * machine's own. Five times as many may come at a time; then 429. Ten times as many may go on with an append or a
+   * follower that was cut. Default 200; 0: any number.
    */
   rate?: number;
   /** How many requests may wait for what is missing, or is to come (long-polls); then 429. Default 4,000. */

@@ -49,8 +49,9 @@ export function limitConnections(
           'connections_per_address',
         );
       }
-      // After an upgrade there is no response any more.
-      (request.ws ? raw.socket : reply.raw).once('close', () => counts.leave(client));
+      // After an upgrade there is no response any more. This hook comes before the one that says which are WebSockets.
+      const isUpgrade = (raw as { upgrade?: boolean }).upgrade === true;
+      (isUpgrade ? raw.socket : reply.raw).once('close', () => counts.leave(client));
     }
     done();
   });

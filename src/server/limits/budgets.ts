@@ -23,12 +23,6 @@ export class Budgets {
     this.#burst = burst;
   }
 
-  /** Whether a client may do it once more by now. */
-  has(client: string): boolean {
-    const budget = this.#recent.get(client) ?? this.#older.get(client);
-    return budget === undefined || this.#leftOf(budget) >= 1;
-  }
-
   /** Notes that a client does it. @returns false when it may not, and nothing is noted */
   spend(client: string): boolean {
     const now = performance.now();

@@ -7,6 +7,12 @@ import { addressKeyOf, clientKeyOf } from './client-key.ts';
 /** So many seconds' worth of requests may come at the same time. */
 const BURST_SECONDS = 5;
 
+/**
+ * How many times as many may go on with an append, or a follower, that was cut: a restart of the server brings all of
+ * them at the same time. That they do, everybody can say, so that there is a bound.
+ */
+const RESUMES = 10;
+
 /** How many credentials that do not count an address may bring in a minute. */
 const FAILURES_PER_MINUTE = 20;
 
@@ -24,7 +30,7 @@ export interface ClientLimitOptions {
 export class ClientLimits {
   #options: ClientLimitOptions;
   readonly #log: FastifyBaseLogger;
-  #requests: Budgets | undefined;
+  #budgets: RequestBudgets | undefined;
   readonly #failures = new Budgets({ perSecond: FAILURES_PER_MINUTE / 60, burst: FAILURES_PER_MINUTE });
   /** How many wait, by client. */
   readonly #waiting = new Map<string, number>();
@@ -34,45 +40,39 @@ export class ClientLimits {
   constructor(options: ClientLimitOptions, log: FastifyBaseLogger) {
     this.#options = options;
     this.#log = log;
-    this.#requests = budgetsOf(options);
+    this.#budgets = budgetsOf(options);
   }
 
   /** Has others count from now on. */
   change(options: ClientLimitOptions): void {
-    if (options.rate !== this.#options.rate) this.#requests = budgetsOf(options);
+    if (options.rate !== this.#options.rate) this.#budgets = budgetsOf(options);
     this.#options = options;
   }
 
   /**
-   * Counts a request, once it is known who has sent it; but for one that goes on with what was cut: a restart of the
-   * server brings all of them at the same time.
+   * Counts a request, once it is known who has sent it.
    *
    * @throws {TooManyRequestsError} when there are too many
    */
   admit(request: FastifyRequest): void {
     (request as Limited)[LIMITS] = this;
     this.#warnOfProxy(request);
-    if (this.#requests === undefined || isResuming(request)) return;
     const client = clientKeyOf(request);
-    if (client === undefined || this.#requests.spend(client)) return;
+    if (this.#budgets === undefined || client === undefined) return;
+    const budgets = this.#budgets[isResuming(request) ? 'resumes' : 'others'];
+    if (budgets.spend(client)) return;
     throw new TooManyRequestsError('there are too many requests', 'rate');
   }
 
   /**
-   * To be called before a credential is looked at.
+   * Notes that a credential does not count.
    *
-   * @throws {TooManyRequestsError} when its address has brought too many that do not count
+   * @throws {TooManyRequestsError} when its address has brought too many of these
    */
-  assertMayTry({ ip }: FastifyRequest): void {
-    const client = addressKeyOf(ip);
-    if (client === undefined || this.#failures.has(client)) return;
-    throw new TooManyRequestsError('there were too many credentials that do not count', 'credentials');
-  }
-
-  /** Notes that a credential does not count. */
   failed({ ip }: FastifyRequest): void {
     const client = addressKeyOf(ip);
-    if (client !== undefined) this.#failures.spend(client);
+    if (client === undefined || this.#failures.spend(client)) return;
+    throw new TooManyRequestsError('there were too many credentials that do not count', 'credentials');
   }
 
   /**
@@ -112,8 +112,13 @@ export class ClientLimits {
   }
 }
 
-function budgetsOf({ rate }: ClientLimitOptions): Budgets | undefined {
-  return rate > 0 ? new Budgets({ perSecond: rate, burst: rate * BURST_SECONDS }) : undefined;
+/** What each client may send: going on with what was cut, and anything else. */
+type RequestBudgets = Readonly<Record<'resumes' | 'others', Budgets>>;
+
+function budgetsOf({ rate }: ClientLimitOptions): RequestBudgets | undefined {
+  if (rate === 0) return undefined;
+  const budgets = (perSecond: number) => new Budgets({ perSecond, burst: perSecond * BURST_SECONDS });
+  return { resumes: budgets(rate * RESUMES), others: budgets(rate) };
 }
 
 const LIMITS = Symbol('limits');
@@ -130,7 +135,7 @@ export function enterWaiting(request: FastifyRequest): () => void {
   return ((request as Limited)[LIMITS] as ClientLimits).wait(request);
 }
 
-/** Whether a request goes on with an append, or a follower, that had begun. */
+/** Whether a request says that it goes on with an append, or a follower, that had begun. */
 function isResuming({ query }: FastifyRequest): boolean {
   const names = query as Record<string, unknown>;
   return QueryName.session in names || (QueryName.from in names && QueryName.generation in names);

@@ -22,9 +22,11 @@ export type Authorize = (
 
 /** Bounds how many credentials are tried. */
 export interface CredentialLimits {
-  /** @throws {TooManyRequestsError} when there were too many that do not count */
-  assertMayTry(request: FastifyRequest): void;
-  /** Notes that one does not count. */
+  /**
+   * Notes that one does not count.
+   *
+   * @throws {TooManyRequestsError} when there were too many of these
+   */
   failed(request: FastifyRequest): void;
 }
 
@@ -87,15 +89,16 @@ export class Rights {
     return undefined;
   }
 
-  /** @throws {TooManyRequestsError} when its address has brought too many tokens that do not count */
+  /**
+   * What counts is let in whatever else its address has brought: it may be that of very many.
+   *
+   * @throws {TooManyRequestsError} when its address has brought too many tokens that do not count, and brings another
+   */
   #subjectOf(request: FastifyRequest, access: Access, token: string | undefined): Subject {
-    if (token === undefined) return access.subjectOf(token);
-    const { limits } = this.#options;
-    limits.assertMayTry(request);
     try {
       return access.subjectOf(token);
     } catch (error) {
-      if (error instanceof UnauthorizedError) limits.failed(request);
+      if (token !== undefined && error instanceof UnauthorizedError) this.#options.limits.failed(request);
       throw error;
     }
   }
