@@ -326,14 +326,16 @@ export class LiveResources implements ResourceOwner {
 
   async #make(file: StoredFile): Promise<Resource> {
     const { location, stat } = file;
-    const { fingerprint, generation } = stat;
+    const { fingerprint, generation, changedMs } = stat;
     const { state, isDamaged } = await this.#store.readOf(file);
+    const { size } = state;
+    const knownBytes = this.#store.knownBytes(fingerprint, location);
     return new Resource(this.#log, this, {
       fingerprint,
       location,
       generation,
       state,
-      room: this.#limits.roomOf(fingerprint, location, state.size),
+      room: this.#limits.roomOf(fingerprint, location, { size, knownBytes, changedMs }),
       isolation: this.#isolation(fingerprint),
       isDamaged,
     });

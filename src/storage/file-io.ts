@@ -26,6 +26,8 @@ export interface FileStat {
   size: number;
   /** Time of the last change of the content, in nanoseconds since 1970. */
   mtimeNs: bigint;
+  /** Time of the last change of anything, its names included, in milliseconds since 1970. */
+  changedMs: number;
   /** Whether a name leads to it. */
   isLinked: boolean;
 }
@@ -133,6 +135,7 @@ export function describe(stat: fs.BigIntStats): FileStat {
     fingerprint: `${stat.ino}-${generation}`,
     size: Number(stat.size),
     mtimeNs: stat.mtimeNs,
+    changedMs: Number(stat.ctimeMs),
     isLinked: stat.nlink > 0n,
   };
 }

@@ -4,7 +4,7 @@ import type { Root } from '../../storage/root/root.ts';
 import type { StorageFullError } from '../../wire/errors.ts';
 import { FreeSpaceWatch, type MinFree } from './free-space.ts';
 import { type CountedFile, type QuotaRule, Quotas } from './quotas.ts';
-import { NewFileRoom, ResourceRoom, type RoomLimits } from './room.ts';
+import { type FoundFile, NewFileRoom, ResourceRoom, type RoomLimits } from './room.ts';
 
 /** How much there may be of everything. */
 export interface CoreLimits {
@@ -72,8 +72,8 @@ export class Limits implements RoomLimits {
   }
 
   /** Of a file that is there. */
-  roomOf(fingerprint: string, location: string, size: number): ResourceRoom {
-    return new ResourceRoom(this, fingerprint, this.quotas.matching(location), size);
+  roomOf(fingerprint: string, location: string, found: FoundFile): ResourceRoom {
+    return new ResourceRoom(this, fingerprint, this.quotas.matching(location), found);
   }
 
   /**

@@ -6,8 +6,14 @@ import { QuotaExceededError } from '../../wire/errors.ts';
 /** How long changes of the numbers wait to be remembered. */
 const SAVE_MS = 10_000;
 
-/** Time between two walks. */
+/** Time between two walks, … */
 const WALK_INTERVAL_MS = 24 * 60 * 60 * 1000;
+
+/** … or, when something may be counted wrong, so many times as long as the last one took. */
+const WALK_REST = 20;
+
+/** How far the clock of a file system may be behind. */
+const CLOCK_MS = 1000;
 
 /** How much may be stored at all paths together that a pattern matches. */
 export interface QuotaRule {
@@ -66,6 +72,11 @@ export class Quotas {
   /** Fingerprints of the files that the walk has seen that is under way. */
   #seen: Set<string> | undefined;
   #walking: Promise<void> | undefined;
+  /** When the last walk had begun that is over, in milliseconds since 1970. */
+  #walkedMs = Number.NEGATIVE_INFINITY;
+  /** Whether the next one is to come soon, and when it may, in terms of `performance.now()`. */
+  #isToCountAgain = false;
+  #mayWalkAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
   #saving: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -129,6 +140,31 @@ export class Quotas {
   }
 
   /**
+   * Whether what a file had at a time was counted by a walk.
+   *
+   * @param atMs in milliseconds since 1970
+   */
+  hasWalkedSince(atMs: number): boolean {
+    return atMs < this.#walkedMs - CLOCK_MS;
+  }
+
+  /** Counts bytes of another program that may not have been counted yet, and has that corrected soon, if they were. */
+  countForeign(quotas: readonly Quota[], bytes: number): void {
+    // Most of what is there at a start was counted by the server before this one, and appends that go on need room.
+    const hasWalked = this.#walkedMs > 0;
+    if (quotas.length === 0 || bytes === 0 || !hasWalked) return;
+    for (const quota of quotas) quota.usedBytes += bytes;
+    this.countAgain();
+  }
+
+  /** Has all counted again soon: what is counted may be too much. */
+  countAgain(): void {
+    if (this.#quotas.length === 0) return;
+    this.#isToCountAgain = true;
+    if (this.#walking === undefined) this.#planWalk();
+  }
+
+  /**
    * Takes up the numbers that are remembered; what is not is counted before this resolves. Then they are corrected.
    *
    * @throws what the disk does
@@ -142,7 +178,7 @@ export class Quotas {
       quota.usedBytes = bytes ?? 0;
       areKnown &&= bytes !== undefined;
     }
-    const walking = this.#walkDaily();
+    const walking = this.#beginWalk();
     if (!areKnown) await walking;
   }
 
@@ -181,17 +217,29 @@ export class Quotas {
     await saving.catch(() => undefined);
   }
 
-  #walkDaily(): Promise<void> {
+  #beginWalk(): Promise<void> {
+    const beganMs = performance.now();
+    this.#isToCountAgain = false;
     this.#walking = this.#walk().finally(() => {
       this.#walking = undefined;
-      if (!this.#isClosed) this.#timer = setTimeout(() => void this.#walkDaily(), WALK_INTERVAL_MS).unref();
+      const now = performance.now();
+      this.#mayWalkAtMs = now + WALK_REST * (now - beganMs);
+      this.#planWalk();
     });
     return this.#walking;
+  }
+
+  #planWalk(): void {
+    clearTimeout(this.#timer);
+    if (this.#isClosed) return;
+    const delayMs = this.#isToCountAgain ? this.#mayWalkAtMs - performance.now() : WALK_INTERVAL_MS;
+    this.#timer = setTimeout(() => void this.#beginWalk(), delayMs).unref();
   }
 
   /** Counts all that is there, while that changes. Never rejects: what cannot be read is not counted. */
   async #walk(): Promise<void> {
     const { root, counted } = this.#options;
+    const beganMs = Date.now();
     for (const quota of this.#quotas) quota.foundBytes = 0;
     this.#seen = new Set();
     for await (const name of root.walk(() => {})) {
@@ -205,6 +253,7 @@ export class Quotas {
     }
     this.#seen = undefined;
     if (this.#isClosed) return;
+    this.#walkedMs = beganMs;
     for (const quota of this.#quotas) quota.usedBytes = quota.foundBytes;
     this.#saveLater();
   }

@@ -51,21 +51,44 @@ abstract class Room {
   }
 }
 
+/** A file that is there, as it is found. */
+export interface FoundFile {
+  size: number;
+  /** How many of its bytes are this server's own, which were counted when they were written. */
+  knownBytes: number;
+  /** When it was changed last, by anybody, in milliseconds since 1970. */
+  changedMs: number;
+}
+
 /** That of a file that is there. */
 export class ResourceRoom extends Room implements CountedFile {
   readonly quotas: readonly Quota[];
   readonly #fingerprint: string;
+  readonly #changedMs: number;
   #countedBytes: number;
+  /** How many of these may not have been counted: another program's, unless a walk has seen them. They are the last ones. */
+  #foreignBytes: number;
 
-  constructor(limits: RoomLimits, fingerprint: string, quotas: readonly Quota[], size: number) {
+  constructor(limits: RoomLimits, fingerprint: string, quotas: readonly Quota[], found: FoundFile) {
     super(limits);
+    const { size, knownBytes, changedMs } = found;
     this.#fingerprint = fingerprint;
     this.quotas = quotas;
     this.#countedBytes = size;
+    this.#foreignBytes = Math.max(0, size - knownBytes);
+    this.#changedMs = changedMs;
   }
 
   get countedBytes(): number {
     return this.#countedBytes;
+  }
+
+  /** As {@link Room.take}; from then on nobody knows any more which bytes are whose. */
+  override take(bytes: number): void {
+    const { quotas } = this.limits;
+    quotas.countForeign(this.quotas, this.#uncountedOf(this.#foreignBytes));
+    this.#foreignBytes = 0;
+    super.take(bytes);
   }
 
   /**
@@ -84,8 +107,18 @@ export class ResourceRoom extends Room implements CountedFile {
     const grown = size - this.#countedBytes;
     if (grown === 0) return;
     this.#countedBytes = size;
-    this.limits.quotas.count(this.#fingerprint, this.quotas, grown, size);
-    if (grown > 0) this.limits.space.written(grown);
+    const { quotas, space } = this.limits;
+    const foreign = Math.min(this.#foreignBytes, Math.max(0, -grown));
+    const uncounted = this.#uncountedOf(foreign);
+    this.#foreignBytes -= foreign;
+    quotas.count(this.#fingerprint, this.quotas, grown + uncounted, size);
+    // Perhaps it was counted after all.
+    if (uncounted > 0) quotas.countAgain();
+    if (grown > 0) space.written(grown);
+  }
+
+  #uncountedOf(foreignBytes: number): number {
+    return this.limits.quotas.hasWalkedSince(this.#changedMs) ? 0 : foreignBytes;
   }
 }
 

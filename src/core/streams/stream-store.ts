@@ -139,6 +139,13 @@ export class StreamStore {
     return this.#records.get(fingerprint)?.path;
   }
 
+  /** How many bytes of a file were this server's own, or known to it, when it wrote there last: none, if that was elsewhere. */
+  knownBytes(fingerprint: string, location: string): number {
+    const { path, stream, append } = this.#records.get(fingerprint) ?? {};
+    if (path !== location) return 0;
+    return Math.max(stream?.size ?? 0, append?.end ?? append?.start ?? 0);
+  }
+
   /** When a stream was accessed last, as far as it is known in this moment, in milliseconds since 1970. */
   accessedMs(fingerprint: string): number {
     return this.#accessedMs(fingerprint, this.#records.get(fingerprint));

@@ -11,6 +11,7 @@ import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { join, RecordingOwner, startCore } from '../../support/core/harness.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 const ALL: QuotaRule = { pattern: '/**', bytes: 1000 };
 const BUILDS: QuotaRule = { pattern: '/builds/*/**', bytes: 100 };
@@ -171,9 +172,8 @@ test('what other programs have done is counted by the next start, which has the 
 });
 
 test('the walk counts what is there, whatever happens meanwhile', async () => {
-  const directory = await temporaryDirectory();
-  for (let i = 0; i < 300; i++) await writeFile(path.join(directory, `f${i}`), 'x'.repeat(10));
-  const { core, open } = await startWith([{ pattern: '/**', bytes: 1_000_000 }], directory);
+  const { core, open } = await startWith([{ pattern: '/**', bytes: 1_000_000 }]);
+  for (let i = 0; i < 300; i++) await put(core, `/f${i}`, 10);
   const live = await open('/f7');
   // Nothing is remembered yet, so that it waits for a walk.
   const walk = core.limits.quotas.start();
@@ -200,6 +200,58 @@ test('the walk counts what is there, whatever happens meanwhile', async () => {
   }
   await live.end('finished');
   expect(used(core)).toEqual([[3000 + made, 0]]);
+});
+
+describe('what no walk has counted yet', () => {
+  /** A start has counted nothing; then another program writes 900 bytes. */
+  async function withOthersBytes() {
+    const started = await startWith([ALL]);
+    await writeFile(path.join(started.directory, 'other'), 'x'.repeat(900));
+    return started;
+  }
+
+  test('makes no room when it is deleted, but for what it has taken', async () => {
+    const { core } = await withOthersBytes();
+    await put(core, '/a', 100);
+    await core.streams.delete(own('/other'));
+    await waitFor(() => used(core)[0]?.[0] === 100, 'the walk');
+    await put(core, '/b', 900);
+    await expect(put(core, '/c', 1)).rejects.toThrow(QuotaExceededError);
+    await core.streams.delete(own('/b'));
+    expect(used(core)).toEqual([[100, 0]]);
+  });
+
+  test('is counted as soon as something is appended to it', async () => {
+    const { core, open } = await withOthersBytes();
+    const lease = await open('/other');
+    lease.append(Buffer.alloc(50));
+    await lease.end('finished');
+    expect(used(core)).toEqual([[950, 0]]);
+    await expect(put(core, '/a', 51)).rejects.toThrow(QuotaExceededError);
+    await core.streams.delete(own('/other'));
+    await waitFor(() => used(core)[0]?.[0] === 0, 'the walk');
+  });
+
+  test('is not what this server has written, which makes room at once', async () => {
+    const { core, open } = await startCore({ limits: { ...NO_LIMITS, quotas: [ALL], maxLive: 1 } });
+    const lease = await open('/f');
+    lease.append(Buffer.alloc(5));
+    await lease.end('finished');
+    await put(core, '/g', 7);
+    // It takes the place of the first one, of which nothing is in memory then.
+    await waitFor(
+      () =>
+        post(core, '/g', 1).then(
+          () => true,
+          () => false,
+        ),
+      'the second one',
+    );
+    await core.streams.delete(own('/f'));
+    expect(used(core)).toEqual([[8, 0]]);
+    await core.streams.delete(own('/g'));
+    expect(used(core)).toEqual([[0, 0]]);
+  });
 });
 
 test('what another program appends while the file is live is counted', async () => {
