@@ -1,5 +1,5 @@
 import type { FileStat } from '../storage/file-io.ts';
-import type { Root } from '../storage/root/root.ts';
+import type { Root, Verdict } from '../storage/root/root.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import type { Permit } from './permit.ts';
 import { ignoreMissing } from './preconditions.ts';
@@ -24,8 +24,8 @@ export interface ResourceEntry {
 /** What something in a directory is. */
 export type Kind = FileStat['kind'];
 
-/** Whether a client is to know of something in a directory. */
-export type Shows = (kind: Kind, path: ResourcePath) => boolean | Promise<boolean>;
+/** Whether a client is to know of something in a directory, and of anything more. */
+export type Judge = (kind: Kind, path: ResourcePath) => Verdict | Promise<Verdict>;
 
 /** Lists directories. */
 export class Directories {
@@ -42,14 +42,14 @@ export class Directories {
   /**
    * Yields what is in a directory, see {@link Root.list}.
    *
-   * @param options.shows whether the client is to know of something there
+   * @param options.judge what the client is to know of
    */
   async *list(
     { path }: Permit<'list'>,
-    { signal, shows }: { signal: AbortSignal; shows: Shows },
+    { signal, judge }: { signal: AbortSignal; judge: Judge },
   ): AsyncGenerator<ResourceEntry, void, undefined> {
-    for await (const { name, ...stat } of this.#root.list(path, { signal })) {
-      if (!(await shows(stat.kind, path.child(name)))) continue;
+    const found = this.#root.list(path, { signal, judge: (name, kind) => judge(kind, path.child(name)) });
+    for await (const { name, ...stat } of found) {
       const feed = this.#followers.live(stat.fingerprint);
       const hasSize = stat.kind === 'file' && this.#isWhole(stat.fingerprint);
       const size = hasSize ? (feed?.committed ?? stat.size) : undefined;

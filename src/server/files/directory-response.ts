@@ -17,8 +17,11 @@ import {
   PIECE_LENGTH,
 } from './listing-text.ts';
 
-/** A listing stops after this many names, and says so. */
+/** A listing stops after this many names, and says so, … */
 const MAX_ENTRIES = 10_000;
+
+/** … or after this many of which its client is not to know, which cost less. */
+const MAX_HIDDEN = 50_000;
 
 /** How many directories are read at a time, with three descriptors each: more would be no faster. */
 const MAX_LISTINGS = 4;
@@ -83,19 +86,18 @@ export class DirectoryResponder {
     signal: AbortSignal,
   ): Promise<Listing> {
     const { path } = permit;
-    const shows = (kind: Kind, entry: ResourcePath) => admission.shows(kind, entry);
     const entries: ListedEntry[] = [];
-    let truncated = false;
-    let count = 0;
-    for await (const { name, stat, size, isLive, status } of this.#directories.list(permit, {
-      signal,
-      shows,
-    })) {
-      if (count === MAX_ENTRIES) {
-        truncated = true;
-        break;
-      }
-      count++;
+    let [shownCount, hiddenCount] = [0, 0];
+    const isTruncated = () => shownCount > MAX_ENTRIES || hiddenCount > MAX_HIDDEN;
+    const judge = async (kind: Kind, entry: ResourcePath) => {
+      const isShown = await admission.shows(kind, entry);
+      if (isShown) shownCount++;
+      else hiddenCount++;
+      if (isTruncated()) return 'enough';
+      return isShown ? 'shown' : 'hidden';
+    };
+    const found = this.#directories.list(permit, { signal, judge });
+    for await (const { name, stat, size, isLive, status } of found) {
       if (name <= after) continue;
       entries.push({
         name,
@@ -108,7 +110,7 @@ export class DirectoryResponder {
       });
     }
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-    return { entries, truncated };
+    return { entries, truncated: isTruncated() };
   }
 }
 
@@ -188,7 +190,7 @@ ${path.isRoot ? '' : '<tr><td><a href="../">../</a><td><td>\n'}`,
     },
     tail: (truncated) => `
 </table>
-${truncated ? `<p>Only the first ${MAX_ENTRIES} names are shown.\n` : ''}</html>
+${truncated ? '<p>There are more names than are shown.\n' : ''}</html>
 `,
   };
 }

@@ -36,6 +36,15 @@ export interface SyncOptions {
   isRemoved?: boolean;
 }
 
+/** A name in a directory. */
+export interface FoundEntry {
+  name: string;
+  /** What it is, as the directory says; undefined when that is not known without a look: of a symlink, say. */
+  kind: 'file' | 'directory' | undefined;
+  /** Leads to it. */
+  entry: string;
+}
+
 /** What was looked up is not below the root, or the server's own. */
 export class OutsideError extends Error {}
 
@@ -167,15 +176,16 @@ export class RootDirectory {
    *
    * @throws {ResourceNotFoundError} when there is no such directory
    */
-  async *entries(resource: ResourcePath): AsyncGenerator<{ name: string; entry: string }, void, undefined> {
+  async *entries(resource: ResourcePath): AsyncGenerator<FoundEntry, void, undefined> {
     const held = readingFailure(() => this.find(resource, { directory: true }));
     const pace = new Pace();
     try {
       const directory = await fs.promises
         .opendir(held.entry, { bufferSize: NAMES_AT_A_TIME })
         .catch((error) => Promise.reject(readingError(error)));
-      for await (const { name } of directory) {
-        yield { name, entry: path.join(held.entry, name) };
+      for await (const found of directory) {
+        const { name } = found;
+        yield { name, kind: kindOf(found), entry: path.join(held.entry, name) };
         // Whoever is given the names looks at them.
         await pace.rest();
       }
@@ -248,6 +258,11 @@ export class RootDirectory {
       directory.release();
     }
   }
+}
+
+function kindOf(found: fs.Dirent): FoundEntry['kind'] {
+  if (found.isFile()) return 'file';
+  return found.isDirectory() ? 'directory' : undefined;
 }
 
 /** Why a directory cannot be the root, and what to do where that is known. */

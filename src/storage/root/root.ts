@@ -33,6 +33,9 @@ const APPENDING = constants.O_RDWR | constants.O_APPEND;
 // So that opening a FIFO does not wait for its other end for ever.
 const SAFELY = constants.O_NONBLOCK;
 
+/** What becomes of a name in a listing: it is in it, or is not, or the listing ends before it. */
+export type Verdict = 'shown' | 'hidden' | 'enough';
+
 /** One name in a directory. */
 export interface DirectoryEntry extends fileIo.FileStat {
   name: string;
@@ -379,17 +382,31 @@ export class Root {
    * symlinks that lead nowhere or out, and the server's own files are left out.
    *
    * @param options.signal ends it, between two names; what is thrown then is its reason
+   * @param options.judge decides about a name. Default: all are shown
    * @throws {ResourceNotFoundError} when there is no such directory
    */
   async *list(
     resource: ResourcePath,
-    { signal }: { signal?: AbortSignal } = {},
+    {
+      signal,
+      judge = () => 'shown',
+    }: {
+      signal?: AbortSignal;
+      judge?: (name: string, kind: fileIo.FileStat['kind']) => Verdict | Promise<Verdict>;
+    } = {},
   ): AsyncGenerator<DirectoryEntry, void, undefined> {
-    for await (const { name, entry } of this.#directory.entries(resource)) {
+    for await (const { name, kind, entry } of this.#directory.entries(resource)) {
       signal?.throwIfAborted();
       if (!isAddressable(resource, name)) continue;
-      const stat = this.#directory.statEntry(entry);
-      if (stat !== undefined && stat.kind !== 'other') yield { name, ...stat };
+      // Before the look, which costs many times as much.
+      let verdict = kind && (await judge(name, kind));
+      const stat =
+        verdict === undefined || verdict === 'shown' ? this.#directory.statEntry(entry) : undefined;
+      if (stat !== undefined && stat.kind !== kind) {
+        verdict = stat.kind === 'other' ? 'hidden' : await judge(name, stat.kind);
+      }
+      if (verdict === 'enough') return;
+      if (verdict === 'shown' && stat !== undefined) yield { name, ...stat };
     }
   }
 

@@ -1,7 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
+import { RootDirectory } from '../../../src/storage/root/root-directory.ts';
 import { rawGet } from '../../support/http/raw.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
 import { startServer } from '../../support/server/server.ts';
@@ -56,6 +57,21 @@ it('an index page is a file like any other', async () => {
   expect([status, body.includes('the page'), body.includes('index.html')]).toEqual([200, false, true]);
   expect((await get('/closed/')).status).toBe(401);
   expect((await get('/missing/')).status).toBe(401);
+});
+
+it('of very many names that are nobody’s business here stops, says so, and has looked at none of them', async () => {
+  const { get } = await start({ access: RULES });
+  let count = 0;
+  const entries = vi.spyOn(RootDirectory.prototype, 'entries').mockImplementation(async function* () {
+    for (; count < 1_000_000; count++) yield { name: `secret${count}`, kind: 'file', entry: '/nowhere' };
+  });
+  const looks = vi.spyOn(RootDirectory.prototype, 'statEntry');
+  onTestFinished(() => void vi.restoreAllMocks());
+  const { body } = await get('/open/', 'Accept: application/json');
+  expect(JSON.parse(body)).toMatchObject({ entries: [], truncated: true });
+  expect(count).toBeLessThanOrEqual(50_000);
+  expect(entries).toHaveBeenCalledOnce();
+  expect(looks).not.toHaveBeenCalled();
 });
 
 it('where there are no rights it has everything', async () => {
