@@ -66,7 +66,7 @@ async function openAlone(file: string, maxWaitMs: number): Promise<FileHandle> {
 
 async function documentIn(file: string): Promise<AuthDocument> {
   try {
-    return await parseAuthFile(await readAuthFile(file), file);
+    return await parseAuthFile(await readAuthFile(file, { isObeyed: false }), file);
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return {};
     throw error;

@@ -1,7 +1,8 @@
 import { open } from 'node:fs/promises';
 import { Ajv, type ErrorObject } from 'ajv';
-import type { ParseError } from 'jsonc-parser';
+import json, { type JSONPath, type ParseError } from 'jsonc-parser';
 import { InvalidAuthFileError } from '../wire/errors.ts';
+import { isTimestamp } from '../wire/timestamp.ts';
 import { mistakeInPattern } from './path-pattern.ts';
 import { RIGHTS, type Rule } from './rules.ts';
 
@@ -26,8 +27,6 @@ export interface AuthDocument {
 
 /** The form of a token's name. */
 export const TOKEN_NAME = /^[\w.-]{1,64}$/;
-
-const DATE_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i;
 
 const SCHEMA = {
   $schema: 'http://json-schema.org/draft-07/schema#',
@@ -67,28 +66,30 @@ const SCHEMA = {
   },
 };
 
-const conforms = new Ajv()
-  .addFormat('date-time', (text: string) => DATE_TIME.test(text) && !Number.isNaN(Date.parse(text)))
-  .compile<AuthDocument>(SCHEMA);
+const conforms = new Ajv().addFormat('date-time', isTimestamp).compile<AuthDocument>(SCHEMA);
 
 /** Something that is wrong, and where. */
 interface Mistake {
   /** The names of members and numbers of items that lead there. */
-  path: (string | number)[];
+  path: JSONPath;
   message: string;
 }
 
 /**
  * Reads the file, and refuses one that others might read or change.
  *
+ * @param options.isObeyed whether the reader goes by it; else root may read it, whosever it is. Default true
  * @throws {InvalidAuthFileError} when it is not private
  * @throws the system's error
  */
-export async function readAuthFile(file: string): Promise<string> {
+export async function readAuthFile(
+  file: string,
+  { isObeyed = true }: { isObeyed?: boolean } = {},
+): Promise<string> {
   const handle = await open(file);
   try {
     const { mode, uid } = await handle.stat();
-    assertPrivate(file, mode, uid);
+    assertPrivate(file, mode, uid, isObeyed);
     return await handle.readFile('utf8');
   } finally {
     await handle.close();
@@ -107,13 +108,34 @@ export async function parseAuthFile(text: string, file: string): Promise<AuthDoc
     value = JSON.parse(text);
   } catch (cause) {
     // What the system says of it may quote the file.
-    throw new InvalidAuthFileError(`${file}${await placeOfSyntaxError(text)}: this is not JSON`, { cause });
+    throw new InvalidAuthFileError(`${file}${placeOfSyntaxError(text)}: this is not JSON`, { cause });
   }
+  assertNothingTwice(text, file);
   const mistake = conforms(value) ? mistakeIn(value) : mistakeOf(conforms.errors?.[0] as ErrorObject);
   if (mistake === undefined) return value as AuthDocument;
   const { path, message } = mistake;
-  const pointer = path.map((name) => `/${name}`).join('') || '/';
-  throw new InvalidAuthFileError(`${file}${await placeOf(text, path)}: ${pointer} ${message}`);
+  throw new InvalidAuthFileError(`${file}${placeOf(text, path)}: ${pointerTo(path)} ${message}`);
+}
+
+/**
+ * Of two members of one name JavaScript takes the last one without a word: what somebody wrote would not count.
+ *
+ * @throws {InvalidAuthFileError} when there are any
+ */
+function assertNothingTwice(text: string, file: string): void {
+  const names: Set<string>[] = [];
+  json.visit(text, {
+    onObjectBegin: () => void names.push(new Set()),
+    onObjectEnd: () => void names.pop(),
+    onObjectProperty: (name, offset, _length, _line, _column, pathToObject) => {
+      const others = names.at(-1) as Set<string>;
+      if (others.has(name)) {
+        const pointer = pointerTo([...pathToObject(), name]);
+        throw new InvalidAuthFileError(`${file}${lineAndColumn(text, offset)}: ${pointer} comes twice`);
+      }
+      others.add(name);
+    },
+  });
 }
 
 /** What the schema does not say. */
@@ -129,7 +151,7 @@ function mistakeIn({ anonymous = [], tokens = [] }: AuthDocument): Mistake | und
   return mistakeInRules(anonymous, ['anonymous']);
 }
 
-function mistakeInRules(rules: readonly Rule[], path: Mistake['path']): Mistake | undefined {
+function mistakeInRules(rules: readonly Rule[], path: JSONPath): Mistake | undefined {
   for (const [i, { rights, paths }] of rules.entries()) {
     if (paths === undefined && rights.some((right) => right !== 'admin')) {
       return { path: [...path, i], message: 'must have paths: only admin has none' };
@@ -158,16 +180,18 @@ function nameOrNumber(text: string): string | number {
   return /^\d+$/.test(text) ? Number(text) : text;
 }
 
-/** The line and column of what is at a path. Loaded only when something is wrong. */
-async function placeOf(text: string, path: Mistake['path']): Promise<string> {
-  const { default: json } = await import('jsonc-parser');
+function pointerTo(path: JSONPath): string {
+  return path.map((name) => `/${name}`).join('') || '/';
+}
+
+/** The line and column of what is at a path. */
+function placeOf(text: string, path: JSONPath): string {
   const root = json.parseTree(text);
   const node = root && json.findNodeAtLocation(root, path);
   return node === undefined ? '' : lineAndColumn(text, node.offset);
 }
 
-async function placeOfSyntaxError(text: string): Promise<string> {
-  const { default: json } = await import('jsonc-parser');
+function placeOfSyntaxError(text: string): string {
   const errors: ParseError[] = [];
   json.parseTree(text, errors, { disallowComments: true });
   return lineAndColumn(text, errors[0]?.offset ?? 0);
@@ -182,10 +206,10 @@ function lineAndColumn(text: string, offset: number): string {
  * Refuses a file that others might read or change. One of root's may be for the server's group, since the server cannot
  * own it: secrets are mounted so into containers.
  */
-function assertPrivate(file: string, mode: number, uid: number): void {
+function assertPrivate(file: string, mode: number, uid: number, isObeyed: boolean): void {
   const user = process.geteuid?.();
   if (user === undefined) return;
-  if (uid !== user && uid !== 0) {
+  if (uid !== user && uid !== 0 && (isObeyed || user !== 0)) {
     throw new InvalidAuthFileError(`${file} must belong to who runs the server, or to root`);
   }
   const refused = user !== 0 && uid === 0 ? 0o037 : 0o077;

@@ -86,10 +86,15 @@ describe('an edit of the file', () => {
     await editAuthFile(file, adding('a'));
     // Another user cannot give it away: then it has its own group before and after.
     const isRoot = process.getuid?.() === 0;
-    if (isRoot) await chown(file, 0, 1234);
-    await chmod(file, isRoot ? 0o600 : 0o400);
-    const { gid, mode } = await stat(file);
-    await editAuthFile(file, adding('b'));
-    expect(await stat(file)).toMatchObject({ gid, ...(isRoot && { mode }) });
+    for (const [name, owner, group] of [
+      ['b', 0, 1234],
+      ['c', 1234, 1234],
+    ] as const) {
+      if (isRoot) await chown(file, owner, group);
+      await chmod(file, isRoot ? 0o600 : 0o400);
+      const { uid, gid, mode } = await stat(file);
+      await editAuthFile(file, adding(name));
+      expect(await stat(file)).toMatchObject({ uid, gid, ...(isRoot && { mode }) });
+    }
   });
 });

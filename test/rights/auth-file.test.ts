@@ -60,6 +60,19 @@ describe('what is in the file', () => {
       '/tokens/0/expires must match format',
     ],
     [
+      JSON.stringify({ tokens: [tokenWith({ expires: '2027-02-31T00:00:00Z' })] }),
+      '/tokens/0/expires must match format',
+    ],
+    [
+      JSON.stringify({ tokens: [tokenWith({ expires: '2030-01-01T24:00:00Z' })] }),
+      '/tokens/0/expires must match format',
+    ],
+    ['{\n "anonymous": [],\n "anonymous": []}', ':3:2: /anonymous comes twice'],
+    [
+      '{"tokens":[],"anonymous":[{"rights":["list"],"paths":["/a"],"rights":["follow"]}]}',
+      ':1:61: /anonymous/0/rights comes twice',
+    ],
+    [
       JSON.stringify({
         tokens: [tokenWith({ hash: hashOfToken('x') }), tokenWith({ name: 'b', hash: hashOfToken('x') })],
       }),

@@ -5,6 +5,7 @@ import { editAuthFile } from '../../rights/auth-file-edit.ts';
 import { mistakeInPattern } from '../../rights/path-pattern.ts';
 import { RIGHTS, type Rule } from '../../rights/rules.ts';
 import { hashOfToken, makeToken } from '../../rights/token.ts';
+import { isDay } from '../../wire/timestamp.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
 import { EXIT_USAGE, parseArguments } from '../parse-arguments.ts';
 
@@ -139,7 +140,7 @@ async function add(
 
 async function revoke(name: string, auth: string): Promise<void> {
   // A file that is missing is not made.
-  await readAuthFile(auth);
+  await readAuthFile(auth, { isObeyed: false });
   await editAuthFile(auth, ({ tokens = [], ...others }) => {
     const left = tokens.filter((other) => other.name !== name);
     if (left.length === tokens.length) throw new Error(`there is no token ${name} in ${auth}`);
@@ -148,7 +149,10 @@ async function revoke(name: string, auth: string): Promise<void> {
 }
 
 async function list(auth: string, io: CommandIo): Promise<void> {
-  const lines = [COLUMNS, ...linesOf(await parseAuthFile(await readAuthFile(auth), auth))];
+  const lines = [
+    COLUMNS,
+    ...linesOf(await parseAuthFile(await readAuthFile(auth, { isObeyed: false }), auth)),
+  ];
   const widths = COLUMNS.map((_, i) => Math.max(...lines.map((line) => (line[i] ?? '').length)));
   for (const line of lines) {
     const padded = line.map((text, i) => text.padEnd(widths[i] ?? 0));
@@ -200,7 +204,7 @@ function expiresOption(text: string): Date {
   const [, count, unit = ''] = /^([1-9]\d{0,5})([smhdw])$/.exec(text) ?? [];
   const date =
     count === undefined ? new Date(text) : new Date(Date.now() + Number(count) * (UNIT_MS[unit] ?? 0));
-  if (date.getTime() > Date.now() && (count !== undefined || /^\d{4}-\d\d-\d\d/.test(text))) return date;
+  if (date.getTime() > Date.now() && (count !== undefined || isDay(text.slice(0, 10)))) return date;
   throw new InvalidArgumentError('It must look like 12h, 30d or 2030-01-31T12:00:00Z, and be in the future.');
 }
 

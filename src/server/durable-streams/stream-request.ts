@@ -4,15 +4,13 @@ import type { CreateRequest, ForkRequest } from '../../core/streams/create-reque
 import { isMediaType } from '../../wire/content-type.ts';
 import { StreamHeader, StreamQuery } from '../../wire/durable-streams.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
+import { isTimestamp } from '../../wire/timestamp.ts';
 import { forkSourceOf } from '../request/fork-source.ts';
 import { asksToClose, headerOf, sentTypeOf } from '../request/headers.ts';
 import { parameterOf } from '../request/query-parameters.ts';
 import { admissionOf } from '../rights/admission.ts';
 
 const WHOLE_NUMBER = /^(0|[1-9]\d*)$/;
-
-/** RFC 3339, section 5.6. */
-const TIMESTAMP = /^(?<date>\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
 
 /** Longest `Producer-Id` and `Stream-Seq`, in characters: they are kept. */
 const MAX_KEPT_LENGTH = 1024;
@@ -117,13 +115,6 @@ export function sequenceOf(request: FastifyRequest): string | undefined {
 /** Whether a request brings a body. */
 export function hasBody({ headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-}
-
-/** Whether there is such a time: JavaScript takes the 31st of February for the 3rd of March. */
-function isTimestamp(text: string): boolean {
-  const date = TIMESTAMP.exec(text)?.groups?.date;
-  if (date === undefined || Number.isNaN(Date.parse(text))) return false;
-  return new Date(date).toISOString().startsWith(date);
 }
 
 function wholeNumber(text: string, name: string): number {

@@ -157,6 +157,7 @@ test.each([
   ['add', 'a', '--auth', 'a', '--rights', 'admin', '--expires', '0d'],
   ['add', 'a', '--auth', 'a', '--rights', 'admin', '--expires', 'soon'],
   ['add', 'a', '--auth', 'a', '--rights', 'admin', '--expires', '2000-01-01'],
+  ['add', 'a', '--auth', 'a', '--rights', 'admin', '--expires', '2100-02-31T00:00:00Z'],
   ['revoke', '--auth', 'a'],
 ])('token %j %j %j %j %j %j is wrong usage: one line, exit code 2', async (...argv) => {
   const { exit, stdout, stderr } = await token(...argv);
