@@ -10,6 +10,7 @@ import { type Problem, problemDocument } from './node/problem.ts';
 import { Refusals } from './node/refusals.ts';
 import { asksForWebSocket } from './node/request-head.ts';
 import { EarlyAnswer, isBodyUnderWay } from './node/rest-of-body.ts';
+import { retryAfterOf } from './node/retry-after.ts';
 import { noteRefusal } from './operations/access-log.ts';
 import { preferredType } from './request/headers.ts';
 import { parseTarget } from './request/target.ts';
@@ -78,16 +79,6 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
   HFS_UNSUPPORTED_ENCODING: { 'accept-encoding': 'gzip, deflate, br' },
   HFS_UPGRADE_REQUIRED: { upgrade: 'websocket', connection: 'upgrade, close' },
   HFS_STREAM_CLOSED: { 'stream-closed': 'true' },
-  HFS_SERVER_CLOSING: { 'retry-after': '1' },
-  HFS_APPEND_BUSY: { 'retry-after': '1' },
-  HFS_STORAGE_BUSY: { 'retry-after': '1' },
-  HFS_UNREAD: { 'retry-after': '1' },
-};
-
-/** After how many seconds to come back, and up to half as much again by chance: not all at the same time. */
-const RETRY_SECONDS_OF_CODE: Readonly<Record<string, number>> = {
-  HFS_SERVER_BUSY: 4,
-  HFS_TOO_MANY_REQUESTS: 4,
 };
 
 /** Why the server does not let somebody in, or does not do what it could: what it is asked for is not wrong. */
@@ -145,9 +136,8 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
     .code(status)
     .headers(HEADERS_OF_CODE[code] ?? {})
     .header('x-content-type-options', 'nosniff');
-  const retrySeconds = RETRY_SECONDS_OF_CODE[code];
-  if (retrySeconds !== undefined)
-    reply.header('retry-after', Math.round(retrySeconds * (1 + Math.random() / 2)));
+  const retryAfter = retryAfterOf(code);
+  if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
   if (code === 'HFS_INVALID_REQUEST' && asksForWebSocket(request.raw)) {
     reply.header('sec-websocket-version', '13');
   }

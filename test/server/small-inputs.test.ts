@@ -209,7 +209,7 @@ test('seventeen idle bodies of almost 16 MiB keep nobody else out', async () => 
     return answer.status === 204;
   }, 'room for a body of 8 MiB');
   if (refused !== undefined) {
-    expect(refused).toMatchObject({ status: 503, headers: { 'retry-after': '1' } });
+    expect(refused).toMatchObject({ status: 503, headers: { 'retry-after': expect.any(String) } });
   }
 });
 

@@ -6,6 +6,7 @@ import { ClientSocket } from './client-socket.ts';
 import type { ConnectionRefusal } from './connection-counts.ts';
 import { rawProblem } from './problem.ts';
 import { Refusals } from './refusals.ts';
+import { retryAfterOf } from './retry-after.ts';
 
 /** How many of them at a time may stay until the refusal has been read. */
 const MAX_LINGERING = 16;
@@ -13,15 +14,13 @@ const MAX_LINGERING = 16;
 /** Shortest time between two log lines about them. */
 const REPORT_INTERVAL_MS = 60_000;
 
-const BUSY = rawProblem(
-  { status: 503, code: 'HFS_STORAGE_BUSY', detail: 'the server has too many connections' },
-  [['Retry-After', '1']],
-);
+const BUSY = { status: 503, code: 'HFS_SERVER_BUSY', detail: 'the server has too many connections' };
 
-const TOO_MANY_OF_ADDRESS = rawProblem(
-  { status: 429, code: 'HFS_TOO_MANY_REQUESTS', detail: 'there are too many connections from this address' },
-  [['Retry-After', '5']],
-);
+const TOO_MANY_OF_ADDRESS = {
+  status: 429,
+  code: 'HFS_TOO_MANY_REQUESTS',
+  detail: 'there are too many connections from this address',
+};
 
 /** Why, for the log. */
 const REASONS = {
@@ -45,7 +44,8 @@ export class RefusedConnections {
 
   /** Answers, where that can be read, and closes. Descriptors are needed for those who are connected. */
   refuse(socket: Socket, reason: ConnectionRefusal | 'descriptors'): void {
-    const answer = reason === 'connections_per_address' ? TOO_MANY_OF_ADDRESS : BUSY;
+    const problem = reason === 'connections_per_address' ? TOO_MANY_OF_ADDRESS : BUSY;
+    const answer = rawProblem(problem, [['Retry-After', retryAfterOf(problem.code) as string]]);
     Refusals.of(this.#server).count(reason);
     this.#report(reason);
     if (this.#server instanceof TlsServer) {

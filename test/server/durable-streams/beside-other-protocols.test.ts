@@ -358,7 +358,7 @@ describe('while a session holds a stream', () => {
       await stream.append('x', { 'stream-closed': 'true' }),
     ]) {
       expect(refused).toMatchObject({ status: 503, code: 'HFS_APPEND_BUSY' });
-      expect(refused.headers['retry-after']).toBe('1');
+      expect(refused.headers['retry-after']).toMatch(/^[12]$/);
     }
     expect((await stream.read()).text).toBe('a;b;');
     await session.finish();

@@ -654,7 +654,7 @@ describe('when something happens meanwhile', () => {
     const closed = server.app.close();
     for (const appender of [plain, resumable]) {
       const answer = await appender.answer;
-      expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1']);
+      expect([answer.status, answer.headers['retry-after']]).toEqual([503, expect.stringMatching(/^[12]$/)]);
       appender.cut();
     }
     await closed;

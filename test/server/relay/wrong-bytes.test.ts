@@ -332,7 +332,10 @@ describe('what is kept', () => {
       expect(String(await bytesOf(relay.url('/other')))).toBe('down for maintenance');
       expect(await isThere(path.join(relay.root, 'other'))).toBe(false);
       const written = await fetch(relay.url('/other'), { method: 'PUT', body: 'two' });
-      expect([written.status, written.headers.get('retry-after')]).toEqual([503, '1']);
+      expect([written.status, written.headers.get('retry-after')]).toEqual([
+        503,
+        expect.stringMatching(/^[12]$/),
+      ]);
       expect(front.requests.some(({ line }) => line.startsWith('PUT'))).toBe(false);
     },
   );
