@@ -156,7 +156,8 @@ export type Settings = Required<
 /**
  * Fills in the defaults.
  *
- * @throws {TypeError} for a number or a mode that makes no sense, an unknown durability, and upstreams that are malformed, or of the same paths
+ * @throws {TypeError} for a number or a mode that makes no sense, an unknown durability, a pattern with two quotas, and upstreams that
+ *   are malformed, of the same paths, or to get credentials that are for this server
  */
 export function normaliseOptions(options: HttpfstreamOptions): Settings {
   const settings = {
@@ -185,6 +186,9 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
   };
   if (settings.durability !== 'os' && settings.durability !== 'disk') {
     throw new TypeError("the option durability must be 'os' or 'disk'");
+  }
+  if (settings.access !== undefined && settings.upstreams.some((upstream) => upstream.passesAuthorization)) {
+    throw new TypeError("with the option access a user's credential is for this server: no upstream gets it");
   }
   const { fileMode } = settings;
   if (
@@ -226,6 +230,9 @@ function limitsOf(options: HttpfstreamOptions): CoreLimits {
   for (const { pattern, bytes } of quotas) {
     parsePattern(pattern);
     assertInteger('quotas', bytes, 0, Number.MAX_SAFE_INTEGER);
+  }
+  if (new Set(quotas.map(({ pattern }) => pattern)).size < quotas.length) {
+    throw new TypeError('the option quotas must have each pattern once');
   }
   return {
     minFree: { bytes: minFreeBytes, files: minFreeFiles },

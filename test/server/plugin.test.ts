@@ -21,6 +21,7 @@ import {
 } from '../support/http/raw.ts';
 import { get, head, send } from '../support/http/request.ts';
 import { NEVER_MS } from '../support/patience.ts';
+import { RuleAccess } from '../support/server/rule-access.ts';
 import {
   cutConnectionsAfterTest,
   listen,
@@ -484,4 +485,9 @@ describe('the descriptors that are open', () => {
     });
     expect((await rawHandshake(server.port, '/1-1', [APPEND])).status).toBe(101);
   });
+});
+
+it('a credential of users is for this server, or for another one: options that say both are refused', async () => {
+  const upstreams = [{ url: 'http://127.0.0.1:1', passAuthorization: true }];
+  await expect(startServer({ access: new RuleAccess({}), upstreams })).rejects.toThrow(TypeError);
 });

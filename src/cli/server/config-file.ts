@@ -30,7 +30,8 @@ export function applyConfigFile(command: Command, file: string): Map<string, unk
     if (option === undefined) throw new ConfigError(`${file}: /${name}: there is no such option`);
     const parsed = parse(option, value, `${file}: /${name}`);
     const key = option.attributeName();
-    if (command.getOptionValueSource(key) !== 'default') continue;
+    // Of an option that has no default the source is unknown until somebody says something.
+    if ((command.getOptionValueSource(key) ?? 'default') !== 'default') continue;
     command.setOptionValueWithSource(key, parsed, 'config');
     taken.set(name, value);
   }

@@ -162,7 +162,14 @@ function quotasOption(text: string, others: readonly QuotaRule[]): readonly Quot
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '');
-  return [...others, ...items.map(quotaOf)];
+  const quotas = [...others];
+  for (const rule of items.map(quotaOf)) {
+    if (quotas.some(({ pattern }) => pattern === rule.pattern)) {
+      throw new InvalidArgumentError(`There is another quota for ${rule.pattern}.`);
+    }
+    quotas.push(rule);
+  }
+  return quotas;
 }
 
 function quotaOf(text: string): QuotaRule {

@@ -58,6 +58,11 @@ function parseServerOptions(
     if (options.tlsCert.length !== options.tlsKey.length) {
       throw new ConfigError('each -tls-cert needs a -tls-key, and the other way round');
     }
+    if (options.auth !== undefined && options.upstreamAuthorization.length > 0) {
+      throw new ConfigError(
+        '-auth and -upstream-authorization exclude each other: the token of a user is for this server, or for another one',
+      );
+    }
     return { options, table: said.table(command, file ?? '', taken) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

@@ -214,6 +214,11 @@ export async function serve(
       'there are no rights: whoever reaches this address can read, append and delete (-auth says who may do what)',
     );
   }
+  if (!(entrances[1]?.addresses ?? []).every(isLoopback)) {
+    app.log.warn(
+      'whoever reaches the address of -admin can see which files are live, and who appends: it asks nobody for a token',
+    );
+  }
   // After what was logged.
   if (io.stdout.isTTY && url !== undefined) output.write(firstSteps(url));
   const signal = await stopped;

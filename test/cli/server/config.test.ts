@@ -35,6 +35,8 @@ describe('a configuration file', () => {
           'allow-host': 'logs.example',
           'trust-proxy': [],
         },
+        // These have no default.
+        ...{ auth: '/srv/auth.json', admin: 'localhost:9090' },
       }),
     );
     const shown = await inForce('-config', file, '-http', ':7000', '-upstream-keep');
@@ -47,6 +49,8 @@ describe('a configuration file', () => {
       'file-mode': ['0600', file],
       cors: ['https://a.example, https://b.example', file],
       'allow-host': ['logs.example', file],
+      auth: ['/srv/auth.json', file],
+      admin: ['localhost:9090', file],
       'upstream-keep': ['true', '-upstream-keep'],
       durability: ['os', 'default'],
       upstream: ['none', 'default'],
@@ -64,6 +68,11 @@ describe('a configuration file', () => {
     ['{ "log-level": "loud" }', /: \/log-level: Allowed choices are debug/],
     ['{ "http": { "port": 1 } }', /: \/http: it must be a string, a number, true or false$/],
     ['{ "tls-cert": "a.pem" }', /each -tls-cert needs a -tls-key/],
+    [
+      '{ "auth": "a.json", "upstream-authorization": "/" }',
+      /-auth and -upstream-authorization exclude each other/,
+    ],
+    ['{ "quota": ["/a/**=1", "/b/**=1", "/a/**=2"] }', /\/quota\/2: There is another quota for \/a\/\*\*/],
   ])('%s is wrong usage, and it is said where', async (text, message) => {
     const { exit, stdout, stderr } = await runHere(runServer, ['-config', await fileWith(text)]);
     expect({ exit, stdout }).toEqual({ exit: 2, stdout: '' });

@@ -71,6 +71,18 @@ test.each([':0', '[::]:0', '0.0.0.0:0'])(
   },
 );
 
+test.each([
+  [':0', 1],
+  ['localhost:0', 0],
+])('with -admin %s it is told %i times that whoever reaches that sees everything', async (admin, count) => {
+  const { said } = await start(false, '-http', 'localhost:0', '-admin', admin);
+  await waitFor(() => said().includes('ready'), 'the server to be ready');
+  // Which is said after that.
+  await waitFor(() => (said().match(/-admin/g)?.length ?? 0) >= count, 'the warning');
+  expect(said().match(/whoever reaches the address of -admin/g) ?? []).toHaveLength(count);
+  expect(said()).not.toContain('there are no rights');
+});
+
 test('a port that is taken is told, and how to take another', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => other.once('listening', resolve));

@@ -212,6 +212,12 @@ describe('limits', () => {
     ]);
   });
 
+  test('--quota of paths that have one is refused', () => {
+    expect(() => parse('--quota', '/a/**=1,/b/**=1', '--quota', '/a/**=2')).toThrow(
+      'another quota for /a/**',
+    );
+  });
+
   test.each(['/**', '/**=', 'a=1', '/a/=1', '/a**=1', '/**=1k', '=1'])('"%s" is no quota', (text) => {
     expect(() => parse('--quota', text)).toThrow();
   });

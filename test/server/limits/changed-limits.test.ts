@@ -39,6 +39,8 @@ test('other limits count from the moment on at which they are changed, for what 
   changeLimits({ maxConnectionsPerAddress: 0 });
   expect(await put('/a', 20)).toBe(429);
   expect(() => changeLimits({ maxFollowers: 0 })).toThrow(TypeError);
+  const twice = { pattern: '/q/**', bytes: 1 };
+  expect(() => changeLimits({ quotas: [twice, twice] })).toThrow('each pattern once');
   changeLimits({});
   expect(await put('/c', 1)).toBe(201);
   await appender.append('goes on', 11);
