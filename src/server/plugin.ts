@@ -145,7 +145,7 @@ export async function mount(app: FastifyInstance, options: HttpfstreamOptions): 
   app.addHook('onRequest', (request, reply, done) => {
     const letIn = () => {
       // The health of the server is everybody's.
-      if ((request.params as { '*'?: string })['*'] !== undefined) limits.admit(request);
+      if ((request.params as { '*'?: string })['*'] !== undefined) limits.countRequest(request);
       // An append gets it when it has its lease.
       if (!isHttpAppend(request.raw, prefix)) continues.send(request.raw, reply.raw);
       done();

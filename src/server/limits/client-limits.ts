@@ -54,7 +54,7 @@ export class ClientLimits {
    *
    * @throws {TooManyRequestsError} when there are too many
    */
-  admit(request: FastifyRequest): void {
+  countRequest(request: FastifyRequest): void {
     (request as Limited)[LIMITS] = this;
     this.#warnOfProxy(request);
     const client = clientKeyOf(request);

@@ -20,11 +20,11 @@ export class Refusals {
 
   /** @param reason one of few: the name of a limit, or a code */
   count(reason: string): void {
-    this.#counts.set(reason, this.of(reason) + 1);
+    this.#counts.set(reason, this.countOf(reason) + 1);
   }
 
   /** How often for a reason. */
-  of(reason: string): number {
+  countOf(reason: string): number {
     return this.#counts.get(reason) ?? 0;
   }
 

@@ -71,7 +71,7 @@ export class RequestQueue {
    * Calls `begin` now, or when the earlier requests are answered; never if one of
    * those is the last to be answered.
    */
-  admit(request: IncomingMessage, response: ServerResponse, begin: () => void): void {
+  enqueue(request: IncomingMessage, response: ServerResponse, begin: () => void): void {
     // The rest of what was read together with the last one still comes.
     if (this.#isCut || this.#socket.destroyed || this.#client.isRefused || this.#client.isOver) return;
     response.once('close', () => this.#goOn());

@@ -194,7 +194,7 @@ export class ServerSockets implements SocketOwner {
       case 'secureConnection':
         return this.#accept(args[0] as Socket);
       case 'request':
-        this.#admit(...(args as [IncomingMessage, ServerResponse]));
+        this.#enqueue(...(args as [IncomingMessage, ServerResponse]));
         return true;
       case 'checkContinue':
       case 'checkExpectation':
@@ -268,9 +268,9 @@ export class ServerSockets implements SocketOwner {
     return false;
   }
 
-  #admit(request: IncomingMessage, response: ServerResponse): void {
+  #enqueue(request: IncomingMessage, response: ServerResponse): void {
     this.#begin(request, response);
-    RequestQueue.of(request.socket, this.#server).admit(request, response, () => {
+    RequestQueue.of(request.socket, this.#server).enqueue(request, response, () => {
       // An application would never be notified that a request is gone that was gone before it saw it.
       if (this.#isHeard(request) || !request.destroyed) this.#emit('request', request, response);
     });

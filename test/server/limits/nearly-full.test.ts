@@ -139,7 +139,7 @@ test('a quota is exact under load: what does not fit is refused as a whole, and 
   ]);
   expect(refusals[0]).toEqual({ status: 507, code: 'HFS_QUOTA_EXCEEDED' });
   for (const { ending } of appenders) expect(ending).toEqual(['interrupted', 1011]);
-  expect(server.refusals.of('quota')).toBe(APPENDERS + PRODUCERS);
+  expect(server.refusals.countOf('quota')).toBe(APPENDERS + PRODUCERS);
   for (const appender of appenders) await expectBroken(appender, root);
   for (const producer of producers) await producer.expectWhole();
   const left = quota - (await stored());

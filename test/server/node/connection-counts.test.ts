@@ -49,7 +49,10 @@ test('as many as one address may make are in nobody else’s way, and their plac
   onTestFinished(() => {
     for (const socket of sockets) socket.destroy();
   });
-  await waitFor(() => Refusals.of(server).of('connections_per_address') === 200, 'all that are too many');
+  await waitFor(
+    () => Refusals.of(server).countOf('connections_per_address') === 200,
+    'all that are too many',
+  );
   const url = `http://127.0.0.1:${port}/`;
   expect((await get(url)).text).toBe('here');
   for (const socket of sockets) socket.destroy();

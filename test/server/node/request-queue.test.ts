@@ -254,9 +254,9 @@ test('a request that comes when the one before is answered begins at once', asyn
   const settled = new Promise<void>((resolve) => {
     server.once('request', (request, response) => {
       const queue = RequestQueue.of(request.socket, server);
-      queue.admit(request, response, () => begun.push('first'));
+      queue.enqueue(request, response, () => begun.push('first'));
       response.once('close', () => {
-        queue.admit(request, new http.ServerResponse(request), () => begun.push('second'));
+        queue.enqueue(request, new http.ServerResponse(request), () => begun.push('second'));
         resolve();
       });
       response.end();
