@@ -13,6 +13,7 @@ import type { TlsCertificates } from './node/tls-certificates.ts';
 import { loggerOf, logWhenOver, requestIdOf } from './operations/access-log.ts';
 import { EventLoop } from './operations/event-loop.ts';
 import { OperatorPages } from './operations/operator-pages.ts';
+import { PatientLook } from './operations/patient-look.ts';
 import { type Mounted, mount } from './plugin.ts';
 import { AnswerNumbers } from './response/answer-numbers.ts';
 import type { HttpfstreamOptions, LimitOptions } from './settings.ts';
@@ -143,7 +144,8 @@ export async function createServers({
     const { core, hasRights, changeLimits } = await mount(scope, options);
     changeInPlugin = changeLimits;
     const pages = new OperatorPages({
-      ...{ core, root: options.root, droppedLines, isConfigurationCurrent },
+      ...{ core, droppedLines, isConfigurationCurrent },
+      disk: new PatientLook(() => core.limits.space.ask()),
       traffic: ServerSockets.of(app.server).traffic,
       refusals: Refusals.of(app.server),
       answers: AnswerNumbers.ofServer(app.server),
