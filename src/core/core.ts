@@ -191,7 +191,6 @@ export class Core {
       syncer,
       isDurable,
       made,
-      numbers,
     };
     this.streams = new Streams(making, forks, remover);
     this.#feeds = new Feeds(this.#live, resources, watch);

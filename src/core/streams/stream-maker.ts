@@ -17,7 +17,6 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { LiveResources } from '../live-resources.ts';
 import type { Syncer } from '../log/syncer.ts';
-import type { Numbers } from '../numbers.ts';
 import type { Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
 import {
@@ -51,7 +50,6 @@ export interface MakerOptions {
   isDurable: boolean;
   /** Called when a file has got its name. */
   made: (path: ResourcePath) => void;
-  numbers: Numbers;
 }
 
 /** Makes streams, or finds that they are there. Whoever calls it takes turns at a path. */

@@ -4,6 +4,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { PassProxy } from '../../support/http/pass-proxy.ts';
+import { rawRequest } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
 import { scrape } from '../../support/server/scrape.ts';
 import { startServers } from '../../support/server/server.ts';
@@ -28,6 +29,17 @@ test('there are the metrics that are documented, of these types', async () => {
   expect(new Map(named as [string, string][])).toEqual(expected);
 });
 
+test('each reason to refuse somebody is documented, and counted from 0 on', async () => {
+  const { admin } = await startServers();
+  const { text } = await scrape(admin);
+  const told = [...text.matchAll(/^httpfstream_refusals_total\{reason="(\w+)"\} 0$/gm)].map(
+    ([, reason]) => reason,
+  );
+  const page = await readFile(path.resolve('docs/metrics.md'), 'utf8');
+  const row = /^\| `refusals_total` \| counter \| reason \| (.*) \|$/m.exec(page)?.[1] ?? '';
+  expect(told.sort()).toEqual([...row.matchAll(/`(\w+)`/g)].map(([, reason]) => reason).sort());
+});
+
 test.runIf(hasPromtool)('promtool finds nothing wrong with them', async () => {
   const { url, admin } = await startServers();
   await send('PUT', url('/a'), { body: 'bytes' });
@@ -39,7 +51,7 @@ test.runIf(hasPromtool)('promtool finds nothing wrong with them', async () => {
 });
 
 test('what is done is counted', async () => {
-  const { url, admin } = await startServers({ graceMs: 15_000 });
+  const { url, port, admin } = await startServers({ graceMs: 15_000, maxResourceBytes: 1000 });
   const appender = await V2Peer.append(url('/log'), { session: sessionOf('a') });
   const follower = await V2Peer.follow(url('/log'));
   appender.send('12345');
@@ -72,6 +84,8 @@ test('what is done is counted', async () => {
   expect((await send('GET', url('/put'), { headers: { host: 'rebound.example.com' } })).status).toBe(421);
   expect((await send('GET', url('/put'), { headers: { long: 'x'.repeat(70_000) } })).status).toBe(431);
   await send('DELETE', url('/put'));
+  expect((await rawRequest(port, 'no request', [])).status).toBe(400);
+  expect((await send('PUT', url('/too-long'), { body: 'x'.repeat(1001) })).status).toBe(413);
 
   const after = await scrape(admin);
   const counted = (name: string) => after.value(`httpfstream_${name}`);
@@ -81,12 +95,15 @@ test('what is done is counted', async () => {
   expect(counted('appends_total{kind="put",end="finished"}')).toBe(1);
   expect(counted('appends_total{kind="post",end="finished"}')).toBe(1);
   expect(counted('appends_total{kind="post",end="refused"}')).toBe(1);
+  expect(counted('appends_total{kind="put",end="refused"}')).toBe(1);
   expect(counted('append_bytes_total{transport="http"}')).toBe(3 + 2 + 7);
   expect(counted('read_bytes_total{transport="file"}')).toBe(5);
   expect(counted('stream_ends_total{reason="finished"}')).toBe(2);
   expect(counted('stream_ends_total{reason="deleted"}')).toBe(1);
   expect(counted('refusals_total{reason="host"}')).toBe(1);
   expect(counted('refusals_total{reason="head_size"}')).toBe(1);
+  expect(counted('refusals_total{reason="malformed"}')).toBe(1);
+  expect(counted('refusals_total{reason="resource_size"}')).toBe(1);
   expect(counted('requests_total{method="GET",code="421"}')).toBe(1);
   expect(counted('requests_total{method="DELETE",code="204"}')).toBe(1);
   expect(counted('followers{transport="websocket"}')).toBe(0);
