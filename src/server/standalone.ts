@@ -72,7 +72,10 @@ export async function createStandaloneServer(options: StandaloneOptions): Promis
 /** What `httpfstream-server` listens with. */
 export interface Servers {
   app: FastifyInstance;
-  /** Has the server's own pages, for whoever can reach it. It is closed with the other one, after that. */
+  /**
+   * Has the server's own pages, for whoever can reach it. It is closed with the other one, as late as can be: just before
+   * the next server may have the root, and listen.
+   */
   admin: FastifyInstance;
   /** Has other limits count from now on. @throws {TypeError} when they make no sense */
   changeLimits: (changed: AllLimits) => void;
@@ -141,7 +144,7 @@ export async function createServers({
     scope.setNotFoundHandler(({ method }) => {
       throw new MethodNotAllowedError(`${method} is not supported here`);
     });
-    const { core, hasRights, changeLimits } = await mount(scope, options);
+    const { core, hasRights, changeLimits } = await mount(scope, options, () => admin.close());
     changeInPlugin = changeLimits;
     const pages = new OperatorPages({
       ...{ core, droppedLines, isConfigurationCurrent },
@@ -160,8 +163,9 @@ export async function createServers({
     pages.serveHealth(admin);
     pages.serveInternals(admin);
     app.addHook('onClose', async () => {
-      pages.close();
+      // If what it is about could not be closed.
       await admin.close();
+      pages.close();
     });
   });
   let closingAt = 0;
