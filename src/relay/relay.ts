@@ -6,21 +6,23 @@ import {
   UpstreamError,
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import { abortable, within } from './abortable.ts';
 import { KeptAnswer } from './copies/kept-answer.ts';
 import { KeptCopies } from './copies/kept-copies.ts';
 import { type Copied, mayServeStale } from './copies/local-copy.ts';
-import { HeldPaths } from './held-paths.ts';
+import { assertUncrossed, isOfRelay } from './crossed.ts';
 import { type IdleOptions, IdlePulls, SWEEP_MS } from './idle-pulls.ts';
 import { KnownVerdicts } from './known-verdicts.ts';
 import { LivePaths } from './live-paths.ts';
+import { abortable, within } from './pull/abortable.ts';
+import type { Asker } from './pull/asker.ts';
 import { kindByAnswer } from './pull/asking.ts';
-import { assertUncrossed, isOfRelay } from './pull/crossed.ts';
 import { Fetching, type PullOptions } from './pull/fetching.ts';
+import { HeldPaths } from './pull/held-paths.ts';
 import { Pull } from './pull/pull.ts';
 import type { PullState } from './pull/pull-state.ts';
+import { FAILED_MS, OWN, UNKNOWN, type Verdict } from './pull/verdict.ts';
+import { WaitingPaths } from './pull/waiters.ts';
 import {
-  type Asker,
   assertNotRefused,
   collapsed,
   holdsFor,
@@ -32,10 +34,9 @@ import {
   servedPart,
 } from './readiness.ts';
 import { Hops } from './upstream/hops.ts';
-import { Upstream, type UpstreamKind } from './upstream/upstream.ts';
-import type { UpstreamOption } from './upstream-option.ts';
-import { FAILED_MS, OWN, UNKNOWN, type Verdict } from './verdict.ts';
-import { WaitingPaths } from './waiters.ts';
+import type { Upstream, UpstreamKind } from './upstream/upstream.ts';
+import type { UpstreamOption } from './upstream/upstream-option.ts';
+import { Upstreams } from './upstreams.ts';
 
 /** For so long it is waited whether what is here still holds, when it may be served anyway. */
 const LOOK_MS = 3000;
@@ -56,8 +57,7 @@ export interface RelayOptions extends IdleOptions, Omit<PullOptions, 'copies' | 
 export class Relay {
   readonly #hops = new Hops();
   readonly #options: RelayOptions;
-  /** Those with the longest prefixes first. */
-  readonly #upstreams: readonly Upstream[];
+  readonly #upstreams: Upstreams;
   readonly #pulls = new Map<string, Pull>();
   readonly #known = new KnownVerdicts();
   readonly #waiting = new WaitingPaths();
@@ -71,18 +71,15 @@ export class Relay {
 
   constructor(options: RelayOptions) {
     this.#options = options;
-    this.#upstreams = options.upstreams
-      .map((option) => new Upstream(option))
-      .sort((a, b) => b.depth - a.depth);
     this.#kept = new KeptCopies(options.core, options.keptBytes);
+    this.#upstreams = new Upstreams(options.upstreams, this.#kept);
     this.#idle = new IdlePulls(options);
     this.#pullOptions = { ...options, copies: this.#kept, held: this.#held };
   }
 
   /** Finds what a server before this one has kept. Never rejects. */
   async findKept(): Promise<void> {
-    // Who asks first need not wait for that then.
-    for (const upstream of this.#upstreams) upstream.recall(this.#kept).catch(ignore);
+    this.#upstreams.recallAll();
     if (!this.#kept.isBounded) return;
     try {
       await this.#kept.find();
@@ -94,7 +91,7 @@ export class Relay {
 
   /** Where a path comes from; undefined when it is this server's own. */
   upstreamOf(path: ResourcePath): Upstream | undefined {
-    return this.#upstreams.find((upstream) => upstream.covers(path));
+    return this.#upstreams.of(path);
   }
 
   /**
@@ -114,7 +111,7 @@ export class Relay {
    * @throws {StorageBusyError} when too much is being fetched already
    * @throws {RelayLoopError}
    * @throws the signal's reason when it aborts
-   * @throws what {@link Upstream.recall} throws
+   * @throws what {@link Upstreams.recall} throws
    */
   async ready(path: ResourcePath, asker: Asker): Promise<Readiness> {
     const { signal, waitMs, follows, holdMs = 0 } = asker;
@@ -348,7 +345,7 @@ export class Relay {
   }
 
   async #recall(upstream: Upstream | undefined, signal: AbortSignal): Promise<void> {
-    if (upstream !== undefined) await abortable(upstream.recall(this.#kept), signal);
+    if (upstream !== undefined) await abortable(this.#upstreams.recall(upstream), signal);
   }
 
   #wait(path: ResourcePath, { waitMs, signal }: Asker): void {

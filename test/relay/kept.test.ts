@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { append, openAppend } from '../../src/client/index.ts';
-import { parseUpstream } from '../../src/relay/upstream-option.ts';
+import { parseUpstream } from '../../src/relay/upstream/upstream-option.ts';
 import { AppendFile } from '../../src/storage/stored-file.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { type BareRelay, F, NOBODY, startRelay } from '../support/relay/bare-relay.ts';

@@ -2,7 +2,7 @@ import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openAppend } from '../../src/client/index.ts';
-import { parseUpstream } from '../../src/relay/upstream-option.ts';
+import { parseUpstream } from '../../src/relay/upstream/upstream-option.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { ChaosProxy, NO_CHAOS } from '../support/chaos/proxy.ts';
 import { CollectingSink } from '../support/core/harness.ts';

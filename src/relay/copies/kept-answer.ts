@@ -1,5 +1,7 @@
 import CachePolicy from 'http-cache-semantics';
-import { CHECKED_MS } from '../verdict.ts';
+
+/** What is here is held against what is there no sooner than so long after the last time. */
+export const CHECKED_MS = 1000;
 
 /** As for all who share it; what does not say how long it is fresh is looked at each time. */
 const OPTIONS = { shared: true, cacheHeuristic: 0 };

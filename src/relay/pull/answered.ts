@@ -4,6 +4,9 @@ import { type AnswerHead, KeptAnswer } from '../copies/kept-answer.ts';
 import type { Copied } from '../copies/local-copy.ts';
 import { isOfOurs } from '../upstream/first-contact.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
+import { ask } from './asking.ts';
+import type { Fetching } from './fetching.ts';
+import { missingBy, refusalOf } from './refusal.ts';
 import {
   type CacheUse,
   FAILED_MS,
@@ -14,10 +17,7 @@ import {
   UNKNOWN,
   unstored,
   type Verdict,
-} from '../verdict.ts';
-import { ask } from './asking.ts';
-import type { Fetching } from './fetching.ts';
-import { missingBy, refusalOf } from './refusal.ts';
+} from './verdict.ts';
 
 /** How often it is gone on after a cut before another byte has come. */
 const MAX_RESUMES = 5;

@@ -8,14 +8,14 @@ import type { EndReason, Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { KeptCopies } from '../copies/kept-copies.ts';
 import type { Copied, LocalCopy, NewCopy } from '../copies/local-copy.ts';
-import type { HeldPaths } from '../held-paths.ts';
 import type { Forwarder } from '../upstream/forward.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { failed, TOO_LONG, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
+import type { HeldPaths } from './held-paths.ts';
 import { Overflow } from './overflow.ts';
 import { PullLog, type RelayLog } from './pull-log.ts';
 import { PullProgress } from './pull-state.ts';
+import { failed, TOO_LONG, UNKNOWN, unstored, type Verdict } from './verdict.ts';
 
 /** Names the append of a relay in what is remembered of the file: no client can have it, it is too short. */
 const SESSION = 'relay';

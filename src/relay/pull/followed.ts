@@ -11,8 +11,8 @@ import {
 import type { Outcome } from '../../wire/protocol.ts';
 import type { Copied } from '../copies/local-copy.ts';
 import { outcomeOf } from '../upstream/upstream-end.ts';
-import { refused, stored, TOO_LONG, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
 import type { Fetching } from './fetching.ts';
+import { refused, stored, TOO_LONG, UNKNOWN, unstored, type Verdict } from './verdict.ts';
 
 /**
  * So many of the last bytes here are held against those there, in bytes: a file that another program has cut and

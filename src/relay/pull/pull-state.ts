@@ -1,4 +1,4 @@
-import type { Verdict } from '../verdict.ts';
+import type { Verdict } from './verdict.ts';
 
 /** Where a pull is. It goes forward only, and from `waiting` to `storing`. */
 export type PullState =

@@ -8,20 +8,20 @@ import {
   UnreadError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import { abortable } from '../abortable.ts';
 import { type Copied, isNoPlace, mayServeStale } from '../copies/local-copy.ts';
-import type { Asker } from '../readiness.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import { isOfTheWay } from '../upstream/reachability.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { FAILED_MS, failed, OWN, stored, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
-import type { Waiters } from '../waiters.ts';
+import { abortable } from './abortable.ts';
 import { fetchAnswer } from './answered.ts';
+import type { Asker } from './asker.ts';
 import { Fetching, type Part, type PullOptions } from './fetching.ts';
 import { followFile, holdFile } from './followed.ts';
 import type { Overflow } from './overflow.ts';
 import type { PullState } from './pull-state.ts';
 import { refusalIn, statusVerdict } from './refusal.ts';
+import { FAILED_MS, failed, OWN, stored, UNKNOWN, unstored, type Verdict } from './verdict.ts';
+import type { Waiters } from './waiters.ts';
 
 /** Why what has no place here is not kept. */
 const NO_PLACE = 'something else has its place';

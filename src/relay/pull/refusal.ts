@@ -9,9 +9,9 @@ import {
 import type { Copied } from '../copies/local-copy.ts';
 import { OUR_CODES } from '../upstream/first-contact.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
-import { FAILED_MS, refused, stored, type Verdict } from '../verdict.ts';
 import { LOOP_STATUS, UNAUTHORIZED } from './asking.ts';
 import type { Fetching } from './fetching.ts';
+import { FAILED_MS, refused, stored, type Verdict } from './verdict.ts';
 
 /**
  * What an error of a server of ours means.

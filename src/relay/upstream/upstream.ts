@@ -1,9 +1,8 @@
 import { whyUnreachable } from '../../client/connection/cannot-connect.ts';
 import { InvalidPathError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
-import type { KeptCopies } from '../copies/kept-copies.ts';
-import type { UpstreamOption } from '../upstream-option.ts';
 import { Reachability } from './reachability.ts';
+import type { UpstreamOption } from './upstream-option.ts';
 
 /** What a server is from which something comes: one of ours, which is followed, or any other. */
 export type UpstreamKind = 'ours' | 'foreign';
@@ -36,7 +35,6 @@ export class Upstream {
   readonly passesAuthorization: boolean;
   readonly reachability = new Reachability();
   #wasOurs = false;
-  #recalled: Promise<void> | undefined;
   #kind: UpstreamKind | undefined;
   #knownAtMs = 0;
 
@@ -81,18 +79,9 @@ export class Upstream {
     return this.#wasOurs;
   }
 
-  /**
-   * Finds out, once, from what is here of it, what it was before this process began, unless it is known what it is.
-   *
-   * @throws {StorageError} and the like when that cannot be found out: it is tried again the next time
-   */
-  async recall(copies: KeptCopies): Promise<void> {
-    if (this.#kind !== undefined) return;
-    this.#recalled ??= this.#recall(copies).catch((error) => {
-      this.#recalled = undefined;
-      throw error;
-    });
-    await this.#recalled;
+  /** Notes that it was one of ours before this process began. */
+  recallOurs(): void {
+    this.#wasOurs = true;
   }
 
   /** Scheme, host and port, for people. */
@@ -172,11 +161,6 @@ export class Upstream {
     const rest = location.slice(base.length);
     if (!location.startsWith(base) || !/^(?:[/?#]|$)/.test(rest)) return undefined;
     return this.#names.map((name) => `/${encodeURIComponent(name)}`).join('') + rest || '/';
-  }
-
-  async #recall(copies: KeptCopies): Promise<void> {
-    const wasOurs = await copies.hasFollowed((url) => this.localPathOf(url) !== undefined);
-    this.#wasOurs ||= wasOurs;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
-import { type Asker, isServed } from '../../relay/readiness.ts';
+import type { Asker } from '../../relay/pull/asker.ts';
+import { isServed } from '../../relay/readiness.ts';
 import type { Relay } from '../../relay/relay.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';

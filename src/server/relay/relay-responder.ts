@@ -3,12 +3,13 @@ import type { Core } from '../../core/core.ts';
 import { asGone } from '../../core/preconditions.ts';
 import { placeOf } from '../../core/streams/stream-offset.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
-import { type Asker, isServed, type Served } from '../../relay/readiness.ts';
+import type { Asker } from '../../relay/pull/asker.ts';
+import { isServed, type Served } from '../../relay/readiness.ts';
 import { Relay } from '../../relay/relay.ts';
 import { Forwarder } from '../../relay/upstream/forward.ts';
 import type { OpenAnswer } from '../../relay/upstream/open-answer.ts';
 import { isCanonical, type Upstream } from '../../relay/upstream/upstream.ts';
-import type { UpstreamOption } from '../../relay/upstream-option.ts';
+import type { UpstreamOption } from '../../relay/upstream/upstream-option.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
 import {
   MethodNotAllowedError,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Upstream } from '../../../src/relay/upstream/upstream.ts';
-import { parseUpstream } from '../../../src/relay/upstream-option.ts';
+import { parseUpstream } from '../../../src/relay/upstream/upstream-option.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 
 const upstreamOf = (option: string) => new Upstream(parseUpstream(option));

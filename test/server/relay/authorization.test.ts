@@ -6,7 +6,7 @@ import path from 'node:path';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { follow, openAppend } from '../../../src/client/index.ts';
-import type { UpstreamSettings } from '../../../src/relay/upstream-option.ts';
+import type { UpstreamSettings } from '../../../src/relay/upstream/upstream-option.ts';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
 import { startOrigin } from '../../support/relay/origin.ts';
 import { ScriptedServer, say } from '../../support/relay/scripted.ts';

@@ -4,7 +4,7 @@ import Fastify from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Forwarder } from '../../../src/relay/upstream/forward.ts';
 import { Upstream } from '../../../src/relay/upstream/upstream.ts';
-import { parseUpstream } from '../../../src/relay/upstream-option.ts';
+import { parseUpstream } from '../../../src/relay/upstream/upstream-option.ts';
 import { ActiveConnections } from '../../../src/server/active-connections.ts';
 import { sendFailure } from '../../../src/server/failure.ts';
 import { type Passage, Tunnel } from '../../../src/server/relay/tunnel.ts';

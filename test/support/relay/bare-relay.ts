@@ -2,7 +2,7 @@ import { onTestFinished } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { Relay, type RelayOptions } from '../../../src/relay/relay.ts';
 import { Forwarder } from '../../../src/relay/upstream/forward.ts';
-import { parseUpstream } from '../../../src/relay/upstream-option.ts';
+import { parseUpstream } from '../../../src/relay/upstream/upstream-option.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { temporaryDirectory } from '../server/server.ts';
 import { type Origin, startOrigin } from './origin.ts';

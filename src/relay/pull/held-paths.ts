@@ -1,6 +1,6 @@
-import type { FollowRequest } from '../core/request.ts';
-import type { ResourcePath } from '../wire/resource-path.ts';
-import type { Copied } from './copies/local-copy.ts';
+import type { FollowRequest } from '../../core/request.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Copied } from '../copies/local-copy.ts';
 
 /** How many paths are remembered. */
 const MAX_PATHS = 4096;

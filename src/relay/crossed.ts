@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { RelayLoopError } from '../../wire/errors.ts';
-import { comesBack } from './asking.ts';
-import type { Fetching } from './fetching.ts';
+import { RelayLoopError } from '../wire/errors.ts';
+import { comesBack } from './pull/asking.ts';
+import type { Fetching } from './pull/fetching.ts';
 
 /** After so long without a head it is looked at who waits for it, in milliseconds. */
 const CROSSED_MS = 500;

@@ -1,4 +1,4 @@
-import { ResourcePath } from '../wire/resource-path.ts';
+import { ResourcePath } from '../../wire/resource-path.ts';
 
 /** An upstream as it is given. */
 export interface UpstreamSettings {

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import type { Copied } from '../../src/relay/copies/local-copy.ts';
-import { HeldPaths } from '../../src/relay/held-paths.ts';
-import { ResourcePath } from '../../src/wire/resource-path.ts';
+import type { Copied } from '../../../src/relay/copies/local-copy.ts';
+import { HeldPaths } from '../../../src/relay/pull/held-paths.ts';
+import { ResourcePath } from '../../../src/wire/resource-path.ts';
 
 const F = ResourcePath.parse('/f');
 

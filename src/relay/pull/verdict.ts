@@ -3,10 +3,8 @@ import {
   ResourceNotFoundError,
   StreamGoneError,
   type UpstreamRefusalError,
-} from '../wire/errors.ts';
-
-/** What is here is held against what is there no sooner than so long after the last time. */
-export const CHECKED_MS = 1000;
+} from '../../wire/errors.ts';
+import { CHECKED_MS } from '../copies/kept-answer.ts';
 
 /** A pull that has failed is not repeated sooner than so long after it. */
 export const FAILED_MS = 1000;
