@@ -1,27 +1,20 @@
 import type { FollowRequest } from '../core/request.ts';
-import {
-  ResourceNotFoundError,
-  ServerClosingError,
-  StorageBusyError,
-  UpstreamError,
-} from '../wire/errors.ts';
+import { ResourceNotFoundError, UpstreamError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { KeptAnswer } from './copies/kept-answer.ts';
 import { KeptCopies } from './copies/kept-copies.ts';
 import { type Copied, mayServeStale } from './copies/local-copy.ts';
 import { assertUncrossed, isOfRelay } from './crossed.ts';
-import { type IdleOptions, IdlePulls, SWEEP_MS } from './idle-pulls.ts';
-import { KnownVerdicts } from './known-verdicts.ts';
-import { LivePaths } from './live-paths.ts';
 import { abortable, within } from './pull/abortable.ts';
 import type { Asker } from './pull/asker.ts';
 import { kindByAnswer } from './pull/asking.ts';
 import { Fetching, type PullOptions } from './pull/fetching.ts';
 import { HeldPaths } from './pull/held-paths.ts';
-import { Pull } from './pull/pull.ts';
+import type { Pull } from './pull/pull.ts';
+import type { RelayLog } from './pull/pull-log.ts';
 import type { PullState } from './pull/pull-state.ts';
-import { FAILED_MS, OWN, UNKNOWN, type Verdict } from './pull/verdict.ts';
-import { WaitingPaths } from './pull/waiters.ts';
+import { OWN, UNKNOWN, type Verdict } from './pull/verdict.ts';
+import { Pulls, type PullsOptions } from './pulls.ts';
 import {
   assertNotRefused,
   collapsed,
@@ -45,48 +38,41 @@ const LOOK_MS = 3000;
 const MAX_ATTEMPTS = 4;
 
 /** Options of {@link Relay}. */
-export interface RelayOptions extends IdleOptions, Omit<PullOptions, 'copies' | 'held'> {
+export interface RelayOptions extends Omit<PullsOptions, 'copies' | 'held'> {
   upstreams: readonly UpstreamOption[];
   /** How much is kept, in bytes. */
   keptBytes: number;
-  /** How many pulls there are at a time. */
-  maxPulls: number;
 }
 
-/** What comes from other servers: one {@link Pull} for each path that is being fetched, however many ask for it. */
+/** What comes from other servers, and what becomes of who asks for it. */
 export class Relay {
   readonly #hops = new Hops();
-  readonly #options: RelayOptions;
+  readonly #log: RelayLog;
   readonly #upstreams: Upstreams;
-  readonly #pulls = new Map<string, Pull>();
-  readonly #known = new KnownVerdicts();
-  readonly #waiting = new WaitingPaths();
+  readonly #copies: KeptCopies;
   readonly #held = new HeldPaths();
-  readonly #kept: KeptCopies;
+  readonly #pulls: Pulls;
   readonly #pullOptions: PullOptions;
-  readonly #live = new LivePaths();
-  readonly #idle: IdlePulls;
-  #sweep: NodeJS.Timeout | undefined;
-  #isClosed = false;
 
-  constructor(options: RelayOptions) {
-    this.#options = options;
-    this.#kept = new KeptCopies(options.core, options.keptBytes);
-    this.#upstreams = new Upstreams(options.upstreams, this.#kept);
-    this.#idle = new IdlePulls(options);
-    this.#pullOptions = { ...options, copies: this.#kept, held: this.#held };
+  constructor({ upstreams, keptBytes, ...options }: RelayOptions) {
+    this.#log = options.log;
+    this.#copies = new KeptCopies(options.core, keptBytes);
+    this.#upstreams = new Upstreams(upstreams, this.#copies);
+    const pullsOptions = { ...options, copies: this.#copies, held: this.#held };
+    this.#pullOptions = pullsOptions;
+    this.#pulls = new Pulls(this.#upstreams, pullsOptions);
   }
 
   /** Finds what a server before this one has kept. Never rejects. */
   async findKept(): Promise<void> {
     this.#upstreams.recallAll();
-    if (!this.#kept.isBounded) return;
+    if (!this.#copies.isBounded) return;
     try {
-      await this.#kept.find();
+      await this.#copies.find();
     } catch (error) {
-      this.#options.log.warn({ err: error }, 'what is kept may be more than is known');
+      this.#log.warn({ err: error }, 'what is kept may be more than is known');
     }
-    this.#makeRoom();
+    this.#pulls.makeRoom();
   }
 
   /** Where a path comes from; undefined when it is this server's own. */
@@ -119,14 +105,14 @@ export class Relay {
     signal.throwIfAborted();
     if (path.isRoot || path.trailingSlash) return undefined;
     await this.#recall(this.upstreamOf(path), signal);
-    if (waitMs > 0) this.#wait(path, asker);
+    if (waitMs > 0) this.#pulls.wait(path, asker);
     // What is known was asked for nobody who comes back.
-    if (holdMs > 0 && this.#held.hold(path, holdMs)) this.#known.delete(path);
+    if (holdMs > 0 && this.#held.hold(path, holdMs)) this.#pulls.forget(path);
     for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
-      await this.#kept.dropping(path);
-      this.#kept.read(path);
-      const running = this.#pulls.get(path.key);
-      const known = running === undefined ? this.#known.get(path, asker, via) : undefined;
+      await this.#copies.dropping(path);
+      this.#copies.read(path);
+      const running = this.#pulls.at(path);
+      const known = running === undefined ? this.#pulls.known(path, asker, via) : undefined;
       if (known !== undefined) return readinessOf(known, 'hit');
       const phase = running?.state.phase ?? 'asking';
       // What it finds out is old; who follows gets what comes.
@@ -135,7 +121,7 @@ export class Relay {
       if (stale !== undefined) return readinessOf(stale);
       const readiness = await this.#readyBy(path, asker, via);
       // That may have taken long.
-      this.#kept.read(path);
+      this.#copies.read(path);
       if (readiness !== 'again') return readiness;
     }
     throw new UpstreamError('what is there changes again and again');
@@ -144,12 +130,12 @@ export class Relay {
   /** @returns `again` when what has become of the pull is nothing for this asker, and it is over */
   async #readyBy(path: ResourcePath, asker: Asker, via: string): Promise<Readiness | 'again'> {
     const { signal, waitMs, follows } = asker;
-    const running = this.#pulls.get(path.key);
+    const running = this.#pulls.at(path);
     // What has begun to go meanwhile is not to be taken for what is here.
-    if (running === undefined && this.#kept.dropping(path) !== undefined) return 'again';
-    const pull = running ?? this.#begin(path, via, asker);
+    if (running === undefined && this.#copies.dropping(path) !== undefined) return 'again';
+    const pull = running ?? this.#pulls.begin(path, via, asker);
     if (running !== undefined) await this.#join(running, asker);
-    this.#idle.read(pull);
+    this.#pulls.read(pull);
     const state = await this.#stateOf(pull, asker);
     if (state === undefined) return readinessOf(STALE);
     if (state.phase === 'waiting') {
@@ -197,7 +183,7 @@ export class Relay {
     const soon = await within(told, LOOK_MS);
     if (soon !== undefined) return soon;
     const { path, upstream } = pull;
-    if (!mayServeStale(await this.#kept.at(path).look(), upstream.urlOf(path))) return told;
+    if (!mayServeStale(await this.#copies.at(path).look(), upstream.urlOf(path))) return told;
     upstream.reachability.failed();
     // It is looked at behind, as long as anybody waits.
     told.catch(ignore);
@@ -212,10 +198,10 @@ export class Relay {
     const upstream = this.upstreamOf(path) as Upstream;
     const { reachability } = upstream;
     if (!reachability.isDoubted) return undefined;
-    const here = await this.#kept.at(path).look();
+    const here = await this.#copies.at(path).look();
     if (!mayServeStale(here, upstream.urlOf(path))) return undefined;
     if (here === 'own') return OWN;
-    if (!reachability.isAway && this.#mayBegin(path)) this.#begin(path, via);
+    if (!reachability.isAway && this.#pulls.mayBegin(path)) this.#pulls.begin(path, via);
     return STALE;
   }
 
@@ -224,10 +210,10 @@ export class Relay {
    * is fetched for that.
    */
   async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Served | undefined> {
-    const pull = this.#pulls.get(path.key);
+    const pull = this.#pulls.at(path);
     if (pull?.isOutdated === true || pull?.state.phase === 'waiting') return undefined;
     if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
-    const copied = await this.#kept.at(path).look();
+    const copied = await this.#copies.at(path).look();
     const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
     const readiness = hasEnded ? await this.ready(path, { ...asker, looksOnly: true }) : undefined;
     return isServed(readiness) ? readiness : undefined;
@@ -239,8 +225,7 @@ export class Relay {
    * @returns to be called when that is over, once
    */
   watch(path: ResourcePath, via: string | undefined): () => void {
-    this.#startSweep();
-    return this.#live.add(path, this.viaOf(via));
+    return this.#pulls.watch(path, this.viaOf(via));
   }
 
   /**
@@ -250,23 +235,23 @@ export class Relay {
    * @throws the signal's reason when it aborts
    */
   async isHeld(path: ResourcePath, request: FollowRequest, signal: AbortSignal): Promise<boolean> {
-    const pull = this.#pulls.get(path.key);
+    const pull = this.#pulls.at(path);
     if (pull?.state.phase === 'storing' && !(await abortable(pull.hold(), signal))) return false;
-    return this.#held.isSame(path, await this.#kept.at(path).look(), request);
+    return this.#held.isSame(path, await this.#copies.at(path).look(), request);
   }
 
   /** Whether what is here of a path has a position, of a file of this generation, if one is named. */
   async has(path: ResourcePath, served: Served, position: number, named?: number): Promise<boolean> {
     if (position <= 0) return true;
     const isAll = served.committed === Number.POSITIVE_INFINITY;
-    const copied = isAll ? await this.#kept.at(path).look() : { ...served, size: served.committed };
+    const copied = isAll ? await this.#copies.at(path).look() : { ...served, size: served.committed };
     if (typeof copied !== 'object') return true;
     return position <= copied.size && (named === undefined || named === copied.generation);
   }
 
   /** Whether a path is being fetched. */
-  isFetching({ key }: ResourcePath): boolean {
-    return this.#pulls.has(key);
+  isFetching(path: ResourcePath): boolean {
+    return this.#pulls.at(path) !== undefined;
   }
 
   /**
@@ -298,20 +283,20 @@ export class Relay {
    */
   async invalidate(path: ResourcePath): Promise<void> {
     this.changed(path);
-    const pull = this.#pulls.get(path.key);
-    if (pull === undefined) await this.#kept.forget(path);
+    const pull = this.#pulls.at(path);
+    if (pull === undefined) await this.#copies.forget(path);
     else pull.invalidate();
   }
 
   /** Whether what is at a path is a file of this server's own. */
   async isOwn(path: ResourcePath): Promise<boolean> {
     if (path.isRoot || path.trailingSlash) return false;
-    return (await this.#kept.at(path).look()) === 'own';
+    return (await this.#copies.at(path).look()) === 'own';
   }
 
   /** What is kept here of an answer of a server that is none of ours; undefined when nothing is. */
   async keptAt(path: ResourcePath): Promise<{ answer: KeptAnswer; copied: Copied } | undefined> {
-    const copied = await this.#kept.at(path).look();
+    const copied = await this.#copies.at(path).look();
     if (typeof copied !== 'object' || copied.answer === undefined) return undefined;
     const url = (this.upstreamOf(path) as Upstream).urlOf(path);
     if (copied.url !== url.href) return undefined;
@@ -321,110 +306,16 @@ export class Relay {
 
   /** Tells that a path was changed through here: what is known of it is old, and what is being found out, too. */
   changed(path: ResourcePath): void {
-    this.#known.delete(path);
-    this.#pulls.get(path.key)?.changed();
-    this.#live.changed(path);
+    this.#pulls.changed(path);
   }
 
   /** Fetches nothing more; whoever follows is told that the server closes. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    clearInterval(this.#sweep);
-    const reason = new ServerClosingError('the server is shutting down');
-    await Promise.all(Array.from(this.#pulls.values(), (pull) => pull.stop(reason)));
-  }
-
-  get #isFull(): boolean {
-    return this.#pulls.size >= this.#options.maxPulls;
-  }
-
-  /** Whether it can be begun at the moment to fetch a path. */
-  #mayBegin(path: ResourcePath): boolean {
-    const isFree = !this.isFetching(path) && this.#kept.dropping(path) === undefined;
-    return isFree && !this.#isFull && !this.#isClosed;
+  close(): Promise<void> {
+    return this.#pulls.close();
   }
 
   async #recall(upstream: Upstream | undefined, signal: AbortSignal): Promise<void> {
     if (upstream !== undefined) await abortable(this.#upstreams.recall(upstream), signal);
-  }
-
-  #wait(path: ResourcePath, { waitMs, signal }: Asker): void {
-    this.#waiting.at(path).add(waitMs, signal);
-    const leave = () => {
-      if (!this.#pulls.has(path.key)) this.#waiting.letGo(path);
-    };
-    signal.addEventListener('abort', leave, { once: true });
-  }
-
-  /**
-   * @throws {StorageBusyError} when there are too many
-   * @throws {ServerClosingError}
-   */
-  #begin(path: ResourcePath, via: string, asker: Pick<Asker, 'revalidates' | 'looksOnly'> = {}): Pull {
-    if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
-    if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
-    const upstream = this.upstreamOf(path) as Upstream;
-    const waiters = this.#waiting.at(path);
-    const { revalidates = false, looksOnly = false } = asker;
-    const pull = new Pull({ path, upstream, via, revalidates, looksOnly, waiters }, this.#pullOptions);
-    this.#pulls.set(path.key, pull);
-    this.#startSweep();
-    void pull.over.then(() => this.#isOver(pull));
-    return pull;
-  }
-
-  #isOver(pull: Pull): void {
-    const { path, via, verdict = UNKNOWN } = pull;
-    const { key } = path;
-    this.#pulls.delete(key);
-    this.#makeRoom();
-    this.#idle.read(pull);
-    if (pull.isRemembered) this.#known.add(path, verdict, via);
-    if (!this.#waiting.letGo(path) && verdict.kind !== 'stored') this.#beginAnew(pull);
-  }
-
-  /** Waits on for those who do, after a while: what they wait for is made here. */
-  #beginAnew(pull: Pull): void {
-    const { path, via } = pull;
-    const begin = () => {
-      if (this.#isClosed || this.isFetching(path) || this.#waiting.letGo(path)) return;
-      if (this.#mayBegin(path)) this.#begin(path, via);
-      else this.#beginAnew(pull);
-    };
-    setTimeout(begin, FAILED_MS).unref();
-  }
-
-  /** Deletes what is too much, by and by. */
-  #makeRoom(): void {
-    if (!this.#kept.isOverfull) return;
-    this.#startSweep();
-    const isLive = (path: ResourcePath) => this.isFetching(path);
-    void this.#kept.evict(isLive, (path) => this.changed(path));
-  }
-
-  #startSweep(): void {
-    if (this.#isClosed) return;
-    this.#sweep ??= setInterval(() => this.#sweepAll(), SWEEP_MS).unref();
-  }
-
-  #sweepAll(): void {
-    this.#makeRoom();
-    this.#idle.stop(this.#pulls.values(), this.#isFull);
-    this.#lookAtLive();
-    if (this.#pulls.size > 0 || this.#live.count > 0 || this.#kept.isOverfull) return;
-    clearInterval(this.#sweep);
-    this.#sweep = undefined;
-  }
-
-  /** Looks whether what has ended, and is read live, goes on. */
-  #lookAtLive(): void {
-    for (const live of this.#live.due(performance.now())) {
-      const { path, via } = live;
-      if (!this.#mayBegin(path)) continue;
-      if (this.#known.get(path, { waitMs: 0 }, via) !== undefined) continue;
-      const pull = this.#begin(path, via);
-      void pull.over.then(() => live.looked(pull.hasBegun));
-    }
   }
 }
 
