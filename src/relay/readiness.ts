@@ -1,5 +1,5 @@
 import type { Asker } from './pull/asker.ts';
-import type { Part } from './pull/fetching.ts';
+import type { Part } from './pull/copying.ts';
 import type { Overflow } from './pull/overflow.ts';
 import { isAboutTheWay, isMissing, isValidated, stored, type Verdict } from './pull/verdict.ts';
 import { OpenAnswer } from './upstream/open-answer.ts';

@@ -7,8 +7,6 @@ import { type Copied, mayServeStale } from './copies/local-copy.ts';
 import { assertUncrossed, isOfRelay } from './crossed.ts';
 import { abortable, within } from './pull/abortable.ts';
 import type { Asker } from './pull/asker.ts';
-import { kindByAnswer } from './pull/asking.ts';
-import { Fetching, type PullOptions } from './pull/fetching.ts';
 import { HeldPaths } from './pull/held-paths.ts';
 import type { Pull } from './pull/pull.ts';
 import type { RelayLog } from './pull/pull-log.ts';
@@ -26,9 +24,11 @@ import {
   STALE,
   servedPart,
 } from './readiness.ts';
+import { kindByAnswer } from './upstream/first-contact.ts';
 import { Hops } from './upstream/hops.ts';
 import type { Upstream, UpstreamKind } from './upstream/upstream.ts';
 import type { UpstreamOption } from './upstream/upstream-option.ts';
+import { UpstreamRequest, type UpstreamRequestOptions } from './upstream/upstream-request.ts';
 import { Upstreams } from './upstreams.ts';
 
 /** For so long it is waited whether what is here still holds, when it may be served anyway. */
@@ -52,15 +52,14 @@ export class Relay {
   readonly #copies: KeptCopies;
   readonly #held = new HeldPaths();
   readonly #pulls: Pulls;
-  readonly #pullOptions: PullOptions;
+  readonly #requestOptions: UpstreamRequestOptions;
 
   constructor({ upstreams, keptBytes, ...options }: RelayOptions) {
     this.#log = options.log;
     this.#copies = new KeptCopies(options.core, keptBytes);
     this.#upstreams = new Upstreams(upstreams, this.#copies);
-    const pullsOptions = { ...options, copies: this.#copies, held: this.#held };
-    this.#pullOptions = pullsOptions;
-    this.#pulls = new Pulls(this.#upstreams, pullsOptions);
+    this.#pulls = new Pulls(this.#upstreams, { ...options, copies: this.#copies, held: this.#held });
+    this.#requestOptions = options;
   }
 
   /** Finds what a server before this one has kept. Never rejects. */
@@ -171,8 +170,9 @@ export class Relay {
     const { via } = asker;
     if (pull.verdict === undefined) pull.joined();
     if (!isOfRelay(via)) return;
-    const asked = new Fetching(pull.path, pull.upstream, { via: this.viaOf(via) }, this.#pullOptions);
-    await assertUncrossed(pull.toldTo(asker), asked);
+    const { path, upstream } = pull;
+    const wish = { path, upstream, via: this.viaOf(via) };
+    await assertUncrossed(pull.toldTo(asker), wish, this.#requestOptions);
   }
 
   /**
@@ -266,13 +266,13 @@ export class Relay {
     authorization?: string,
   ): Promise<UpstreamKind | undefined> {
     const upstream = this.upstreamOf(path) as Upstream;
-    const headers = { via: this.viaOf(via) };
+    const names = this.viaOf(via);
     await this.#recall(upstream, signal);
     // An error of a path may be that of any server; what is at the top has an answer.
     for (const asked of [path, path.upTo(upstream.depth)]) {
       if (upstream.kind !== undefined) return upstream.kind;
-      const fetching = new Fetching(asked, upstream, headers, this.#pullOptions);
-      upstream.kind = await kindByAnswer(fetching, signal, authorization);
+      const wish = { path: asked, upstream, via: names, signal };
+      upstream.kind = await kindByAnswer(new UpstreamRequest(wish, this.#requestOptions), authorization);
     }
     return upstream.kind;
   }

@@ -42,6 +42,11 @@ export class PullProgress {
     return this.#told;
   }
 
+  /** Tells what becomes of it, before its append has ended. What was told first stays. */
+  conclude(verdict: Verdict): void {
+    this.become({ phase: 'ending', verdict });
+  }
+
   /**
    * Goes to another state, unless it is beyond that. The first verdict stays.
    *

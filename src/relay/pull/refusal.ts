@@ -6,11 +6,10 @@ import {
   type UnexpectedStatusError,
   UpstreamRefusalError,
 } from '../../wire/errors.ts';
-import type { Copied } from '../copies/local-copy.ts';
+import type { Copied, LocalCopy } from '../copies/local-copy.ts';
 import { OUR_CODES } from '../upstream/first-contact.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
-import { LOOP_STATUS, UNAUTHORIZED } from './asking.ts';
-import type { Fetching } from './fetching.ts';
+import { LOOP_STATUS, UNAUTHORIZED } from '../upstream/upstream-request.ts';
 import { FAILED_MS, refused, stored, type Verdict } from './verdict.ts';
 
 /**
@@ -21,7 +20,7 @@ import { FAILED_MS, refused, stored, type Verdict } from './verdict.ts';
  * @throws {RelayLoopError} when the request has come back
  */
 export async function refusalOf(
-  { copy }: Fetching,
+  copy: LocalCopy,
   here: Copied | undefined,
   { status }: OpenAnswer,
 ): Promise<Verdict> {

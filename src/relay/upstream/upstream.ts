@@ -101,6 +101,12 @@ export class Upstream {
     return new UpstreamTimeoutError(`${this.origin} does not answer`);
   }
 
+  /** What is told when what it sends breaks off. */
+  broken(cause: unknown): UpstreamError | UpstreamTimeoutError {
+    if (cause instanceof UpstreamError || cause instanceof UpstreamTimeoutError) return cause;
+    return new UpstreamError(`${this.origin} has broken off`, { cause });
+  }
+
   /** How many names its paths have in common. */
   get depth(): number {
     return this.#names.length;
