@@ -2,63 +2,72 @@ import type { Asker } from './pull/asker.ts';
 import type { Part } from './pull/copying.ts';
 import type { Overflow } from './pull/overflow.ts';
 import { isAboutTheWay, isMissing, isValidated, stored, type Verdict } from './pull/verdict.ts';
-import { OpenAnswer } from './upstream/open-answer.ts';
+import type { OpenAnswer } from './upstream/open-answer.ts';
 
 /** What is no answer for everybody. */
 export type Wanted = Pick<Asker, 'waitMs' | 'revalidates'>;
 
-/** What is here of a path. */
-export interface Served extends Part {
-  /** Whether everything is here that was there when it was asked for. */
-  isCaughtUp: boolean;
+/** Everything is here that is there, as far as that is known. */
+export interface Stored {
+  way: 'stored';
   /** How it has come to be here (RFC 9211); empty if it is this server's own. */
   cacheStatus: string;
+}
+
+/** It is being fetched, and what has come of it can be read. */
+export interface Coming {
+  way: 'coming';
+  cacheStatus: string;
+  part: Part;
   /** What comes of it beyond what may be kept, for who has asked first. */
   overflow?: Overflow | undefined;
 }
 
 /** What becomes of a request for a path. */
 export type Readiness =
-  /** It can be read from here. */
-  | Served
+  | Stored
+  | Coming
   /** It is not there, and is waited for. */
-  | 'missing'
+  | { way: 'missing' }
   /** It is not kept, and this is the answer. */
-  | OpenAnswer
+  | { way: 'answer'; answer: OpenAnswer }
   /** It is to be passed on. */
-  | undefined;
+  | { way: 'pass'; isComing: boolean };
+
+/** It is for the other server alone. */
+export const PASS: Readiness = { way: 'pass', isComing: false };
+
+/** Some of it is here, and more of it is still to come: the other server knows how much there is by now. */
+export const PASS_COMING: Readiness = { way: 'pass', isComing: true };
 
 /** What is here is served though nobody can be asked. */
 export const STALE = stored('fwd=stale');
-
-/** Everything is here. */
-const ALL: Omit<Served, 'cacheStatus'> = {
-  generation: undefined,
-  type: undefined,
-  committed: Number.POSITIVE_INFINITY,
-  size: undefined,
-  isPart: false,
-  isFinal: false,
-  isCaughtUp: true,
-};
 
 /** @throws why it has failed */
 export function readinessOf(
   verdict: Verdict,
   cacheStatus: string = verdict.kind === 'stored' ? verdict.use : '',
-): Served | undefined {
+): Readiness {
   if (verdict.kind === 'failed') throw verdict.error;
-  if (verdict.kind !== 'stored') return undefined;
-  return { ...ALL, cacheStatus: verdict.isOwn === true ? '' : cacheStatus };
+  if (verdict.kind !== 'stored') return PASS;
+  return { way: 'stored', cacheStatus: verdict.isOwn === true ? '' : cacheStatus };
 }
 
 /** What is here of what is being fetched. */
-export function servedPart(part: Part, isFirst: boolean): Served {
-  return {
-    ...part,
-    isCaughtUp: part.size !== undefined && part.committed >= part.size,
-    cacheStatus: `fwd=uri-miss; stored${isFirst ? '' : '; collapsed'}`,
-  };
+export function comingOf(part: Part, isFirst: boolean): Coming {
+  return { way: 'coming', cacheStatus: `fwd=uri-miss; stored${isFirst ? '' : '; collapsed'}`, part };
+}
+
+/** Whether it is read from here. */
+export function isHere(readiness: Readiness): readiness is Stored | Coming {
+  return readiness.way === 'stored' || readiness.way === 'coming';
+}
+
+/** Whether everything is here that was there when it was asked for. */
+export function isCaughtUp(here: Stored | Coming): boolean {
+  if (here.way === 'stored') return true;
+  const { size, committed } = here.part;
+  return size !== undefined && committed >= size;
 }
 
 /** How it has come to be here for somebody who has joined. */
@@ -73,10 +82,6 @@ export function holdsFor(verdict: Verdict, via: string, asker: Wanted, asksVia: 
   if (asker.waitMs > 0 && isMissing(verdict)) return false;
   if (isAboutTheWay(verdict) && via !== asksVia) return false;
   return asker.revalidates !== true || isValidated(verdict);
-}
-
-export function isServed(readiness: Readiness): readiness is Served {
-  return typeof readiness === 'object' && !(readiness instanceof OpenAnswer);
 }
 
 /** @throws {UpstreamRefusalError} when that is the answer to one who follows */

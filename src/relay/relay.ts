@@ -15,14 +15,17 @@ import { OWN, UNKNOWN, type Verdict } from './pull/verdict.ts';
 import { Pulls, type PullsOptions } from './pulls.ts';
 import {
   assertNotRefused,
+  type Coming,
   collapsed,
+  comingOf,
   holdsFor,
-  isServed,
+  isHere,
+  PASS,
+  PASS_COMING,
   type Readiness,
   readinessOf,
-  type Served,
   STALE,
-  servedPart,
+  type Stored,
 } from './readiness.ts';
 import { kindByAnswer } from './upstream/first-contact.ts';
 import { Hops } from './upstream/hops.ts';
@@ -102,7 +105,7 @@ export class Relay {
     const { signal, waitMs, follows, holdMs = 0 } = asker;
     const via = this.viaOf(asker.via);
     signal.throwIfAborted();
-    if (path.isRoot || path.trailingSlash) return undefined;
+    if (path.isRoot || path.trailingSlash) return PASS;
     await this.#recall(this.upstreamOf(path), signal);
     if (waitMs > 0) this.#pulls.wait(path, asker);
     // What is known was asked for nobody who comes back.
@@ -115,7 +118,7 @@ export class Relay {
       if (known !== undefined) return readinessOf(known, 'hit');
       const phase = running?.state.phase ?? 'asking';
       // What it finds out is old; who follows gets what comes.
-      if (running?.isOutdated === true && !(follows === true && phase === 'storing')) return undefined;
+      if (running?.isOutdated === true && !(follows === true && phase === 'storing')) return PASS_COMING;
       const stale = phase === 'asking' ? await this.#stale(path, via) : undefined;
       if (stale !== undefined) return readinessOf(stale);
       const readiness = await this.#readyBy(path, asker, via);
@@ -139,26 +142,26 @@ export class Relay {
     if (state === undefined) return readinessOf(STALE);
     if (state.phase === 'waiting') {
       if (waitMs === 0) throw new ResourceNotFoundError('there is nothing at this path');
-      return 'missing';
+      return { way: 'missing' };
     }
     if (state.phase === 'storing') {
       const { part } = pull;
       // What is here of what still comes is a part while nothing can come: who asks for all of it is told there how
       // much that is.
-      if (!state.isConnected && !part.isFinal && !follows) return undefined;
-      const served = servedPart(part, running === undefined);
+      if (!state.isConnected && !part.isFinal && !follows) return PASS_COMING;
+      const coming = comingOf(part, running === undefined);
       const isFirst = running === undefined && asker.asksTo === 'read';
-      return isFirst ? { ...served, overflow: pull.overflowFor(signal) } : served;
+      return isFirst ? { ...coming, overflow: pull.overflowFor(signal) } : coming;
     }
     const verdict = pull.verdict ?? UNKNOWN;
     if (running === undefined && verdict.kind !== 'unknown') {
       const offered = pull.takeOffered(asker.asksTo);
-      if (offered !== undefined) return offered;
+      if (offered !== undefined) return { way: 'answer', answer: offered };
       assertNotRefused(verdict, asker);
       return readinessOf(verdict);
     }
     if (holdsFor(verdict, pull.via, asker, via)) return readinessOf(verdict, collapsed(verdict));
-    if (asker.looksOnly === true && verdict.kind === 'unknown') return undefined;
+    if (asker.looksOnly === true && verdict.kind === 'unknown') return PASS;
     await abortable(pull.over, signal);
     // It was stopped because this one may be gone.
     if (asker.left?.aborted === true && pull.stopReason !== undefined) throw pull.stopReason;
@@ -206,17 +209,18 @@ export class Relay {
   }
 
   /**
-   * As {@link ready}, of what is here, if that still holds, or under way already; undefined of anything else: nothing
-   * is fetched for that.
+   * As {@link ready}, of what is here, if that still holds, or under way already; all else is to be passed on:
+   * nothing is fetched for it.
    */
-  async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Served | undefined> {
+  async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Readiness> {
     const pull = this.#pulls.at(path);
-    if (pull?.isOutdated === true || pull?.state.phase === 'waiting') return undefined;
-    if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
+    if (pull?.isOutdated === true || pull?.state.phase === 'waiting') return PASS;
+    if (pull?.state.phase === 'storing') return comingOf(pull.part, false);
     const copied = await this.#copies.at(path).look();
     const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
-    const readiness = hasEnded ? await this.ready(path, { ...asker, looksOnly: true }) : undefined;
-    return isServed(readiness) ? readiness : undefined;
+    if (!hasEnded) return PASS;
+    const readiness = await this.ready(path, { ...asker, looksOnly: true });
+    return isHere(readiness) ? readiness : PASS;
   }
 
   /**
@@ -241,10 +245,13 @@ export class Relay {
   }
 
   /** Whether what is here of a path has a position, of a file of this generation, if one is named. */
-  async has(path: ResourcePath, served: Served, position: number, named?: number): Promise<boolean> {
+  async has(path: ResourcePath, here: Stored | Coming, position: number, named?: number): Promise<boolean> {
     if (position <= 0) return true;
-    const isAll = served.committed === Number.POSITIVE_INFINITY;
-    const copied = isAll ? await this.#copies.at(path).look() : { ...served, size: served.committed };
+    if (here.way === 'coming') {
+      const { committed, generation } = here.part;
+      return position <= committed && (named === undefined || named === generation);
+    }
+    const copied = await this.#copies.at(path).look();
     if (typeof copied !== 'object') return true;
     return position <= copied.size && (named === undefined || named === copied.generation);
   }

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { Asker } from '../../relay/pull/asker.ts';
-import { isServed } from '../../relay/readiness.ts';
+import { isCaughtUp } from '../../relay/readiness.ts';
 import type { Relay } from '../../relay/relay.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
@@ -27,10 +27,10 @@ export class ForkedFrom {
   async ready(request: FastifyRequest, asker: Asker): Promise<void> {
     const source = forkSourceOf(request, this.#prefix);
     if (source === undefined || this.#relay.upstreamOf(source) === undefined) return;
-    const served = await this.#relay.ready(source, asker);
-    // While nothing can come of it, it is passed on, and a part of it is here.
-    const isHere = isServed(served) ? served.isCaughtUp : !this.#relay.isFetching(source);
-    if (!isHere) {
+    const readiness = await this.#relay.ready(source, asker);
+    const isMissingSome =
+      readiness.way === 'coming' ? !isCaughtUp(readiness) : readiness.way === 'pass' && readiness.isComing;
+    if (isMissingSome) {
       throw new StorageBusyError('what is to be forked is still being fetched');
     }
   }

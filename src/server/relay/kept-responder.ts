@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { KeptAnswer } from '../../relay/copies/kept-answer.ts';
 import type { Copied } from '../../relay/copies/local-copy.ts';
-import type { Served } from '../../relay/readiness.ts';
+import type { Coming } from '../../relay/readiness.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { contentRange } from '../response/byte-ranges.ts';
@@ -19,7 +19,10 @@ import { referencesIn } from './references.ts';
 export interface Kept {
   answer: KeptAnswer;
   copied: Copied;
-  served: Served;
+  /** How it has come to be here (RFC 9211). */
+  cacheStatus: string;
+  /** What has come of it by now. Missing: all of it is here. */
+  coming?: Coming;
   /** The part that is asked for of what is still coming. Default: all of it. */
   range?: Range | undefined;
   /** The servers through which it has come, this one included. */
@@ -53,13 +56,12 @@ export class KeptResponder {
     kept: Kept,
     signal: AbortSignal,
   ): Promise<void> {
-    const { answer, copied, served, via, upstream } = kept;
+    const { answer, copied, cacheStatus, coming, range, via, upstream } = kept;
     const url = upstream.urlOf(path);
-    const isWhole = copied.outcome?.reason === 'finished';
     const headers = passedOn(answer.headers, FOR_THE_NEXT);
     const before = reply.getHeaders();
     reply.headers({
-      ...foreign(headers, served.cacheStatus),
+      ...foreign(headers, cacheStatus),
       ...referencesIn(headers, { request, upstream, url, prefix: this.#prefix }),
       ...varyOf(reply, headers),
       via,
@@ -70,8 +72,11 @@ export class KeptResponder {
       reply.headers(before);
     };
     try {
-      if (isWhole) await this.#sendWhole(request, reply, path, kept);
-      else await this.#sendComing(request, reply, path, kept, signal, takeBack);
+      if (coming === undefined) await this.#sendWhole(request, reply, path, kept);
+      else {
+        const { generation } = copied;
+        await this.#sendComing(request, reply, path, { ...coming, generation, range }, signal, takeBack);
+      }
     } catch (error) {
       takeBack();
       throw error;
@@ -121,7 +126,12 @@ export class KeptResponder {
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    { copied: { generation }, served: { size, committed, overflow }, range }: Kept,
+    {
+      part: { size, committed },
+      overflow,
+      generation,
+      range,
+    }: Coming & Pick<Kept, 'range'> & { generation: number },
     signal: AbortSignal,
     broken: () => void,
   ): Promise<void> {

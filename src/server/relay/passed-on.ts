@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { FastifyReply } from 'fastify';
-import type { Served } from '../../relay/readiness.ts';
+import type { Stored } from '../../relay/readiness.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { VERB_HEADER } from '../../wire/protocol.ts';
 import { userContentHeaders } from '../response/headers.ts';
@@ -127,7 +127,7 @@ export function foreign(
  *
  * @param via the servers through which the request has come, this one included
  */
-export function asCopy({ cacheStatus }: Served, via: string): Record<string, string> {
+export function asCopy({ cacheStatus }: Pick<Stored, 'cacheStatus'>, via: string): Record<string, string> {
   return cacheStatus === '' ? {} : { via, 'cache-status': `httpfstream; ${cacheStatus}` };
 }
 

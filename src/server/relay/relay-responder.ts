@@ -4,7 +4,7 @@ import { asGone } from '../../core/preconditions.ts';
 import { placeOf } from '../../core/streams/stream-offset.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
 import type { Asker } from '../../relay/pull/asker.ts';
-import { isServed, type Served } from '../../relay/readiness.ts';
+import { type Coming, isCaughtUp, isHere, PASS, type Stored } from '../../relay/readiness.ts';
 import { Relay } from '../../relay/relay.ts';
 import { Forwarder } from '../../relay/upstream/forward.ts';
 import type { OpenAnswer } from '../../relay/upstream/open-answer.ts';
@@ -74,7 +74,7 @@ export interface RelayResponderOptions {
 /** How a request is served that is for what comes from another server. */
 type Found =
   /** By the protocols of this server: it is here. Who reads it live may stay for longer than it comes. */
-  | { way: 'here'; isLive?: boolean; served?: Served }
+  | { way: 'here'; isLive?: boolean; readiness?: Stored | Coming }
   /** From the file while it still comes. */
   | ({ way: 'joined' } & Joined)
   /** As the other server has answered: it is here, or under way. */
@@ -177,7 +177,7 @@ export class RelayResponder {
       const via = this.#relay.viaOf(viaOf(request));
       const found = await this.#wayOf(request, reply, path, upstream, client);
       if (found.way === 'here') {
-        if (found.served !== undefined) reply.headers(asCopy(found.served, via));
+        if (found.readiness !== undefined) reply.headers(asCopy(found.readiness, via));
         if (found.isLive === true && !request.raw.socket.destroyed) {
           reply.raw.once('close', this.#relay.watch(path, viaOf(request)));
         }
@@ -186,7 +186,7 @@ export class RelayResponder {
       if (found.way === 'kept') {
         await this.#kept.send(request, reply, path, { ...found, via, upstream }, client.signal);
       } else if (found.way === 'joined') {
-        reply.headers(asCopy(found.served, via));
+        reply.headers(asCopy(found.coming, via));
         await sendJoined(this.#core, request, reply, path, found, client.signal);
       } else if (found.way === 'given') {
         const passage = { upstream, path, via, silenceMs: SILENCE_MS };
@@ -268,30 +268,34 @@ export class RelayResponder {
     const isWhole = isGet && !CONDITIONS.some((name) => name in request.headers);
     // For a part of what is not here the whole of it is not fetched.
     const asker = askerOf(request, 0, client);
-    const served = isWhole
+    const readiness = isWhole
       ? await this.#relay.ready(path, { ...asker, asksTo: 'read' })
       : await this.#relay.readyIfHere(path, asker);
-    if (served === undefined || served === 'missing') return THERE;
-    if (!isServed(served)) return { way: 'given', answer: served };
-    if (!(await this.#hasOffset(request, path, upstream, served))) return THERE;
+    if (readiness.way === 'answer') return { way: 'given', answer: readiness.answer };
+    if (!isHere(readiness) || !(await this.#hasOffset(request, path, upstream, readiness))) return THERE;
+    const { cacheStatus } = readiness;
     // By now its kind is known.
     const kept = upstream.kind === 'ours' ? undefined : await this.#relay.keptAt(path);
-    if (kept?.copied.outcome?.reason === 'finished') return { way: 'kept', ...kept, served };
-    if (kept === undefined && served.isCaughtUp) return { way: 'here', served };
+    if (kept?.copied.outcome?.reason === 'finished') return { way: 'kept', ...kept, cacheStatus };
+    if (kept === undefined && isCaughtUp(readiness)) return { way: 'here', readiness };
+    // What was here a moment ago is about to be replaced.
+    if (readiness.way === 'stored') return THERE;
+    const { part } = readiness;
     const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
     const range = isPart
-      ? partOfComing(request.headers, served, kept?.answer.strongTag ?? tagOf(served))
+      ? partOfComing(request.headers, part, kept?.answer.strongTag ?? tagOf(part))
       : undefined;
     if (!isWhole && range === undefined) return THERE;
     if (kept !== undefined) {
-      return this.#relay.isFetching(path) ? { way: 'kept', ...kept, served, range } : THERE;
+      const isFetching = this.#relay.isFetching(path);
+      return isFetching ? { way: 'kept', ...kept, cacheStatus, coming: readiness, range } : THERE;
     }
-    const { size, type } = served;
+    const { size, type } = part;
     const isPlain =
-      (size !== undefined || served.isPart) && parameterOf(request, StreamQuery.offset) === undefined;
+      (size !== undefined || part.isPart) && parameterOf(request, StreamQuery.offset) === undefined;
     // Of JSON an array is made, of which nobody knows the length.
     const isJson = type !== undefined && isJsonType(type);
-    return isPlain && !isJson ? { way: 'joined', served, size, ...(range && { range }) } : THERE;
+    return isPlain && !isJson ? { way: 'joined', coming: readiness, ...(range && { range }) } : THERE;
   }
 
   /**
@@ -342,31 +346,32 @@ export class RelayResponder {
     const asker: Asker = { ...askerOf(request, waitMs, client), holdMs, follows: true };
     const isSubprotocol = request.headers['sec-websocket-protocol']?.includes(SUBPROTOCOL) === true;
     if (isHandshake(request) && !isSubprotocol) {
-      return (await this.#relay.ready(path, { ...asker, waitMs: 0 })) === undefined ? THERE : HERE;
+      return (await this.#relay.ready(path, { ...asker, waitMs: 0 })).way === 'pass' ? THERE : HERE;
     }
     const asksTo = isHandshake(request) ? 'connect' : 'follow';
-    const served = await this.#relay.ready(path, { ...asker, asksTo }).catch((error) => {
+    const readiness = await this.#relay.ready(path, { ...asker, asksTo }).catch((error) => {
       const failure = asGone(error, generation);
       // The rest of what was there may be kept there.
-      if (comesBack && failure instanceof ResourceGoneError) return undefined;
+      if (comesBack && failure instanceof ResourceGoneError) return PASS;
       throw failure;
     });
-    if (served === undefined) return THERE;
+    if (readiness.way === 'pass') return THERE;
     // It is made here as soon as it is there.
-    if (served === 'missing') {
+    if (readiness.way === 'missing') {
       // The answer to a handshake ends with it.
       client.stay(isHandshake(request) ? request.raw.socket : reply.raw);
       return HERE;
     }
-    if (!isServed(served)) return { way: 'given', answer: served };
+    if (readiness.way === 'answer') return { way: 'given', answer: readiness.answer };
     if (comesBack) {
       const isOurs = upstream.kind === 'ours';
       if (!isOurs || !(await this.#relay.isHeld(path, wanted, client.signal))) return THERE;
     }
     // There is more than is here, or it is known there that there is not.
-    if (upstream.kind === 'ours' && !(await this.#relay.has(path, served, from))) return THERE;
-    const isHere = lines === undefined && from >= 0 && from <= served.committed;
-    return isHere || served.isCaughtUp ? { way: 'here', served } : THERE;
+    if (upstream.kind === 'ours' && !(await this.#relay.has(path, readiness, from))) return THERE;
+    const isWithin = readiness.way === 'coming' && from >= 0 && from <= readiness.part.committed;
+    const isEnough = isCaughtUp(readiness) || (lines === undefined && isWithin);
+    return isEnough ? { way: 'here', readiness } : THERE;
   }
 
   async #wayOfLive(
@@ -375,10 +380,10 @@ export class RelayResponder {
     upstream: Upstream,
     client: Client,
   ): Promise<Found> {
-    const served = await this.#relay.ready(path, { ...askerOf(request, 0, client), follows: true });
-    if (!isServed(served) || !(await this.#hasOffset(request, path, upstream, served))) return THERE;
+    const readiness = await this.#relay.ready(path, { ...askerOf(request, 0, client), follows: true });
+    if (!isHere(readiness) || !(await this.#hasOffset(request, path, upstream, readiness))) return THERE;
     const isFromBeginning = (parameterOf(request, StreamQuery.offset) ?? '-1') === '-1';
-    return served.isCaughtUp || isFromBeginning ? { way: 'here', served } : THERE;
+    return isCaughtUp(readiness) || isFromBeginning ? { way: 'here', readiness } : THERE;
   }
 
   /** Whether the offset that is asked for is here. What is not may be there, or it is known there why it is not. */
@@ -386,13 +391,13 @@ export class RelayResponder {
     request: FastifyRequest,
     path: ResourcePath,
     { kind }: Upstream,
-    served: Served,
+    here: Stored | Coming,
   ): Promise<boolean> {
     // Of events, that of the last one that the client has.
     const token = headerOf(request, 'last-event-id') || parameterOf(request, StreamQuery.offset);
     const place = placeOf(token ?? '');
     if (place === undefined || kind !== 'ours') return true;
-    return this.#relay.has(path, served, place.position, place.generation);
+    return this.#relay.has(path, here, place.position, place.generation);
   }
 }
 
