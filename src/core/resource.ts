@@ -247,8 +247,7 @@ export class Resource implements LogTarget, FeedOwner {
       if (isJsonType(this.type) && !isCopying) {
         throw new ContentTypeMismatchError('a stream of JSON values takes them by POST only');
       }
-      const { copyOf, diverged } = this.state;
-      if (copyOf !== undefined && diverged !== true && !isCopying) this.#appends.amend({ diverged: true });
+      if (!isCopying) this.#appends.diverge();
       // From now on the file has bytes of which the journal does not know.
       await this.#appends.remember();
       await this.#appends.closeFile();
@@ -273,6 +272,11 @@ export class Resource implements LogTarget, FeedOwner {
     const remembered = this.#appends.giveType(fileType);
     this.#feed?.typed(fileType);
     await remembered;
+  }
+
+  /** Notes where a copy comes from by now. Resolves when that is remembered. */
+  noteSource(source: object): Promise<void> {
+    return this.#appends.noteSource(source);
   }
 
   /** Counts bytes that a session, or another program, has brought. */
@@ -422,11 +426,9 @@ export class Resource implements LogTarget, FeedOwner {
 /** What appends to a stream in quarantine get, and readers of one whose file may lack what was acknowledged. */
 export function isolationOf(cause?: HttpfstreamError): HttpfstreamError {
   if (cause instanceof StorageFullError) {
-    return new StorageFullError('the disk was full when the server started: restart it when there is room', {
-      cause,
-    });
+    const message = 'the disk was full when the server started: restart it when there is room';
+    return new StorageFullError(message, { cause });
   }
-  return new StorageError('the stream cannot be brought up to date: the log of the server says why', {
-    cause,
-  });
+  const message = 'the stream cannot be brought up to date: the log of the server says why';
+  return new StorageError(message, { cause });
 }

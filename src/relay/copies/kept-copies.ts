@@ -49,7 +49,7 @@ export class KeptCopies {
     const found: { path: ResourcePath; size: number; changedNs: bigint }[] = [];
     try {
       for await (const { record } of this.#core.records.files()) {
-        if (record.stream?.copyOf === undefined) continue;
+        if (record.stream?.copy === undefined) continue;
         const path = ResourcePath.parse(record.path);
         const stat = await this.#core.root.stat(path).catch(() => undefined);
         if (stat?.kind === 'file') found.push({ path, size: stat.size, changedNs: stat.mtimeNs });
@@ -73,9 +73,8 @@ export class KeptCopies {
    */
   async hasFollowed(isThere: (url: string) => boolean): Promise<boolean> {
     for await (const { record } of this.#core.records.files()) {
-      const source = sourceOf(record);
-      if (record.stream?.copyOf === undefined || source === undefined) continue;
-      if (source.answer === undefined && isThere(source.url)) return true;
+      const source = sourceOf(record.stream?.copy);
+      if (source?.answer === undefined && source !== undefined && isThere(source.url)) return true;
     }
     return false;
   }

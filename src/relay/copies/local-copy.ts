@@ -78,15 +78,14 @@ export class LocalCopy {
     try {
       if (file.stat.kind !== 'file') return 'occupied';
       const { state } = await resources.view(file);
-      const { copyOf: generation, size, closed, diverged } = state;
-      if (generation === undefined || diverged === true) return 'own';
+      const { copy, size, closed } = state;
+      if (copy === undefined || copy.diverged === true) return 'own';
       const last = await sessions.history.last(file);
       const hasEnded = last !== undefined && last.state !== 'open';
       const ended = hasEnded ? await sessions.history.outcome(file, size) : undefined;
-      const record = this.#core.records.get(file.stat.fingerprint);
-      const outcome = record?.isPart === true && ended?.reason !== 'finished' ? undefined : ended;
-      const { url, answer } = sourceOf(record) ?? {};
-      return { size, generation, outcome, isClosed: closed === true, url, answer };
+      const outcome = copy.isPart === true && ended?.reason !== 'finished' ? undefined : ended;
+      const { url, answer } = sourceOf(copy) ?? {};
+      return { size, generation: copy.generation, outcome, isClosed: closed === true, url, answer };
     } finally {
       await file.close();
     }
@@ -116,7 +115,7 @@ export class LocalCopy {
   async make({ generation, url, contentType, isPart, answer }: NewCopy): Promise<void> {
     const wanted = {
       contentType,
-      copyOf: { generation, isPart, copiedFrom: recordOf({ url, answer }) },
+      copy: { generation, ...(isPart && { isPart }), source: { url, ...(answer && { answer }) } },
       ttlSeconds: undefined,
       expiresAt: undefined,
       isClosed: false,
@@ -130,24 +129,17 @@ export class LocalCopy {
   /**
    * Replaces the head of the answer of which it is the body.
    *
-   * @throws what {@link Resources.open} and {@link Records.write} throw
+   * @param url where it is there
+   * @throws what {@link Resources.acquire} and {@link Resource.noteSource} throw
    */
-  async note(answer: AnswerRecord): Promise<void> {
-    const { resources, records, store } = this.#core;
-    const file = await resources.open(this.#path);
+  async note(url: URL, answer: AnswerRecord): Promise<void> {
+    const { resources } = this.#core;
+    const resource = await resources.acquire(this.#path);
+    const source: CopySource = { url: url.href, answer };
     try {
-      const { fingerprint } = file.stat;
-      await records.write(
-        (draft) => {
-          const record = draft.get(fingerprint);
-          const source = sourceOf(record);
-          if (record === undefined || source === undefined) return;
-          draft.set(fingerprint, { ...record, copiedFrom: recordOf({ ...source, answer }) });
-        },
-        { durable: store.isDurable },
-      );
+      await resource.noteSource(source);
     } finally {
-      await file.close();
+      resources.release(resource);
     }
   }
 
@@ -175,15 +167,11 @@ export class LocalCopy {
   }
 }
 
-/** What the record of a copy says of where it comes from; undefined when that makes no sense. */
-export function sourceOf({ copiedFrom }: { copiedFrom?: object } = {}): CopySource | undefined {
-  const { url, answer } = (copiedFrom ?? {}) as Partial<Record<keyof CopySource, unknown>>;
+/** What a copy says of where it comes from; undefined when that makes no sense. */
+export function sourceOf({ source }: { source?: object } = {}): CopySource | undefined {
+  const { url, answer } = (source ?? {}) as Partial<Record<keyof CopySource, unknown>>;
   if (typeof url !== 'string') return undefined;
   return { url, answer: typeof answer === 'object' ? (answer as AnswerRecord) : undefined };
-}
-
-function recordOf({ url, answer }: CopySource): object {
-  return { url, ...(answer !== undefined && { answer }) };
 }
 
 /** Whether something else has the place of a file: a directory, or a file where one would have to be. */

@@ -145,7 +145,7 @@ class FetchedAnswer {
     if (status === 304 && kept?.isWhole === true) {
       const revalidated = kept.answer.revalidated(answer);
       if (revalidated === undefined) return undefined;
-      await copying.copy.note(revalidated.record);
+      await copying.copy.note(copying.request.url, revalidated.record);
       return stored('fwd=stale; fwd-status=304', revalidated.trustedMs);
     }
     if (kept?.isWhole === false) {
