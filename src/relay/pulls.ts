@@ -94,7 +94,7 @@ export class Pulls {
   }
 
   /**
-   * Has a path of a server of ours looked at again and again, as long as somebody reads it live.
+   * Has a path of an httpfstream server looked at again and again, as long as somebody reads it live.
    *
    * @param via the servers through which the request has come, this one included
    * @returns to be called when that is over, once

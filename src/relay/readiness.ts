@@ -10,7 +10,7 @@ export type Wanted = Pick<Asker, 'waitMs' | 'revalidates'>;
 /** Everything is here that is there, as far as that is known. */
 export interface Stored {
   way: 'stored';
-  /** How it has come to be here (RFC 9211); empty if it is this server's own. */
+  /** How it has come to be here (RFC 9211); empty if it is a local file. */
   cacheStatus: string;
 }
 
@@ -23,10 +23,12 @@ export interface Coming {
   overflow?: Overflow | undefined;
 }
 
+/** It is read from here. */
+export type Served = Stored | Coming;
+
 /** What becomes of a request for a path. */
 export type Readiness =
-  | Stored
-  | Coming
+  | Served
   /** It is not there, and is waited for. */
   | { way: 'missing' }
   /** It is not kept, and this is the answer. */
@@ -50,7 +52,7 @@ export function readinessOf(
 ): Readiness {
   if (verdict.kind === 'failed') throw verdict.error;
   if (verdict.kind !== 'stored') return PASS;
-  return { way: 'stored', cacheStatus: verdict.isOwn === true ? '' : cacheStatus };
+  return { way: 'stored', cacheStatus: verdict.isLocal === true ? '' : cacheStatus };
 }
 
 /** What is here of what is being fetched. */
@@ -59,12 +61,12 @@ export function comingOf(part: Part, isFirst: boolean): Coming {
 }
 
 /** Whether it is read from here. */
-export function isHere(readiness: Readiness): readiness is Stored | Coming {
+export function isServed(readiness: Readiness): readiness is Served {
   return readiness.way === 'stored' || readiness.way === 'coming';
 }
 
 /** Whether everything is here that was there when it was asked for. */
-export function isCaughtUp(here: Stored | Coming): boolean {
+export function isCaughtUp(here: Served): boolean {
   if (here.way === 'stored') return true;
   const { size, committed } = here.part;
   return size !== undefined && committed >= size;

@@ -1,9 +1,9 @@
 import type { FollowRequest } from '../core/request.ts';
 import { ResourceNotFoundError, UpstreamError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import { KeptAnswer } from './copies/kept-answer.ts';
-import { KeptCopies } from './copies/kept-copies.ts';
-import { type Copied, mayServeStale } from './copies/local-copy.ts';
+import { Copies } from './copies/copies.ts';
+import { type Copied, mayServeStale } from './copies/copy-file.ts';
+import { StoredAnswer } from './copies/stored-answer.ts';
 import { assertUncrossed, isOfRelay } from './crossed.ts';
 import { abortable, within } from './pull/abortable.ts';
 import type { Asker } from './pull/asker.ts';
@@ -11,21 +11,20 @@ import { HeldPaths } from './pull/held-paths.ts';
 import type { Pull } from './pull/pull.ts';
 import type { RelayLog } from './pull/pull-log.ts';
 import type { PullState } from './pull/pull-state.ts';
-import { OWN, UNKNOWN, type Verdict } from './pull/verdict.ts';
+import { LOCAL, UNKNOWN, type Verdict } from './pull/verdict.ts';
 import { Pulls, type PullsOptions } from './pulls.ts';
 import {
   assertNotRefused,
-  type Coming,
   collapsed,
   comingOf,
   holdsFor,
-  isHere,
+  isServed,
   PASS,
   PASS_COMING,
   type Readiness,
   readinessOf,
+  type Served,
   STALE,
-  type Stored,
 } from './readiness.ts';
 import { kindByAnswer } from './upstream/first-contact.ts';
 import { Hops } from './upstream/hops.ts';
@@ -44,7 +43,7 @@ const MAX_ATTEMPTS = 4;
 export interface RelayOptions extends Omit<PullsOptions, 'copies' | 'held'> {
   upstreams: readonly UpstreamOption[];
   /** How much is kept, in bytes. */
-  keptBytes: number;
+  keepBytes: number;
 }
 
 /** What comes from other servers, and what becomes of who asks for it. */
@@ -52,21 +51,21 @@ export class Relay {
   readonly #hops = new Hops();
   readonly #log: RelayLog;
   readonly #upstreams: Upstreams;
-  readonly #copies: KeptCopies;
+  readonly #copies: Copies;
   readonly #held = new HeldPaths();
   readonly #pulls: Pulls;
   readonly #requestOptions: UpstreamRequestOptions;
 
-  constructor({ upstreams, keptBytes, ...options }: RelayOptions) {
+  constructor({ upstreams, keepBytes, ...options }: RelayOptions) {
     this.#log = options.log;
-    this.#copies = new KeptCopies(options.core, keptBytes);
+    this.#copies = new Copies(options.core, keepBytes);
     this.#upstreams = new Upstreams(upstreams, this.#copies);
     this.#pulls = new Pulls(this.#upstreams, { ...options, copies: this.#copies, held: this.#held });
     this.#requestOptions = options;
   }
 
-  /** Finds what a server before this one has kept. Never rejects. */
-  async findKept(): Promise<void> {
+  /** Finds the copies that a server before this one has made. Never rejects. */
+  async findCopies(): Promise<void> {
     this.#upstreams.recallAll();
     if (!this.#copies.isBounded) return;
     try {
@@ -77,7 +76,7 @@ export class Relay {
     this.#pulls.makeRoom();
   }
 
-  /** Where a path comes from; undefined when it is this server's own. */
+  /** Where a path comes from; undefined when it is local. */
   upstreamOf(path: ResourcePath): Upstream | undefined {
     return this.#upstreams.of(path);
   }
@@ -164,7 +163,7 @@ export class Relay {
     if (asker.looksOnly === true && verdict.kind === 'unknown') return PASS;
     await abortable(pull.over, signal);
     // It was stopped because this one may be gone.
-    if (asker.left?.aborted === true && pull.stopReason !== undefined) throw pull.stopReason;
+    if (asker.left?.aborted === true) pull.throwIfStopped();
     return 'again';
   }
 
@@ -201,9 +200,9 @@ export class Relay {
     const upstream = this.upstreamOf(path) as Upstream;
     const { reachability } = upstream;
     if (!reachability.isDoubted) return undefined;
-    const here = await this.#copies.at(path).look();
-    if (!mayServeStale(here, upstream.urlOf(path))) return undefined;
-    if (here === 'own') return OWN;
+    const found = await this.#copies.at(path).look();
+    if (!mayServeStale(found, upstream.urlOf(path))) return undefined;
+    if (found === 'local') return LOCAL;
     if (!reachability.isAway && this.#pulls.mayBegin(path)) this.#pulls.begin(path, via);
     return STALE;
   }
@@ -216,15 +215,15 @@ export class Relay {
     const pull = this.#pulls.at(path);
     if (pull?.isOutdated === true || pull?.state.phase === 'waiting') return PASS;
     if (pull?.state.phase === 'storing') return comingOf(pull.part, false);
-    const copied = await this.#copies.at(path).look();
-    const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
+    const found = await this.#copies.at(path).look();
+    const hasEnded = found === 'local' || (typeof found === 'object' && found.outcome !== undefined);
     if (!hasEnded) return PASS;
     const readiness = await this.ready(path, { ...asker, looksOnly: true });
-    return isHere(readiness) ? readiness : PASS;
+    return isServed(readiness) ? readiness : PASS;
   }
 
   /**
-   * Has a path of a server of ours looked at again and again, as long as somebody reads it live.
+   * Has a path of an httpfstream server looked at again and again, as long as somebody reads it live.
    *
    * @returns to be called when that is over, once
    */
@@ -245,10 +244,10 @@ export class Relay {
   }
 
   /** Whether what is here of a path has a position, of a file of this generation, if one is named. */
-  async has(path: ResourcePath, here: Stored | Coming, position: number, named?: number): Promise<boolean> {
+  async has(path: ResourcePath, served: Served, position: number, named?: number): Promise<boolean> {
     if (position <= 0) return true;
-    if (here.way === 'coming') {
-      const { committed, generation } = here.part;
+    if (served.way === 'coming') {
+      const { committed, generation } = served.part;
       return position <= committed && (named === undefined || named === generation);
     }
     const copied = await this.#copies.at(path).look();
@@ -285,7 +284,7 @@ export class Relay {
   }
 
   /**
-   * Has what is here of an answer of a server that is none of ours fetched anew by the next one who asks. What is still
+   * Has what is here of an answer of another server fetched anew by the next one who asks. What is still
    * coming is for those who read it, and goes then.
    */
   async invalidate(path: ResourcePath): Promise<void> {
@@ -295,19 +294,19 @@ export class Relay {
     else pull.invalidate();
   }
 
-  /** Whether what is at a path is a file of this server's own. */
-  async isOwn(path: ResourcePath): Promise<boolean> {
+  /** Whether what is at a path is a local file. */
+  async isLocal(path: ResourcePath): Promise<boolean> {
     if (path.isRoot || path.trailingSlash) return false;
-    return (await this.#copies.at(path).look()) === 'own';
+    return (await this.#copies.at(path).look()) === 'local';
   }
 
-  /** What is kept here of an answer of a server that is none of ours; undefined when nothing is. */
-  async keptAt(path: ResourcePath): Promise<{ answer: KeptAnswer; copied: Copied } | undefined> {
+  /** The answer of another server that is stored here; undefined without one. */
+  async storedAt(path: ResourcePath): Promise<{ answer: StoredAnswer; copied: Copied } | undefined> {
     const copied = await this.#copies.at(path).look();
     if (typeof copied !== 'object' || copied.answer === undefined) return undefined;
     const url = (this.upstreamOf(path) as Upstream).urlOf(path);
     if (copied.url !== url.href) return undefined;
-    const answer = KeptAnswer.from(url, copied.answer);
+    const answer = StoredAnswer.from(url, copied.answer);
     return answer && { answer, copied };
   }
 

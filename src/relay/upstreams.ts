@@ -1,21 +1,21 @@
 import type { ResourcePath } from '../wire/resource-path.ts';
-import type { KeptCopies } from './copies/kept-copies.ts';
+import type { Copies } from './copies/copies.ts';
 import { Upstream } from './upstream/upstream.ts';
 import type { UpstreamOption } from './upstream/upstream-option.ts';
 
 /** The servers from which paths come. */
 export class Upstreams {
-  readonly #copies: KeptCopies;
+  readonly #copies: Copies;
   /** Those with the longest prefixes first. */
   readonly #upstreams: readonly Upstream[];
   readonly #recalled = new Map<Upstream, Promise<void>>();
 
-  constructor(options: readonly UpstreamOption[], copies: KeptCopies) {
+  constructor(options: readonly UpstreamOption[], copies: Copies) {
     this.#copies = copies;
     this.#upstreams = options.map((option) => new Upstream(option)).sort((a, b) => b.depth - a.depth);
   }
 
-  /** Where a path comes from; undefined when it is this server's own. */
+  /** Where a path comes from; undefined when it is local. */
   of(path: ResourcePath): Upstream | undefined {
     return this.#upstreams.find((upstream) => upstream.covers(path));
   }
@@ -39,8 +39,8 @@ export class Upstreams {
 
   async #recall(upstream: Upstream): Promise<void> {
     try {
-      const wasOurs = await this.#copies.hasFollowed((url) => upstream.localPathOf(url) !== undefined);
-      if (wasOurs) upstream.recallOurs();
+      const wasHttpfstream = await this.#copies.hasFollowed((url) => upstream.localPathOf(url) !== undefined);
+      if (wasHttpfstream) upstream.recallHttpfstream();
     } catch (error) {
       this.#recalled.delete(upstream);
       throw error;

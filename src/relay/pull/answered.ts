@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type HttpfstreamError, UpstreamError } from '../../wire/errors.ts';
-import { type AnswerHead, KeptAnswer } from '../copies/kept-answer.ts';
-import type { Copied } from '../copies/local-copy.ts';
-import { isOfOurs } from '../upstream/first-contact.ts';
+import type { Copied } from '../copies/copy-file.ts';
+import { type AnswerHead, StoredAnswer } from '../copies/stored-answer.ts';
+import { isHttpfstream } from '../upstream/first-contact.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import type { Copying } from './copying.ts';
 import type { Overflow } from './overflow.ts';
@@ -60,59 +60,61 @@ export type Answered =
  * Fetches what any server answers to a plain `GET`, keeps it if it may be kept, and goes on after cuts as long as it is
  * sure that the bytes are of the same body. What is here and still holds is not fetched.
  *
- * @param here what is here, if it comes from there
- * @returns `followable` when it is a server of ours that has it: nothing was fetched then
+ * @param copied what is here, if it comes from there
+ * @returns `followable` when it is an httpfstream server that has it: nothing was fetched then
  * @throws {ResourceNotFoundError} {@link StreamGoneError} when it is not there
  * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be had
  * @throws {RelayLoopError} when the request has come back
  */
-export function fetchAnswer(copying: Copying, here: Copied | undefined, use: AnswerUse): Promise<Answered> {
-  return new FetchedAnswer(copying, here, use).run();
+export function fetchAnswer(copying: Copying, copied: Copied | undefined, use: AnswerUse): Promise<Answered> {
+  return new FetchedAnswer(copying, copied, use).run();
 }
 
 /** What is here of the body of an answer. */
-interface KeptBody {
+interface StoredBody {
   copied: Copied;
-  answer: KeptAnswer;
+  answer: StoredAnswer;
   isWhole: boolean;
 }
 
 class FetchedAnswer {
   readonly #copying: Copying;
-  readonly #here: Copied | undefined;
+  readonly #copied: Copied | undefined;
   readonly #use: AnswerUse;
-  readonly #kept: KeptBody | undefined;
+  readonly #body: StoredBody | undefined;
 
-  constructor(copying: Copying, here: Copied | undefined, use: AnswerUse) {
+  constructor(copying: Copying, copied: Copied | undefined, use: AnswerUse) {
     this.#copying = copying;
-    this.#here = here;
+    this.#copied = copied;
     this.#use = use;
-    this.#kept = keptOf(copying.request.url, here);
+    this.#body = storedBodyOf(copying.request.url, copied);
   }
 
   async run(): Promise<Answered> {
     const { request } = this.#copying;
-    const kept = this.#kept;
-    if (kept?.isWhole === true && kept.answer.isFresh && !this.#use.revalidates) {
-      return { verdict: stored('hit', kept.answer.trustedMs) };
+    const body = this.#body;
+    if (body?.isWhole === true && body.answer.isFresh && !this.#use.revalidates) {
+      return { verdict: stored('hit', body.answer.trustedMs) };
     }
-    const answered = await this.#answered(await request.send(kept && headersFor(kept)), kept);
+    const answered = await this.#answered(await request.send(body && headersFor(body)), body);
     return answered ?? ((await this.#answered(await request.send(), undefined)) as Answered);
   }
 
   /**
-   * @param kept what was asked about; undefined when all was asked for
+   * @param body what was asked about; undefined when all was asked for
    * @returns undefined when it is about something else than what is here
    */
-  async #answered(answer: OpenAnswer, kept: KeptBody | undefined): Promise<Answered | undefined> {
+  async #answered(answer: OpenAnswer, body: StoredBody | undefined): Promise<Answered | undefined> {
     let offered: Offered | undefined;
     try {
-      const isToFollow = await isOfOurs(answer);
-      const verdict = isToFollow ? await this.#ours(answer) : await this.#foreign(answer, kept);
+      const isToFollow = await isHttpfstream(answer);
+      const verdict = isToFollow
+        ? await this.#answeredByHttpfstream(answer)
+        : await this.#answeredByOther(answer, body);
       if (verdict === undefined || verdict === 'followable') return verdict;
       // What has been appended of it is missing.
       const isUntouched = this.#copying.lease === undefined;
-      if (verdict.kind === 'bypass' && isUntouched && kept?.isWhole !== false && isForAnybody(answer)) {
+      if (verdict.kind === 'bypass' && isUntouched && body?.isWhole !== false && isForAnybody(answer)) {
         offered = { answer, isToFollow };
       }
       return { verdict, offered };
@@ -121,51 +123,52 @@ class FetchedAnswer {
     }
   }
 
-  #ours(answer: OpenAnswer): Promise<Verdict> | 'followable' {
-    this.#copying.request.upstream.kind = 'ours';
-    return answer.isOk ? 'followable' : refusalOf(this.#copying.copy, this.#here, answer);
+  #answeredByHttpfstream(answer: OpenAnswer): Promise<Verdict> | 'followable' {
+    this.#copying.request.upstream.kind = 'httpfstream';
+    return answer.isOk ? 'followable' : refusalOf(this.#copying.copy, this.#copied, answer);
   }
 
-  #foreign(answer: OpenAnswer, kept: KeptBody | undefined): Promise<Verdict | undefined> {
+  #answeredByOther(answer: OpenAnswer, body: StoredBody | undefined): Promise<Verdict | undefined> {
     const { upstream } = this.#copying.request;
-    if (this.#here !== undefined && this.#here.answer === undefined) {
-      // What is in front of one of ours does not know what is there.
+    if (this.#copied !== undefined && this.#copied.answer === undefined) {
+      // What is in front of an httpfstream server does not know what is there.
       throw new UpstreamError(`${upstream.origin} has not answered itself: HTTP status ${answer.status}`);
     }
-    if (upstream.wasOurs) return Promise.resolve(refused('the server does not say what is there', FAILED_MS));
-    // Errors may be those of something in front of one of ours, too.
-    if (answer.isOk || answer.status === 304) upstream.kind = 'foreign';
-    return this.#judge(answer, kept);
+    if (upstream.wasHttpfstream)
+      return Promise.resolve(refused('the server does not say what is there', FAILED_MS));
+    // Errors may be those of something in front of an httpfstream server, too.
+    if (answer.isOk || answer.status === 304) upstream.kind = 'other';
+    return this.#judge(answer, body);
   }
 
   /** Does with an answer what is to be done with it. */
-  async #judge(answer: OpenAnswer, kept: KeptBody | undefined): Promise<Verdict | undefined> {
+  async #judge(answer: OpenAnswer, body: StoredBody | undefined): Promise<Verdict | undefined> {
     const copying = this.#copying;
     const { status } = answer;
-    if (status === 304 && kept?.isWhole === true) {
-      const revalidated = kept.answer.revalidated(answer);
+    if (status === 304 && body?.isWhole === true) {
+      const revalidated = body.answer.revalidated(answer);
       if (revalidated === undefined) return undefined;
       await copying.copy.note(copying.request.url, revalidated.record);
       return stored('fwd=stale; fwd-status=304', revalidated.trustedMs);
     }
-    if (kept?.isWhole === false) {
-      const part = partOf(answer, kept.copied.size, kept.answer);
+    if (body?.isWhole === false) {
+      const part = partOf(answer, body.copied.size, body.answer);
       if (part !== undefined) {
-        return this.#keep(answer, kept.answer, kept.copied, { skipped: 0, ...part });
+        return this.#keep(answer, body.answer, body.copied, { skipped: 0, ...part });
       }
       // It is about a part, and not about this one.
       if (status === PARTIAL_CONTENT || status === RANGE_NOT_SATISFIABLE) return undefined;
     }
     const isBusy = status >= 500 || status === 429;
-    if (isBusy && kept?.isWhole === true && kept.answer.mayBeStale) return stored('fwd=stale', FAILED_MS);
-    const next = KeptAnswer.of(copying.request.url, answer);
-    if (typeof next !== 'string' && kept?.isWhole === false && next.hasBytesOf(kept.answer)) {
-      return this.#keep(answer, next, kept.copied, { skipped: kept.copied.size });
+    if (isBusy && body?.isWhole === true && body.answer.mayBeStale) return stored('fwd=stale', FAILED_MS);
+    const next = StoredAnswer.of(copying.request.url, answer);
+    if (typeof next !== 'string' && body?.isWhole === false && next.hasBytesOf(body.answer)) {
+      return this.#keep(answer, next, body.copied, { skipped: body.copied.size });
     }
     const missing = missingBy(status);
     if (this.#use.looksOnly && missing === undefined && typeof next !== 'string') return UNKNOWN;
     // What is here is not what is there.
-    if (this.#here !== undefined && (missing !== undefined || typeof next !== 'string'))
+    if (this.#copied !== undefined && (missing !== undefined || typeof next !== 'string'))
       await copying.copy.drop();
     if (missing !== undefined) throw missing;
     if (typeof next === 'string') return answer.isOk ? unstored(next) : refused(next);
@@ -177,23 +180,23 @@ class FetchedAnswer {
   /**
    * Keeps a body, and goes on when it is cut.
    *
-   * @param here what there is of it already
+   * @param copied what there is of it already
    * @param expected which bytes come
    */
   async #keep(
     answer: OpenAnswer,
-    head: KeptAnswer,
-    here: Copied | undefined,
+    head: StoredAnswer,
+    copied: Copied | undefined,
     expected: { skipped: number; length?: number; total?: number },
   ): Promise<Verdict> {
     const copying = this.#copying;
     const { request, progress } = copying;
     const size = head.size ?? expected.total;
     copying.found(size, size !== undefined);
-    const generation = here?.generation ?? Date.now() * 1000;
+    const generation = copied?.generation ?? Date.now() * 1000;
     const made = { generation, contentType: undefined, isPart: true, answer: head.record };
-    const writing = new Writing(copying, this.#use.overflow, here?.size ?? 0, size);
-    const lease = await copying.append(here, made, writing);
+    const writing = new Writing(copying, this.#use.overflow, copied?.size ?? 0, size);
+    const lease = await copying.append(copied, made, writing);
     try {
       await writing.take(answer, expected.skipped, expected.length);
       for (let resumes = 0; !writing.isWhole; ) {
@@ -202,7 +205,7 @@ class FetchedAnswer {
         resumes = writing.position > before ? 0 : resumes + 1;
       }
       await copying.end({ reason: 'finished' });
-      return stored(this.#useOf(here, expected.skipped), head.trustedMs);
+      return stored(this.#useOf(copied, expected.skipped), head.trustedMs);
     } catch (error) {
       if (request.signal.aborted) throw error;
       // Those who ask from now on are told that what is here is a part.
@@ -217,9 +220,9 @@ class FetchedAnswer {
     }
   }
 
-  #useOf(here: Copied | undefined, skipped: number): CacheUse {
-    if (here === undefined) {
-      return this.#here === undefined
+  #useOf(copied: Copied | undefined, skipped: number): CacheUse {
+    if (copied === undefined) {
+      return this.#copied === undefined
         ? 'fwd=uri-miss; fwd-status=200; stored'
         : 'fwd=stale; fwd-status=200; stored';
     }
@@ -227,7 +230,7 @@ class FetchedAnswer {
   }
 
   /** Goes on after a cut. */
-  async #resume(writing: Writing, head: KeptAnswer, resumes: number): Promise<void> {
+  async #resume(writing: Writing, head: StoredAnswer, resumes: number): Promise<void> {
     const { strongValidator } = head;
     const copying = this.#copying;
     const { request } = copying;
@@ -244,7 +247,7 @@ class FetchedAnswer {
     if (answer === undefined) return;
     try {
       const part = partOf(answer, position, head, writing.size);
-      const again = KeptAnswer.of(request.url, answer);
+      const again = StoredAnswer.of(request.url, answer);
       const isAgain = typeof again !== 'string' && again.hasBytesOf(head);
       if (part !== undefined || isAgain) copying.connected(true);
       if (part !== undefined) {
@@ -341,8 +344,8 @@ class Writing {
 }
 
 /** What is here, if anything can be done with it. */
-function keptOf(url: URL, copied: Copied | undefined): KeptBody | undefined {
-  const answer = copied?.answer && KeptAnswer.from(url, copied.answer);
+function storedBodyOf(url: URL, copied: Copied | undefined): StoredBody | undefined {
+  const answer = copied?.answer && StoredAnswer.from(url, copied.answer);
   if (copied === undefined || answer === undefined) return undefined;
   const isWhole = copied.outcome?.reason === 'finished';
   return isWhole || answer.strongValidator !== undefined ? { copied, answer, isWhole } : undefined;
@@ -357,7 +360,7 @@ function isForAnybody({ headers: { vary = '' } }: OpenAnswer): boolean {
   return names.every((name) => NOT_SENT.includes(name));
 }
 
-function headersFor({ copied, answer, isWhole }: KeptBody): Readonly<Record<string, string>> {
+function headersFor({ copied, answer, isWhole }: StoredBody): Readonly<Record<string, string>> {
   if (isWhole) return answer.conditions;
   return { range: `bytes=${copied.size}-`, 'if-range': answer.strongValidator as string };
 }
@@ -366,7 +369,7 @@ function headersFor({ copied, answer, isWhole }: KeptBody): Readonly<Record<stri
 function partOf(
   { status, headers }: AnswerHead,
   position: number,
-  answer: KeptAnswer,
+  answer: StoredAnswer,
   size = answer.size,
 ): { length: number; total: number } | undefined {
   const [, start, end, total] = CONTENT_RANGE.exec(headers['content-range'] ?? '') ?? [];

@@ -4,7 +4,7 @@ import type { SessionRegistry } from '../../core/sessions/session-registry.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
 import { type HttpfstreamError, UpstreamError } from '../../wire/errors.ts';
 import type { EndReason, Outcome } from '../../wire/protocol.ts';
-import type { Copied, LocalCopy, NewCopy } from '../copies/local-copy.ts';
+import type { Copied, CopyFile, NewCopy } from '../copies/copy-file.ts';
 import type { UpstreamRequest } from '../upstream/upstream-request.ts';
 import type { HeldPaths } from './held-paths.ts';
 import type { PullLog } from './pull-log.ts';
@@ -71,7 +71,7 @@ export interface CopyingOptions {
  */
 export class Copying implements LeaseHolder {
   readonly request: UpstreamRequest;
-  readonly copy: LocalCopy;
+  readonly copy: CopyFile;
   readonly progress: PullProgress;
   readonly #options: CopyingOptions;
   #source: Source | undefined;
@@ -86,7 +86,7 @@ export class Copying implements LeaseHolder {
   #values: WholeValues | undefined;
 
   /** @param request for the file there */
-  constructor(request: UpstreamRequest, copy: LocalCopy, progress: PullProgress, options: CopyingOptions) {
+  constructor(request: UpstreamRequest, copy: CopyFile, progress: PullProgress, options: CopyingOptions) {
     this.request = request;
     this.copy = copy;
     this.progress = progress;
@@ -180,19 +180,19 @@ export class Copying implements LeaseHolder {
    * @throws what {@link SessionRegistry.open} throws
    */
   async append(
-    here: Copied | undefined,
+    copied: Copied | undefined,
     made: Omit<NewCopy, 'url'>,
     source: Source,
     fileType?: string,
   ): Promise<Lease> {
     const { sessions, log } = this.#options;
     const { path, url } = this.request;
-    const make = here === undefined ? () => this.copy.make({ ...made, url: url.href }) : undefined;
+    const make = copied === undefined ? () => this.copy.make({ ...made, url: url.href }) : undefined;
     this.#source = source;
     const lease = await sessions.open(path, { session: SESSION, isCopying: true, fileType }, this, make);
     this.#lease = lease;
     this.#generation = made.generation;
-    if (lease.received !== (here?.size ?? 0)) {
+    if (lease.received !== (copied?.size ?? 0)) {
       // Who asks gets it anew.
       this.progress.conclude(UNKNOWN);
       await lease.end('interrupted');

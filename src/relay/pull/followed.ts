@@ -9,7 +9,7 @@ import {
   UpstreamError,
 } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
-import type { Copied } from '../copies/local-copy.ts';
+import type { Copied } from '../copies/copy-file.ts';
 import { outcomeOf } from '../upstream/upstream-end.ts';
 import type { UpstreamRequest } from '../upstream/upstream-request.ts';
 import type { Copying, Part } from './copying.ts';
@@ -34,32 +34,32 @@ export interface FollowUse {
 }
 
 /**
- * Follows a file on a server of ours, from where the copy here ends, and has that end as the file there has ended.
+ * Follows a file on an httpfstream server, from where the copy here ends, and has that end as the file there has ended.
  *
  * @throws {ResourceGoneError} when what is here is not the beginning of what is there
  * @throws why it cannot be followed, or was lost
  */
 export async function followFile(
   copying: Copying,
-  here: Copied | undefined,
+  copied: Copied | undefined,
   { waitMs, holdMs, isTracked, looksOnly }: FollowUse,
 ): Promise<Verdict> {
   const { request, copy } = copying;
   const { url, headers, signal } = request;
   // A server that knows how far that was would take who asks from before it for somebody else.
-  const tail = here && !isTracked ? await copy.tail(here.size, OVERLAP_BYTES) : undefined;
+  const tail = copied && !isTracked ? await copy.tail(copied.size, OVERLAP_BYTES) : undefined;
   const stream = follow(url, {
     headers,
     signal,
     ...(holdMs > 0 && { hold: Math.ceil(holdMs / 1000) }),
     onReconnect: () => copying.connected(false),
     onReconnected: ({ size, live }) => copying.reconnected(size, live === false),
-    ...(here === undefined
+    ...(copied === undefined
       ? { wait: waitMs / 1000 }
-      : { from: here.size - (tail?.length ?? 0), generation: here.generation }),
+      : { from: copied.size - (tail?.length ?? 0), generation: copied.generation }),
   });
   try {
-    return await new FollowedFile(copying, stream, looksOnly).run(here, tail);
+    return await new FollowedFile(copying, stream, looksOnly).run(copied, tail);
   } finally {
     stream.destroy();
   }
@@ -106,7 +106,7 @@ class FollowedFile {
   }
 
   /** @param tail the last bytes that are here, which come first */
-  async run(here: Copied | undefined, tail: Buffer | undefined): Promise<Verdict> {
+  async run(copied: Copied | undefined, tail: Buffer | undefined): Promise<Verdict> {
     const copying = this.#copying;
     const { request, progress } = copying;
     const stream = this.#stream;
@@ -117,22 +117,22 @@ class FollowedFile {
     if (generation === undefined) {
       // What is in front of it has answered, and does not know what is there.
       const error = request.upstream.notItself();
-      if (here !== undefined) throw error;
+      if (copied !== undefined) throw error;
       return refused('the server does not say what is there');
     }
     copying.found(size, live === false);
     if (!copying.mayKeep(size)) {
-      if (here !== undefined) await copying.copy.drop();
+      if (copied !== undefined) await copying.copy.drop();
       return unstored(TOO_LONG);
     }
-    if (here !== undefined && size !== undefined && size < here.size) throw isOther();
+    if (copied !== undefined && size !== undefined && size < copied.size) throw isOther();
     if (tail !== undefined) await this.#assertSame(tail);
-    const isNews = here === undefined || live === true || size !== here.size;
+    const isNews = copied === undefined || live === true || size !== copied.size;
     if (isNews && this.#looksOnly) return UNKNOWN;
     if (!isNews) {
       stream.resume();
       const outcome = await ended;
-      if (isKnown(outcome, here) && outcome.moved !== true) return stored('fwd=stale; fwd-status=304');
+      if (isKnown(outcome, copied) && outcome.moved !== true) return stored('fwd=stale; fwd-status=304');
     }
     const source = {
       resume: () => stream.resume(),
@@ -141,7 +141,7 @@ class FollowedFile {
       tooLong: () => stream.destroy(),
     };
     const made = { generation, contentType: isStream ? contentType : undefined, isPart: part === true };
-    const lease = await copying.append(here, made, source, isStream ? undefined : contentType);
+    const lease = await copying.append(copied, made, source, isStream ? undefined : contentType);
     stream.on('type', (type) => lease.giveType(type));
     // It may have been told while that began.
     if (!isStream && stream.contentType !== undefined) lease.giveType(stream.contentType);
@@ -153,7 +153,7 @@ class FollowedFile {
       throw request.upstream.broken(error);
     });
     await copying.end(outcome);
-    return progress.verdict ?? storedFrom(here);
+    return progress.verdict ?? storedFrom(copied);
   }
 
   /** @throws {ResourceGoneError} when other bytes come first than these */
@@ -251,9 +251,9 @@ function isOther(): ResourceGoneError {
   return new ResourceGoneError('what is here is not the beginning of what is there');
 }
 
-function storedFrom(here: Copied | undefined): Verdict {
+function storedFrom(copied: Copied | undefined): Verdict {
   return stored(
-    here === undefined ? 'fwd=uri-miss; fwd-status=200; stored' : 'fwd=partial; fwd-status=206; stored',
+    copied === undefined ? 'fwd=uri-miss; fwd-status=200; stored' : 'fwd=partial; fwd-status=206; stored',
   );
 }
 

@@ -9,8 +9,8 @@ import {
   UnreadError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { KeptCopies } from '../copies/kept-copies.ts';
-import { type Copied, isNoPlace, mayServeStale } from '../copies/local-copy.ts';
+import type { Copies } from '../copies/copies.ts';
+import { type Copied, type Found, isNoPlace, mayServeStale } from '../copies/copy-file.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import { isOfTheWay } from '../upstream/reachability.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -25,7 +25,7 @@ import { Overflow } from './overflow.ts';
 import { PullLog, type RelayLog } from './pull-log.ts';
 import { PullProgress, type PullState } from './pull-state.ts';
 import { refusalIn, statusVerdict } from './refusal.ts';
-import { FAILED_MS, failed, OWN, stored, UNKNOWN, unstored, type Verdict } from './verdict.ts';
+import { FAILED_MS, failed, LOCAL, stored, UNKNOWN, unstored, type Verdict } from './verdict.ts';
 import type { Waiters } from './waiters.ts';
 
 /** Why what has no place here is not kept. */
@@ -37,7 +37,7 @@ const MAX_ATTEMPTS = 3;
 /** What pulls are made with. */
 export interface PullOptions extends UpstreamRequestOptions {
   core: Core;
-  copies: KeptCopies;
+  copies: Copies;
   held: HeldPaths;
   log: RelayLog;
   /** How long what is kept may be, in bytes. */
@@ -189,9 +189,9 @@ export class Pull {
     return this.#waiters.waitMs > 0 || [...this.#askers].some(({ left }) => left?.aborted !== true);
   }
 
-  /** Why it was stopped, if it was. */
-  get stopReason(): unknown {
-    return this.#aborter.signal.reason;
+  /** @throws why it was stopped, if it was */
+  throwIfStopped(): void {
+    this.#request.signal.throwIfAborted();
   }
 
   /**
@@ -246,7 +246,13 @@ export class Pull {
     if (isBypass) this.#log.unkept(verdict.why);
     this.#log.closed(lease, failure);
     // Whoever takes it has by then.
-    setImmediate(() => this.takeOffered('follow')?.cancel());
+    setImmediate(() => this.#letGoOffered());
+  }
+
+  /** Lets the answer that is not kept go: nobody has taken it. */
+  #letGoOffered(): void {
+    this.#offered?.answer.cancel();
+    this.#offered = undefined;
   }
 
   #failed(error: unknown): Verdict {
@@ -257,24 +263,24 @@ export class Pull {
     const { signal } = this.#request;
     const { copy } = this.#copying;
     for (let attempts = 1; ; ) {
-      const here = await this.#look();
-      if (here === 'own') return OWN;
-      if (here === 'occupied') return unstored(NO_PLACE);
-      if (this.#looksOnly && here?.outcome === undefined) return UNKNOWN;
+      const found = await this.#look();
+      if (found === 'local') return LOCAL;
+      if (found === 'occupied') return unstored(NO_PLACE);
+      if (this.#looksOnly && found?.outcome === undefined) return UNKNOWN;
       try {
-        return await this.#fetch(here);
+        return await this.#fetch(found);
       } catch (error) {
         signal.throwIfAborted();
         // Once it appends, there is no other beginning.
         if (this.hasBegun) throw error;
-        const verdict = this.#verdictOf(error, here);
+        const verdict = this.#verdictOf(error, found);
         if (verdict !== undefined) return verdict;
         const isOutdated = error instanceof ResourceGoneError || error instanceof RangeNotSatisfiableError;
-        if (here !== undefined && isOutdated && attempts < MAX_ATTEMPTS) {
+        if (found !== undefined && isOutdated && attempts < MAX_ATTEMPTS) {
           attempts++;
-          this.#held.cut(this.path, here.generation);
+          this.#held.cut(this.path, found.generation);
           await copy.drop();
-        } else if (here === undefined && this.#mayCome(error)) {
+        } else if (found === undefined && this.#mayCome(error)) {
           // A server that does not wait is not asked again and again.
           if (this.state.phase !== 'waiting') await delay(FAILED_MS, undefined, { signal });
         } else throw error;
@@ -283,32 +289,32 @@ export class Pull {
   }
 
   /** What is here, if it comes from there. */
-  async #look(): Promise<Copied | 'own' | 'occupied' | undefined> {
+  async #look(): Promise<Found> {
     const { copy } = this.#copying;
-    const here = await copy.look();
-    if (typeof here !== 'object') return here;
-    copy.counted(here.size);
-    if (here.url === this.#request.url.href) return here;
+    const found = await copy.look();
+    if (typeof found !== 'object') return found;
+    copy.counted(found.size);
+    if (found.url === this.#request.url.href) return found;
     await this.#copying.drop('it comes from another server');
     return undefined;
   }
 
   /** One request serves both kinds of servers: the answer tells which one it is. */
-  async #fetch(here: Copied | undefined): Promise<Verdict> {
+  async #fetch(found: Copied | undefined): Promise<Verdict> {
     const { waitMs } = this.#waiters;
-    if (this.upstream.kind !== 'ours') {
-      const answered = await this.#fetchAnswer(here).catch((error) => {
+    if (this.upstream.kind !== 'httpfstream') {
+      const answered = await this.#fetchAnswer(found).catch((error) => {
         // It is waited for there.
         if (this.#mayCome(error)) return 'followable' as const;
         throw error;
       });
       if (answered !== 'followable') return answered;
     }
-    return this.#follow(here, waitMs);
+    return this.#follow(found, waitMs);
   }
 
-  async #fetchAnswer(here: Copied | undefined): Promise<Verdict | 'followable'> {
-    const answered = await fetchAnswer(this.#copying, here, {
+  async #fetchAnswer(found: Copied | undefined): Promise<Verdict | 'followable'> {
+    const answered = await fetchAnswer(this.#copying, found, {
       revalidates: this.#revalidates,
       looksOnly: this.#looksOnly,
       overflow: this.#overflow,
@@ -318,26 +324,26 @@ export class Pull {
     return answered.verdict;
   }
 
-  #follow(here: Copied | undefined, waitMs: number): Promise<Verdict> {
+  #follow(found: Copied | undefined, waitMs: number): Promise<Verdict> {
     const { path } = this;
     const holdMs = this.#held.holdMs(path);
     this.#isHeld = holdMs > 0;
     const isTracked = this.#isHeld && this.#held.track(path);
-    return followFile(this.#copying, here, { waitMs, holdMs, isTracked, looksOnly: this.#looksOnly });
+    return followFile(this.#copying, found, { waitMs, holdMs, isTracked, looksOnly: this.#looksOnly });
   }
 
   /** Whether what is not there may come while it is waited for. */
   #mayCome(error: unknown): boolean {
-    const isOurs = this.upstream.kind === 'ours';
-    return isOurs && error instanceof ResourceNotFoundError && this.#waiters.waitMs > 0;
+    const isHttpfstream = this.upstream.kind === 'httpfstream';
+    return isHttpfstream && error instanceof ResourceNotFoundError && this.#waiters.waitMs > 0;
   }
 
   /** What those who ask are told though it cannot be followed, if anything. */
-  #verdictOf(error: unknown, here: Copied | undefined): Verdict | undefined {
+  #verdictOf(error: unknown, found: Copied | undefined): Verdict | undefined {
     if (isNoPlace(error)) return unstored(NO_PLACE);
-    if (isOfTheWay(error) && mayServeStale(here, this.#request.url)) return stored('fwd=stale', FAILED_MS);
+    if (isOfTheWay(error) && mayServeStale(found, this.#request.url)) return stored('fwd=stale', FAILED_MS);
     return error instanceof UnexpectedStatusError
-      ? statusVerdict(error.status, here, refusalIn(error))
+      ? statusVerdict(error.status, found, refusalIn(error))
       : undefined;
   }
 }

@@ -4,11 +4,11 @@ import { ResourcePath } from '../../wire/resource-path.ts';
 import { Reachability } from './reachability.ts';
 import type { UpstreamOption } from './upstream-option.ts';
 
-/** What a server is from which something comes: one of ours, which is followed, or any other. */
-export type UpstreamKind = 'ours' | 'foreign';
+/** What a server is from which something comes: an httpfstream server, which is followed, or any other. */
+export type UpstreamKind = 'httpfstream' | 'other';
 
-/** How long it is believed that a server is none of ours: what is in front of it may have answered. */
-const FOREIGN_MS = 10_000;
+/** How long it is believed that a server is another one: what is in front of it may have answered. */
+const OTHER_MS = 10_000;
 
 /**
  * What may stand in a path for itself, and means something else to some servers when it is escaped (RFC 3986, section
@@ -31,10 +31,10 @@ export class Upstream {
   readonly #basePath: string;
   /** Of all requests to it: they may be secrets. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Whether users' own `Authorization` is passed on to it, if it is one of ours. */
+  /** Whether users' own `Authorization` is passed on to it, if it is an httpfstream server. */
   readonly passesAuthorization: boolean;
   readonly reachability = new Reachability();
-  #wasOurs = false;
+  #wasHttpfstream = false;
   #kind: UpstreamKind | undefined;
   #knownAtMs = 0;
 
@@ -48,40 +48,40 @@ export class Upstream {
 
   /** What it is, as far as that is known. */
   get kind(): UpstreamKind | undefined {
-    const isOld = this.#kind === 'foreign' && performance.now() - this.#knownAtMs > FOREIGN_MS;
+    const isOld = this.#kind === 'other' && performance.now() - this.#knownAtMs > OTHER_MS;
     return isOld ? undefined : this.#kind;
   }
 
   /**
-   * One that was found to be one of ours, also before a restart, stays that: what seems to be another one is in front
+   * One that was found to be an httpfstream server, also before a restart, stays that: what seems to be another one is in front
    * of it.
    */
   set kind(kind: UpstreamKind | undefined) {
-    if (this.#kind === 'ours' || (this.#wasOurs && kind !== 'ours')) return;
+    if (this.#kind === 'httpfstream' || (this.#wasHttpfstream && kind !== 'httpfstream')) return;
     this.#kind = kind;
     this.#knownAtMs = performance.now();
   }
 
   /**
-   * What is told when something else has answered in the place of one of ours. Until that answers, nobody knows what it
+   * What is told when something else has answered in the place of an httpfstream server. Until that answers, nobody knows what it
    * is.
    */
   notItself(cause?: unknown): UpstreamError {
-    if (this.#kind === 'ours') {
+    if (this.#kind === 'httpfstream') {
       this.#kind = undefined;
-      this.#wasOurs = true;
+      this.#wasHttpfstream = true;
     }
     return new UpstreamError(`${this.origin} has not answered itself`, { cause });
   }
 
-  /** Whether it was one of ours, also before this process began, as far as that was recalled. */
-  get wasOurs(): boolean {
-    return this.#wasOurs;
+  /** Whether it was an httpfstream server, also before this process began, as far as that was recalled. */
+  get wasHttpfstream(): boolean {
+    return this.#wasHttpfstream;
   }
 
-  /** Notes that it was one of ours before this process began. */
-  recallOurs(): void {
-    this.#wasOurs = true;
+  /** Notes that it was an httpfstream server before this process began. */
+  recallHttpfstream(): void {
+    this.#wasHttpfstream = true;
   }
 
   /** Scheme, host and port, for people. */

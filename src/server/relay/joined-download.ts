@@ -12,7 +12,7 @@ import { LastModified } from '../response/last-modified.ts';
 import { sendStream } from '../response/send-bytes.ts';
 import { joinPart } from './joined-part.ts';
 
-/** What is read of a file of a server of ours that still comes. */
+/** What is read of a file of an httpfstream server that still comes. */
 export interface Joined {
   coming: Coming;
   /** The bytes that are asked for. Default: those that were there when it was asked for, or, if nobody knows how many these are, all that come. */

@@ -4,7 +4,7 @@ import { asGone } from '../../core/preconditions.ts';
 import { placeOf } from '../../core/streams/stream-offset.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
 import type { Asker } from '../../relay/pull/asker.ts';
-import { type Coming, isCaughtUp, isHere, PASS, type Stored } from '../../relay/readiness.ts';
+import { isCaughtUp, isServed, PASS, type Served } from '../../relay/readiness.ts';
 import { Relay } from '../../relay/relay.ts';
 import { Forwarder } from '../../relay/upstream/forward.ts';
 import type { OpenAnswer } from '../../relay/upstream/open-answer.ts';
@@ -29,15 +29,15 @@ import { askerOf, Client, viaOf } from './client.ts';
 import { ForkedFrom } from './forked-from.ts';
 import { type Joined, sendJoined, tagOf } from './joined-download.ts';
 import { partOfComing } from './joined-part.ts';
-import { type Kept, KeptResponder } from './kept-responder.ts';
 import { asCopy } from './passed-on.ts';
+import { type StoredCopy, StoredResponder } from './stored-responder.ts';
 import { type Passage, Tunnel } from './tunnel.ts';
 import { writtenPath } from './written-path.ts';
 
 /** Longest time to the head of an answer of another server, in milliseconds. */
 const HEAD_TIMEOUT_MS = 30_000;
 
-/** Longest time without a byte of what does not come from a server of ours, in milliseconds. */
+/** Longest time without a byte of what does not come from an httpfstream server, in milliseconds. */
 const SILENCE_MS = 60_000;
 
 /** How long something is fetched that nobody reads, in milliseconds. */
@@ -72,23 +72,23 @@ export interface RelayResponderOptions {
 }
 
 /** How a request is served that is for what comes from another server. */
-type Found =
+type Way =
   /** By the protocols of this server: it is here. Who reads it live may stay for longer than it comes. */
-  | { way: 'here'; isLive?: boolean; readiness?: Stored | Coming }
+  | { kind: 'served'; isLive?: boolean; served?: Served }
   /** From the file while it still comes. */
-  | ({ way: 'joined' } & Joined)
+  | ({ kind: 'joined' } & Joined)
   /** As the other server has answered: it is here, or under way. */
-  | ({ way: 'kept' } & Omit<Kept, 'via' | 'upstream'>)
+  | ({ kind: 'stored' } & Omit<StoredCopy, 'via' | 'upstream'>)
   /** With the answer that was got for it, and is not kept. */
-  | { way: 'given'; answer: OpenAnswer }
+  | { kind: 'given'; answer: OpenAnswer }
   /** By dropping what is here. */
-  | { way: 'forgotten' }
+  | { kind: 'forgotten' }
   /** By the other server. */
-  | { way: 'there'; authorization?: string };
+  | { kind: 'passed'; authorization?: string };
 
-const HERE: Found = { way: 'here' };
+const SERVED: Way = { kind: 'served' };
 
-const THERE: Found = { way: 'there' };
+const PASS_ON: Way = { kind: 'passed' };
 
 /**
  * Asked before all protocols: what comes from other servers is here, or under way, when it goes on to them. What cannot
@@ -99,7 +99,7 @@ export class RelayResponder {
   readonly #forwarder = new Forwarder();
   readonly #relay: Relay;
   readonly #tunnel: Tunnel;
-  readonly #kept: KeptResponder;
+  readonly #stored: StoredResponder;
   readonly #forkedFrom: ForkedFrom;
   readonly #prefix: string;
   readonly #longPollMs: number;
@@ -127,7 +127,7 @@ export class RelayResponder {
       silenceMs: SILENCE_MS,
       idleMs: IDLE_MS,
       maxBytes: upstreamMaxBytes,
-      keptBytes: upstreamKeepBytes,
+      keepBytes: upstreamKeepBytes,
       goesOnForNobody: upstreamKeep,
       // Each has a connection and a file, and somebody reads it.
       maxPulls: Math.max(1, liveResourcesWithin(descriptorLimit())),
@@ -136,12 +136,12 @@ export class RelayResponder {
     this.#prefix = prefix;
     this.#longPollMs = longPollMs;
     this.#tunnel = new Tunnel(server, this.#forwarder, appends, prefix);
-    this.#kept = new KeptResponder(core, prefix);
+    this.#stored = new StoredResponder(core, prefix);
   }
 
   /** Finds what a server before this one has kept. Never rejects. */
-  findKept(): Promise<void> {
-    return this.#relay.findKept();
+  findCopies(): Promise<void> {
+    return this.#relay.findCopies();
   }
 
   /** Whether a path comes from another server. */
@@ -175,30 +175,30 @@ export class RelayResponder {
         return false;
       }
       const via = this.#relay.viaOf(viaOf(request));
-      const found = await this.#wayOf(request, reply, path, upstream, client);
-      if (found.way === 'here') {
-        if (found.readiness !== undefined) reply.headers(asCopy(found.readiness, via));
-        if (found.isLive === true && !request.raw.socket.destroyed) {
+      const way = await this.#wayOf(request, reply, path, upstream, client);
+      if (way.kind === 'served') {
+        if (way.served !== undefined) reply.headers(asCopy(way.served, via));
+        if (way.isLive === true && !request.raw.socket.destroyed) {
           reply.raw.once('close', this.#relay.watch(path, viaOf(request)));
         }
         return false;
       }
-      if (found.way === 'kept') {
-        await this.#kept.send(request, reply, path, { ...found, via, upstream }, client.signal);
-      } else if (found.way === 'joined') {
-        reply.headers(asCopy(found.coming, via));
-        await sendJoined(this.#core, request, reply, path, found, client.signal);
-      } else if (found.way === 'given') {
+      if (way.kind === 'stored') {
+        await this.#stored.send(request, reply, path, { ...way, via, upstream }, client.signal);
+      } else if (way.kind === 'joined') {
+        reply.headers(asCopy(way.coming, via));
+        await sendJoined(this.#core, request, reply, path, way, client.signal);
+      } else if (way.kind === 'given') {
         const passage = { upstream, path, via, silenceMs: SILENCE_MS };
-        this.#tunnel.give(request, reply, found.answer.release(), passage);
-      } else if (found.way === 'forgotten') {
-        this.#kept.assertMeant(request, await this.#relay.keptAt(path));
+        this.#tunnel.give(request, reply, way.answer.release(), passage);
+      } else if (way.kind === 'forgotten') {
+        this.#stored.assertMeant(request, await this.#relay.storedAt(path));
         await this.#relay.invalidate(path);
         await reply.code(204).header('x-content-type-options', 'nosniff').send();
       } else {
-        const { authorization } = found;
+        const { authorization } = way;
         if (isHandshake(request) && authorization === undefined) {
-          await this.#assertOurs(path, askerOf(request, 0, client));
+          await this.#assertHttpfstream(path, askerOf(request, 0, client));
         }
         const headers = {
           ...(authorization !== undefined && { authorization }),
@@ -244,26 +244,26 @@ export class RelayResponder {
     path: ResourcePath,
     upstream: Upstream,
     client: Client,
-  ): Promise<Found> {
+  ): Promise<Way> {
     const { authorization } = request.headers;
     const isUsers = authorization !== undefined && upstream.passesAuthorization;
     // What is read from here is written here.
-    if ((isUsers || !isRead(request)) && (await this.#relay.isOwn(path))) return HERE;
+    if ((isUsers || !isRead(request)) && (await this.#relay.isLocal(path))) return SERVED;
     if (isUsers) {
       // What this user may see is decided there, and is for nobody else.
       const kind = await this.#relay.kindOf(path, askerOf(request, 0, client), authorization);
-      if (kind === 'ours') return { way: 'there', authorization };
+      if (kind === 'httpfstream') return { kind: 'passed', authorization };
     }
     if (!isRead(request)) return this.#wayOfWrite(request, path, client);
-    if (path.isRoot || path.trailingSlash) return THERE;
-    if (upstream.kind !== 'ours' && !isCanonical(writtenPath(request, this.#prefix, path), path))
-      return THERE;
+    if (path.isRoot || path.trailingSlash) return PASS_ON;
+    if (upstream.kind !== 'httpfstream' && !isCanonical(writtenPath(request, this.#prefix, path), path))
+      return PASS_ON;
     if (isFollow(request)) return this.#wayOfFollow(request, reply, path, upstream, client);
     if (parameterOf(request, StreamQuery.live) !== undefined) {
-      const found = await this.#wayOfLive(request, path, upstream, client);
-      return found.way === 'here' ? { ...found, isLive: upstream.kind === 'ours' } : found;
+      const way = await this.#wayOfLive(request, path, upstream, client);
+      return way.kind === 'served' ? { ...way, isLive: upstream.kind === 'httpfstream' } : way;
     }
-    if (upstream.kind !== 'ours' && isPersonal(request)) return THERE;
+    if (upstream.kind !== 'httpfstream' && isPersonal(request)) return PASS_ON;
     const isGet = request.method === 'GET';
     const isWhole = isGet && !CONDITIONS.some((name) => name in request.headers);
     // For a part of what is not here the whole of it is not fetched.
@@ -271,46 +271,46 @@ export class RelayResponder {
     const readiness = isWhole
       ? await this.#relay.ready(path, { ...asker, asksTo: 'read' })
       : await this.#relay.readyIfHere(path, asker);
-    if (readiness.way === 'answer') return { way: 'given', answer: readiness.answer };
-    if (!isHere(readiness) || !(await this.#hasOffset(request, path, upstream, readiness))) return THERE;
+    if (readiness.way === 'answer') return { kind: 'given', answer: readiness.answer };
+    if (!isServed(readiness) || !(await this.#hasOffset(request, path, upstream, readiness))) return PASS_ON;
     const { cacheStatus } = readiness;
     // By now its kind is known.
-    const kept = upstream.kind === 'ours' ? undefined : await this.#relay.keptAt(path);
-    if (kept?.copied.outcome?.reason === 'finished') return { way: 'kept', ...kept, cacheStatus };
-    if (kept === undefined && isCaughtUp(readiness)) return { way: 'here', readiness };
+    const stored = upstream.kind === 'httpfstream' ? undefined : await this.#relay.storedAt(path);
+    if (stored?.copied.outcome?.reason === 'finished') return { kind: 'stored', ...stored, cacheStatus };
+    if (stored === undefined && isCaughtUp(readiness)) return { kind: 'served', served: readiness };
     // What was here a moment ago is about to be replaced.
-    if (readiness.way === 'stored') return THERE;
+    if (readiness.way === 'stored') return PASS_ON;
     const { part } = readiness;
     const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
     const range = isPart
-      ? partOfComing(request.headers, part, kept?.answer.strongTag ?? tagOf(part))
+      ? partOfComing(request.headers, part, stored?.answer.strongTag ?? tagOf(part))
       : undefined;
-    if (!isWhole && range === undefined) return THERE;
-    if (kept !== undefined) {
+    if (!isWhole && range === undefined) return PASS_ON;
+    if (stored !== undefined) {
       const isFetching = this.#relay.isFetching(path);
-      return isFetching ? { way: 'kept', ...kept, cacheStatus, coming: readiness, range } : THERE;
+      return isFetching ? { kind: 'stored', ...stored, cacheStatus, coming: readiness, range } : PASS_ON;
     }
     const { size, type } = part;
     const isPlain =
       (size !== undefined || part.isPart) && parameterOf(request, StreamQuery.offset) === undefined;
     // Of JSON an array is made, of which nobody knows the length.
     const isJson = type !== undefined && isJsonType(type);
-    return isPlain && !isJson ? { way: 'joined', coming: readiness, ...(range && { range }) } : THERE;
+    return isPlain && !isJson ? { kind: 'joined', coming: readiness, ...(range && { range }) } : PASS_ON;
   }
 
   /**
-   * What is written goes to a server of ours only.
+   * What is written goes to an httpfstream server only.
    *
-   * @throws what {@link #assertOurs} throws
+   * @throws what {@link #assertHttpfstream} throws
    */
-  async #wayOfWrite(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Found> {
+  async #wayOfWrite(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Way> {
     const asker = askerOf(request, 0, client);
     // What is here is only a copy.
-    if (request.method === 'DELETE' && (await this.#relay.kindOf(path, asker)) === 'foreign') {
-      return { way: 'forgotten' };
+    if (request.method === 'DELETE' && (await this.#relay.kindOf(path, asker)) === 'other') {
+      return { kind: 'forgotten' };
     }
-    await this.#assertOurs(path, asker);
-    return THERE;
+    await this.#assertHttpfstream(path, asker);
+    return PASS_ON;
   }
 
   /**
@@ -320,10 +320,10 @@ export class RelayResponder {
    * @throws {StorageBusyError} while something in front of it answers
    * @throws {UpstreamError} when that cannot be found out
    */
-  async #assertOurs(path: ResourcePath, asker: Asker): Promise<void> {
+  async #assertHttpfstream(path: ResourcePath, asker: Asker): Promise<void> {
     const kind = await this.#relay.kindOf(path, asker);
-    if (kind === 'ours') return;
-    if (kind === undefined && this.#relay.upstreamOf(path)?.wasOurs === true) {
+    if (kind === 'httpfstream') return;
+    if (kind === undefined && this.#relay.upstreamOf(path)?.wasHttpfstream === true) {
       throw new StorageBusyError('what is in front of the server from which this comes answers in its place');
     }
     if (kind === undefined) throw new UpstreamError('nothing tells what the server is from which this comes');
@@ -338,15 +338,15 @@ export class RelayResponder {
     path: ResourcePath,
     upstream: Upstream,
     client: Client,
-  ): Promise<Found> {
+  ): Promise<Way> {
     const wanted = followRequestOf(request);
     const { from = 0, lines, holdMs = 0, waitMs, generation } = wanted;
     const comesBack = holdMs > 0;
-    if (comesBack && upstream.kind === 'foreign') return THERE;
+    if (comesBack && upstream.kind === 'other') return PASS_ON;
     const asker: Asker = { ...askerOf(request, waitMs, client), holdMs, follows: true };
     const isSubprotocol = request.headers['sec-websocket-protocol']?.includes(SUBPROTOCOL) === true;
     if (isHandshake(request) && !isSubprotocol) {
-      return (await this.#relay.ready(path, { ...asker, waitMs: 0 })).way === 'pass' ? THERE : HERE;
+      return (await this.#relay.ready(path, { ...asker, waitMs: 0 })).way === 'pass' ? PASS_ON : SERVED;
     }
     const asksTo = isHandshake(request) ? 'connect' : 'follow';
     const readiness = await this.#relay.ready(path, { ...asker, asksTo }).catch((error) => {
@@ -355,23 +355,23 @@ export class RelayResponder {
       if (comesBack && failure instanceof ResourceGoneError) return PASS;
       throw failure;
     });
-    if (readiness.way === 'pass') return THERE;
+    if (readiness.way === 'pass') return PASS_ON;
     // It is made here as soon as it is there.
     if (readiness.way === 'missing') {
       // The answer to a handshake ends with it.
       client.stay(isHandshake(request) ? request.raw.socket : reply.raw);
-      return HERE;
+      return SERVED;
     }
-    if (readiness.way === 'answer') return { way: 'given', answer: readiness.answer };
+    if (readiness.way === 'answer') return { kind: 'given', answer: readiness.answer };
     if (comesBack) {
-      const isOurs = upstream.kind === 'ours';
-      if (!isOurs || !(await this.#relay.isHeld(path, wanted, client.signal))) return THERE;
+      const isHttpfstream = upstream.kind === 'httpfstream';
+      if (!isHttpfstream || !(await this.#relay.isHeld(path, wanted, client.signal))) return PASS_ON;
     }
     // There is more than is here, or it is known there that there is not.
-    if (upstream.kind === 'ours' && !(await this.#relay.has(path, readiness, from))) return THERE;
+    if (upstream.kind === 'httpfstream' && !(await this.#relay.has(path, readiness, from))) return PASS_ON;
     const isWithin = readiness.way === 'coming' && from >= 0 && from <= readiness.part.committed;
     const isEnough = isCaughtUp(readiness) || (lines === undefined && isWithin);
-    return isEnough ? { way: 'here', readiness } : THERE;
+    return isEnough ? { kind: 'served', served: readiness } : PASS_ON;
   }
 
   async #wayOfLive(
@@ -379,11 +379,11 @@ export class RelayResponder {
     path: ResourcePath,
     upstream: Upstream,
     client: Client,
-  ): Promise<Found> {
+  ): Promise<Way> {
     const readiness = await this.#relay.ready(path, { ...askerOf(request, 0, client), follows: true });
-    if (!isHere(readiness) || !(await this.#hasOffset(request, path, upstream, readiness))) return THERE;
+    if (!isServed(readiness) || !(await this.#hasOffset(request, path, upstream, readiness))) return PASS_ON;
     const isFromBeginning = (parameterOf(request, StreamQuery.offset) ?? '-1') === '-1';
-    return isCaughtUp(readiness) || isFromBeginning ? { way: 'here', readiness } : THERE;
+    return isCaughtUp(readiness) || isFromBeginning ? { kind: 'served', served: readiness } : PASS_ON;
   }
 
   /** Whether the offset that is asked for is here. What is not may be there, or it is known there why it is not. */
@@ -391,13 +391,13 @@ export class RelayResponder {
     request: FastifyRequest,
     path: ResourcePath,
     { kind }: Upstream,
-    here: Stored | Coming,
+    served: Served,
   ): Promise<boolean> {
     // Of events, that of the last one that the client has.
     const token = headerOf(request, 'last-event-id') || parameterOf(request, StreamQuery.offset);
     const place = placeOf(token ?? '');
-    if (place === undefined || kind !== 'ours') return true;
-    return this.#relay.has(path, here, place.position, place.generation);
+    if (place === undefined || kind !== 'httpfstream') return true;
+    return this.#relay.has(path, served, place.position, place.generation);
   }
 }
 
@@ -406,7 +406,7 @@ function isRead(request: FastifyRequest): boolean {
   return (method === 'GET' || method === 'HEAD') && verbOf(request) !== 'APPEND';
 }
 
-/** Whether what a server that is none of ours answers may be for this reader only, or for this query. */
+/** Whether what another server answers may be for this reader only, or for this query. */
 function isPersonal({ headers, raw }: FastifyRequest): boolean {
   const { queryString } = parseTarget(raw.url);
   return queryString !== '' || headers.authorization !== undefined || headers.cookie !== undefined;

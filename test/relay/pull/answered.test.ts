@@ -2,7 +2,7 @@ import { appendFile, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { append } from '../../../src/client/index.ts';
-import { KeptCopies } from '../../../src/relay/copies/kept-copies.ts';
+import { Copies } from '../../../src/relay/copies/copies.ts';
 import { fetchAnswer } from '../../../src/relay/pull/answered.ts';
 import { Copying } from '../../../src/relay/pull/copying.ts';
 import { HeldPaths } from '../../../src/relay/pull/held-paths.ts';
@@ -34,11 +34,11 @@ test('a part that has all bytes, but not their end, is fetched anew', async () =
   const { relay, root } = await startRelay({ upstreams: [parseUpstream(server.url)] });
   await relay.ready(F, NOBODY);
   await waitFor(() => !relay.isFetching(F), 'it to break');
-  expect((await relay.keptAt(F))?.copied.outcome?.reason).not.toBe('finished');
+  expect((await relay.storedAt(F))?.copied.outcome?.reason).not.toBe('finished');
   relay.changed(F);
   await relay.ready(F, NOBODY);
   await waitFor(() => !relay.isFetching(F), 'all of it');
-  expect((await relay.keptAt(F))?.copied).toMatchObject({ size: 7, outcome: { reason: 'finished' } });
+  expect((await relay.storedAt(F))?.copied).toMatchObject({ size: 7, outcome: { reason: 'finished' } });
   expect(server.requests.at(-1)?.headers.range).toBeUndefined();
 });
 
@@ -55,7 +55,7 @@ test('an answer of which a part was appended is not given to who has asked first
     { forwarder, headTimeoutMs: 30_000, silenceMs: 30_000 },
   );
   const none = () => undefined;
-  const copy = new KeptCopies(core, Number.MAX_SAFE_INTEGER).at(F);
+  const copy = new Copies(core, Number.MAX_SAFE_INTEGER).at(F);
   const copying = new Copying(request, copy, new PullProgress(), {
     sessions: core.sessions,
     held: new HeldPaths(),

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
-import { KeptCopies } from '../../../src/relay/copies/kept-copies.ts';
+import { Copies } from '../../../src/relay/copies/copies.ts';
 import { Copying, type Source } from '../../../src/relay/pull/copying.ts';
 import { HeldPaths } from '../../../src/relay/pull/held-paths.ts';
 import { PullLog } from '../../../src/relay/pull/pull-log.ts';
@@ -32,17 +32,12 @@ async function start(contentType: string | undefined, before: (copying: Copying)
     { forwarder: new Forwarder(), headTimeoutMs: 1000, silenceMs: 1000 },
   );
   const none = () => undefined;
-  const copying = new Copying(
-    request,
-    new KeptCopies(core, Number.MAX_SAFE_INTEGER).at(F),
-    new PullProgress(),
-    {
-      sessions: core.sessions,
-      held: new HeldPaths(),
-      log: new PullLog({ debug: none, info: none, warn: none }, F, upstream),
-      maxBytes: Number.MAX_SAFE_INTEGER,
-    },
-  );
+  const copying = new Copying(request, new Copies(core, Number.MAX_SAFE_INTEGER).at(F), new PullProgress(), {
+    sessions: core.sessions,
+    held: new HeldPaths(),
+    log: new PullLog({ debug: none, info: none, warn: none }, F, upstream),
+    maxBytes: Number.MAX_SAFE_INTEGER,
+  });
   const stops: (Error | undefined)[] = [];
   const source: Source = { resume: none, stop: (error) => stops.push(error), tooLong: none };
   copying.found(undefined, false);

@@ -66,11 +66,11 @@ describe('what an upstream is told besides', () => {
   });
 });
 
-test('what was found to be a server of ours stays one, whatever is in front of it answers for a while', () => {
+test('what was found to be an httpfstream server stays one, whatever is in front of it answers for a while', () => {
   const upstream = upstreamOf('http://h');
-  upstream.kind = 'foreign';
-  expect(upstream.kind).toBe('foreign');
-  upstream.kind = 'ours';
-  upstream.kind = 'foreign';
-  expect(upstream.kind).toBe('ours');
+  upstream.kind = 'other';
+  expect(upstream.kind).toBe('other');
+  upstream.kind = 'httpfstream';
+  upstream.kind = 'other';
+  expect(upstream.kind).toBe('httpfstream');
 });

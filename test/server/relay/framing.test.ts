@@ -18,7 +18,7 @@ import { cutConnectionsAfterTest, listen } from '../../support/server/server.ts'
 
 const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nHost: other\r\n\r\n';
 
-/** A server that counts as one of ours, and what it was asked. */
+/** A server that counts as an httpfstream server, and what it was asked. */
 async function pair() {
   const seen: { line: string; body: string; trailers: NodeJS.Dict<string> }[] = [];
   const url = await serve(async (request, response) => {

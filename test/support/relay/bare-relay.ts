@@ -38,7 +38,7 @@ export async function startRelay(options: Partial<RelayOptions> = {}): Promise<B
     headTimeoutMs: 30_000,
     silenceMs: 30_000,
     maxBytes: Number.MAX_SAFE_INTEGER,
-    keptBytes: Number.MAX_SAFE_INTEGER,
+    keepBytes: Number.MAX_SAFE_INTEGER,
     idleMs: 30_000,
     goesOnForNobody: false,
     maxPulls: 100,

@@ -43,7 +43,7 @@ const isFollowed = ({ origin }: BareRelay) =>
 
 describe('nothing is fetched in the place of what is being deleted', () => {
   test('because it was read longest ago', async () => {
-    const server = await startRelay({ keptBytes: BYTES + 8192 });
+    const server = await startRelay({ keepBytes: BYTES + 8192 });
     const { release, hasBegun } = holdDeletions(server);
     await fetchAll(server, [F, G]);
     await waitFor(hasBegun, 'room to be made');
@@ -100,10 +100,10 @@ test('what was not found at the start is counted when it is read', async () => {
   });
   const { relay, lines } = await startRelay({
     core,
-    keptBytes: BYTES + 8192,
+    keepBytes: BYTES + 8192,
     upstreams: [parseUpstream(origin.url(''))],
   });
-  await relay.findKept();
+  await relay.findCopies();
   expect(lines).toEqual([expect.stringContaining('what is kept may be more than is known')]);
   // Nor is it known what the other server was.
   await expect(relay.ready(F, NOBODY)).rejects.toThrow('the disk is broken');
