@@ -29,6 +29,9 @@ export class Pulls {
   readonly #waiting = new WaitingPaths();
   readonly #live = new LivePaths();
   readonly #idle: IdlePulls;
+  /** How many have not been answered yet, by the origin of the server. */
+  readonly #unanswered = new Map<string, number>();
+  readonly #maxUnanswered: number;
   #sweep: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -36,6 +39,9 @@ export class Pulls {
     this.#upstreams = upstreams;
     this.#options = options;
     this.#idle = new IdlePulls(options);
+    const { maxPulls } = options;
+    // One that does not answer leaves places to the others.
+    this.#maxUnanswered = upstreams.areSeveral ? Math.max(1, Math.floor(maxPulls / 2)) : maxPulls;
   }
 
   /** The one of a path, if it is being fetched. */
@@ -56,24 +62,26 @@ export class Pulls {
   /** Whether one can begin at the moment. */
   mayBegin(path: ResourcePath): boolean {
     const isFree = this.at(path) === undefined && this.#options.copies.dropping(path) === undefined;
-    return isFree && !this.#isFull && !this.#isClosed;
+    return isFree && !this.#isFullFor(this.#upstreams.of(path) as Upstream) && !this.#isClosed;
   }
 
   /**
    * Begins to fetch a path that comes from elsewhere, and is not being fetched.
    *
    * @param via the servers through which the request has come, this one included
-   * @throws {StorageBusyError} when there are too many
+   * @throws {StorageBusyError} when there are too many, or too many that the same server has not answered yet
    * @throws {ServerClosingError}
    */
   begin(path: ResourcePath, via: string, asker: Pick<Asker, 'revalidates' | 'looksOnly'> = {}): Pull {
     if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
-    if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
     const upstream = this.#upstreams.of(path) as Upstream;
+    if (this.#isFullFor(upstream)) throw new StorageBusyError('too much is being fetched already');
     const waiters = this.#waiting.at(path);
     const { revalidates = false, looksOnly = false } = asker;
     const pull = new Pull({ path, upstream, via, revalidates, looksOnly, waiters }, this.#options);
     this.#pulls.set(path.key, pull);
+    this.#count(upstream, 1);
+    void pull.told.then(() => this.#count(upstream, -1));
     this.#startSweep();
     void pull.over.then(() => this.#isOver(pull));
     return pull;
@@ -130,6 +138,14 @@ export class Pulls {
 
   get #isFull(): boolean {
     return this.#pulls.size >= this.#options.maxPulls;
+  }
+
+  #isFullFor({ origin }: Upstream): boolean {
+    return this.#isFull || (this.#unanswered.get(origin) ?? 0) >= this.#maxUnanswered;
+  }
+
+  #count({ origin }: Upstream, change: number): void {
+    this.#unanswered.set(origin, (this.#unanswered.get(origin) ?? 0) + change);
   }
 
   #isOver(pull: Pull): void {

@@ -15,6 +15,11 @@ export class Upstreams {
     this.#upstreams = options.map((option) => new Upstream(option)).sort((a, b) => b.depth - a.depth);
   }
 
+  /** Whether they are more than one server. */
+  get areSeveral(): boolean {
+    return new Set(this.#upstreams.map(({ origin }) => origin)).size > 1;
+  }
+
   /** Where a path comes from; undefined when it is local. */
   of(path: ResourcePath): Upstream | undefined {
     return this.#upstreams.find((upstream) => upstream.covers(path));

@@ -1,7 +1,7 @@
 import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { openAppend } from '../../src/client/index.ts';
+import { append, openAppend } from '../../src/client/index.ts';
 import { parseUpstream } from '../../src/relay/upstream/upstream-option.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { ChaosProxy, NO_CHAOS } from '../support/chaos/proxy.ts';
@@ -84,6 +84,25 @@ describe('a pull', () => {
     reader.leave();
     await waitFor(async () => (await refused()) === 'HFS_RESOURCE_NOT_FOUND', 'room to be made');
     expect(relay.isFetching(F)).toBe(false);
+  });
+
+  test('of a server that does not answer leaves places to those of others', async () => {
+    const mute = await ScriptedServer.start(() => undefined);
+    const origin = await startOrigin();
+    const upstreams = [`/mute=${mute.url}`, origin.url('')].map((url) => parseUpstream(url));
+    const { relay } = await startRelay({ upstreams, maxPulls: 4 });
+    const client = new AbortController();
+    onTestFinished(() => client.abort());
+    const ready = (name: string) =>
+      relay
+        .ready(ResourcePath.parse(name), { ...NOBODY, signal: client.signal })
+        .then(String, ({ code }) => code);
+    void ready('/mute/a');
+    void ready('/mute/b');
+    expect(await ready('/mute/c')).toBe('HFS_STORAGE_BUSY');
+    expect(await ready('/f')).toBe('HFS_RESOURCE_NOT_FOUND');
+    await append(origin.url('/g'), ['one']);
+    expect(await relay.ready(ResourcePath.parse('/g'), NOBODY)).toMatchObject({ way: 'stored' });
   });
 
   test('is told in the log, with who joined it and how much came', async () => {

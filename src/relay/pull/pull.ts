@@ -113,7 +113,7 @@ export class Pull {
     const asker = left === undefined ? {} : { left };
     this.#askers.add(asker);
     try {
-      await abortable(this.#progress.told, signal);
+      await abortable(this.told, signal);
       return this.state;
     } finally {
       this.#askers.delete(asker);
@@ -122,6 +122,11 @@ export class Pull {
         this.#aborter.abort(new UnreadError('nobody asks any more'));
       }
     }
+  }
+
+  /** Resolves when its state says something; never rejects. */
+  get told(): Promise<void> {
+    return this.#progress.told;
   }
 
   get state(): PullState {
