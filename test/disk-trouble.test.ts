@@ -3,7 +3,7 @@ import { appendFile, readFile, rename, rm, stat, truncate, writeFile } from 'nod
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { AppendFile } from '../src/storage/stored-file.ts';
-import { writeByThreads } from './support/core/harness.ts';
+import { writeByThreads, writeInLine } from './support/core/harness.ts';
 import { breakLog, HeldCommits } from './support/disk/log-trouble.ts';
 import { resourceNames } from './support/disk/root-files.ts';
 import { smallDisks, systemError } from './support/disk/small-disk.ts';
@@ -456,6 +456,7 @@ describe('a file that is appended to and', () => {
     const follower = await V2Peer.follow(server.url('/f'));
     await appender.append('0123456789', 10);
     await follower.until(() => follower.byteCount === 10, 'the bytes');
+    writeInLine();
     const { writeInLine: append } = AppendFile.prototype;
     const spy = vi.spyOn(AppendFile.prototype, 'writeInLine').mockImplementation(function changed(
       this: AppendFile,

@@ -11,7 +11,7 @@ import { temporaryDirectory } from '../../support/server/server.ts';
 import { ServerProcess } from '../../support/server/server-process.ts';
 import { waitFor, waitForSize } from '../../support/wait-for.ts';
 
-const RETRY = { retry: { minDelayMs: 10, maxDelayMs: 100 } };
+const RETRY = { retry: { times: 1_000_000, minDelayMs: 10, maxDelayMs: 100 } };
 
 const PIECE = 256 * 1024;
 

@@ -100,7 +100,8 @@ describe('what may be kept', () => {
   });
 
   test('is read in parts, and not at all by who has it', async () => {
-    const { relay } = await pair((_request, socket) => say(socket, '200 OK', ETAG, BODY));
+    const fresh = { ...ETAG, 'Cache-Control': 'max-age=3600' };
+    const { relay } = await pair((_request, socket) => say(socket, '200 OK', fresh, BODY));
     await bytesOf(relay.url('/f'));
     const part = await fetch(relay.url('/f'), { headers: { range: 'bytes=10-19', 'if-range': '"one"' } });
     expect([part.status, part.headers.get('content-range')]).toEqual([206, `bytes 10-19/${SIZE}`]);

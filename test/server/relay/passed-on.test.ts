@@ -46,7 +46,7 @@ describe('an append through a relay', () => {
     const relay = await startRelay(before.url(''));
     const after = await ChaosProxy.start(relay.port, random, NO_CHAOS);
     const size = 6 * 1024 * 1024;
-    const retry = { minDelayMs: 1, maxDelayMs: 20 };
+    const retry = { times: 1_000_000, minDelayMs: 1, maxDelayMs: 20 };
     const appender = openAppend(after.url('/f'), { retry });
     appender.write(pattern(0, 1024));
     await waitForSize(path.join(origin.root, 'f'), 1024);

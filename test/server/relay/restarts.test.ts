@@ -14,7 +14,7 @@ import { waitFor, waitForSize } from '../../support/wait-for.ts';
 /** Longer than anything takes but what hangs. */
 const HANG_MS = 20_000;
 
-const RETRY = { retry: { minDelayMs: 1, maxDelayMs: 20 } };
+const RETRY = { retry: { times: 1_000_000, minDelayMs: 1, maxDelayMs: 20 } };
 
 async function bytesOf(stream: AsyncIterable<Buffer>): Promise<Buffer> {
   const chunks: Buffer[] = [];

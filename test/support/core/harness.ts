@@ -109,7 +109,12 @@ export function join(appender: Lease, position = 0, room?: number): CollectingSi
 
 /** Lets threads write what would be written in line, as if the disk had been slow, until the test is over. */
 export function writeByThreads(): void {
-  const spy = vi.spyOn(WriteTurns.prototype, 'isInLine').mockReturnValue(false);
+  writeInLine(false);
+}
+
+/** Has all that may be written in line be written so, however slow the disk is, until the test is over. */
+export function writeInLine(isInLine = true): void {
+  const spy = vi.spyOn(WriteTurns.prototype, 'isInLine').mockReturnValue(isInLine);
   onTestFinished(() => spy.mockRestore());
 }
 
