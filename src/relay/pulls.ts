@@ -81,7 +81,10 @@ export class Pulls {
     const pull = new Pull({ path, upstream, via, revalidates, looksOnly, waiters }, this.#options);
     this.#pulls.set(path.key, pull);
     this.#count(upstream, 1);
-    void pull.told.then(() => this.#count(upstream, -1));
+    void pull.told.then(() => {
+      this.#count(upstream, -1);
+      void this.#upstreams.note(upstream);
+    });
     this.#startSweep();
     void pull.over.then(() => this.#isOver(pull));
     return pull;

@@ -59,14 +59,13 @@ export class Relay {
   constructor({ upstreams, keepBytes, ...options }: RelayOptions) {
     this.#log = options.log;
     this.#copies = new Copies(options.core, keepBytes);
-    this.#upstreams = new Upstreams(upstreams, this.#copies);
+    this.#upstreams = new Upstreams(upstreams, options.core);
     this.#pulls = new Pulls(this.#upstreams, { ...options, copies: this.#copies, held: this.#held });
     this.#requestOptions = options;
   }
 
   /** Finds the copies that a server before this one has made. Never rejects. */
   async findCopies(): Promise<void> {
-    this.#upstreams.recallAll();
     if (!this.#copies.isBounded) return;
     try {
       await this.#copies.find();
@@ -279,6 +278,7 @@ export class Relay {
       if (upstream.kind !== undefined) return upstream.kind;
       const wish = { path: asked, upstream, via: names, signal };
       upstream.kind = await kindByAnswer(new UpstreamRequest(wish, this.#requestOptions), authorization);
+      void this.#upstreams.note(upstream);
     }
     return upstream.kind;
   }

@@ -1,6 +1,6 @@
 import type { Core } from '../../core/core.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
-import { CopyFile, sourceOf } from './copy-file.ts';
+import { CopyFile } from './copy-file.ts';
 import { CopyLedger } from './copy-ledger.ts';
 
 /**
@@ -63,20 +63,6 @@ export class Copies {
       }
       for (const { path } of known) this.#ledger.read(path);
     }
-  }
-
-  /**
-   * Whether there is one of what an httpfstream server has.
-   *
-   * @param isThere whether a URL is one of that server's
-   * @throws what {@link Records.files} throws
-   */
-  async hasFollowed(isThere: (url: string) => boolean): Promise<boolean> {
-    for await (const { record } of this.#core.records.files()) {
-      const source = sourceOf(record.stream?.copy);
-      if (source?.answer === undefined && source !== undefined && isThere(source.url)) return true;
-    }
-    return false;
   }
 
   /** Tells that one is read. */

@@ -169,7 +169,7 @@ export class CopyFile {
 }
 
 /** What a copy says of where it comes from; undefined when that makes no sense. */
-export function sourceOf({ source }: { source?: object } = {}): CopySource | undefined {
+function sourceOf({ source }: { source?: object } = {}): CopySource | undefined {
   const { url, answer } = (source ?? {}) as Partial<Record<keyof CopySource, unknown>>;
   if (typeof url !== 'string') return undefined;
   return { url, answer: typeof answer === 'object' ? (answer as AnswerRecord) : undefined };

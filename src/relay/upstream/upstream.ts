@@ -84,6 +84,11 @@ export class Upstream {
     this.#wasHttpfstream = true;
   }
 
+  /** The URL below which its paths are, without what must not be told. */
+  get href(): string {
+    return this.#base.href;
+  }
+
   /** Scheme, host and port, for people. */
   get origin(): string {
     return this.#base.origin;
