@@ -34,13 +34,10 @@ export type Readiness =
   /** It is not kept, and this is the answer. */
   | { way: 'answer'; answer: OpenAnswer }
   /** It is to be passed on. */
-  | { way: 'pass'; isComing: boolean };
+  | { way: 'pass' };
 
-/** It is for the other server alone. */
-export const PASS: Readiness = { way: 'pass', isComing: false };
-
-/** Some of it is here, and more of it is still to come: the other server knows how much there is by now. */
-export const PASS_COMING: Readiness = { way: 'pass', isComing: true };
+/** It is for the other server, which knows more. */
+export const PASS: Readiness = { way: 'pass' };
 
 /** What is here is served though nobody can be asked. */
 export const STALE = stored('fwd=stale');

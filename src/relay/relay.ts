@@ -20,7 +20,6 @@ import {
   holdsFor,
   isServed,
   PASS,
-  PASS_COMING,
   type Readiness,
   readinessOf,
   type Served,
@@ -116,7 +115,7 @@ export class Relay {
       if (known !== undefined) return readinessOf(known, 'hit');
       const phase = running?.state.phase ?? 'asking';
       // What it finds out is old; who follows gets what comes.
-      if (running?.isOutdated === true && !(follows === true && phase === 'storing')) return PASS_COMING;
+      if (running?.isOutdated === true && !(follows === true && phase === 'storing')) return PASS;
       const stale = phase === 'asking' ? await this.#stale(path, via) : undefined;
       if (stale !== undefined) return readinessOf(stale);
       const readiness = await this.#readyBy(path, asker, via);
@@ -146,7 +145,7 @@ export class Relay {
       const { part } = pull;
       // What is here of what still comes is a part while nothing can come: who asks for all of it is told there how
       // much that is.
-      if (!state.isConnected && !part.isFinal && !follows) return PASS_COMING;
+      if (!state.isConnected && !part.isFinal && !follows) return PASS;
       const coming = comingOf(part, running === undefined);
       const isFirst = running === undefined && asker.asksTo === 'read';
       return isFirst ? { ...coming, overflow: pull.overflowFor(signal) } : coming;

@@ -130,7 +130,7 @@ describe('what is written by way of here while it is fetched', () => {
     await waitForSize(path.join(origin.root, 'f'), 3);
     expect(await relay.ready(F, NOBODY)).toMatchObject({ way: 'coming', part: { committed: 3 } });
     relay.changed(F);
-    expect(await relay.ready(F, NOBODY)).toEqual({ way: 'pass', isComing: true });
+    expect(await relay.ready(F, NOBODY)).toEqual({ way: 'pass' });
     expect(await relay.readyIfHere(F, NOBODY)).toMatchObject({ way: 'pass' });
     expect(await relay.ready(F, { ...NOBODY, follows: true })).toMatchObject({
       way: 'coming',

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { Asker } from '../../relay/pull/asker.ts';
-import { isCaughtUp } from '../../relay/readiness.ts';
+import { isCaughtUp, isServed } from '../../relay/readiness.ts';
 import type { Relay } from '../../relay/relay.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
@@ -28,9 +28,9 @@ export class ForkedFrom {
     const source = forkSourceOf(request, this.#prefix);
     if (source === undefined || this.#relay.upstreamOf(source) === undefined) return;
     const readiness = await this.#relay.ready(source, asker);
-    const isMissingSome =
-      readiness.way === 'coming' ? !isCaughtUp(readiness) : readiness.way === 'pass' && readiness.isComing;
-    if (isMissingSome) {
+    // What is passed on while it is fetched is here in part.
+    const isWhole = isServed(readiness) ? isCaughtUp(readiness) : !this.#relay.isFetching(source);
+    if (!isWhole) {
       throw new StorageBusyError('what is to be forked is still being fetched');
     }
   }
