@@ -132,8 +132,9 @@ export class Relay {
     const running = this.#pulls.at(path);
     // What has begun to go meanwhile is not to be taken for what is here.
     if (running === undefined && this.#copies.dropping(path) !== undefined) return 'again';
+    const isFirst = running === undefined;
     const pull = running ?? this.#pulls.begin(path, via, asker);
-    if (running !== undefined) await this.#join(running, asker);
+    if (!isFirst) await this.#join(pull, asker);
     this.#pulls.read(pull);
     const state = await this.#stateOf(pull, asker);
     if (state === undefined) return readinessOf(STALE);
@@ -146,12 +147,12 @@ export class Relay {
       // What is here of what still comes is a part while nothing can come: who asks for all of it is told there how
       // much that is.
       if (!state.isConnected && !part.isFinal && !follows) return PASS;
-      const coming = comingOf(part, running === undefined);
-      const isFirst = running === undefined && asker.asksTo === 'read';
-      return isFirst ? { ...coming, overflow: pull.overflowFor(signal) } : coming;
+      const coming = comingOf(part, isFirst);
+      const getsAll = isFirst && asker.asksTo === 'read';
+      return getsAll ? { ...coming, overflow: pull.overflowFor(signal) } : coming;
     }
     const verdict = pull.verdict ?? UNKNOWN;
-    if (running === undefined && verdict.kind !== 'unknown') {
+    if (isFirst && verdict.kind !== 'unknown') {
       const offered = pull.takeOffered(asker.asksTo);
       if (offered !== undefined) return { way: 'answer', answer: offered };
       assertNotRefused(verdict, asker);
