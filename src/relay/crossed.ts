@@ -4,7 +4,7 @@ import {
   LOOP_STATUS,
   UpstreamRequest,
   type UpstreamRequestOptions,
-  type Wish,
+  type UpstreamTarget,
 } from './upstream/upstream-request.ts';
 
 /** After so long without a head it is looked at who waits for it, in milliseconds. */
@@ -24,12 +24,12 @@ export function isOfRelay(via: string | undefined): boolean {
  * pulls: neither finds its name in what has come, since that is not what it has sent.
  *
  * @param head rejects for whom it is refused, who is told elsewhere
- * @param wish what the request asks for, as one that goes on
+ * @param target what the request asks for, as one that goes on
  * @throws {RelayLoopError} when that is so
  */
 export async function assertUncrossed(
   head: Promise<unknown>,
-  wish: Omit<Wish, 'signal'>,
+  target: Omit<UpstreamTarget, 'signal'>,
   options: UpstreamRequestOptions,
 ): Promise<void> {
   const known = new AbortController();
@@ -38,7 +38,7 @@ export async function assertUncrossed(
   const isKnown = head.then(abort, abort);
   await Promise.race([isKnown, delay(CROSSED_MS, undefined, { signal }).catch(abort)]);
   if (signal.aborted) return;
-  const request = new UpstreamRequest({ ...wish, signal }, options);
+  const request = new UpstreamRequest({ ...target, signal }, options);
   if (await Promise.race([comesBack(request), isKnown.then(() => false)])) {
     throw new RelayLoopError('two relays have what they serve from each other');
   }

@@ -172,8 +172,8 @@ export class Relay {
     if (pull.verdict === undefined) pull.joined();
     if (!isOfRelay(via)) return;
     const { path, upstream } = pull;
-    const wish = { path, upstream, via: this.viaOf(via) };
-    await assertUncrossed(pull.toldTo(asker), wish, this.#requestOptions);
+    const target = { path, upstream, via: this.viaOf(via) };
+    await assertUncrossed(pull.toldTo(asker), target, this.#requestOptions);
   }
 
   /**
@@ -276,8 +276,8 @@ export class Relay {
     // An error of a path may be that of any server; what is at the top has an answer.
     for (const asked of [path, path.upTo(upstream.depth)]) {
       if (upstream.kind !== undefined) return upstream.kind;
-      const wish = { path: asked, upstream, via: names, signal };
-      upstream.kind = await kindByAnswer(new UpstreamRequest(wish, this.#requestOptions), authorization);
+      const target = { path: asked, upstream, via: names, signal };
+      upstream.kind = await kindByAnswer(new UpstreamRequest(target, this.#requestOptions), authorization);
       void this.#upstreams.note(upstream);
     }
     return upstream.kind;

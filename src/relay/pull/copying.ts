@@ -179,7 +179,7 @@ export class Copying implements LeaseHolder {
    * @throws {UpstreamError} when it does not end there any more
    * @throws what {@link SessionRegistry.open} throws
    */
-  async append(
+  async begin(
     copied: Copied | undefined,
     made: Omit<NewCopy, 'url'>,
     source: Source,

@@ -35,7 +35,7 @@ const RANGE_NOT_SATISFIABLE = 416;
 const CONTENT_RANGE = /^bytes (\d+)-(\d+)\/(\d+)$/;
 
 /** How an answer is taken. */
-export interface AnswerUse {
+export interface FetchAnswerOptions {
   /** Whether what is fresh is looked at, too. */
   revalidates: boolean;
   /** Whether it is looked only whether what is here still holds. */
@@ -66,8 +66,12 @@ export type Answered =
  * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be had
  * @throws {RelayLoopError} when the request has come back
  */
-export function fetchAnswer(copying: Copying, copied: Copied | undefined, use: AnswerUse): Promise<Answered> {
-  return new FetchedAnswer(copying, copied, use).run();
+export function fetchAnswer(
+  copying: Copying,
+  copied: Copied | undefined,
+  options: FetchAnswerOptions,
+): Promise<Answered> {
+  return new FetchedAnswer(copying, copied, options).run();
 }
 
 /** What is here of the body of an answer. */
@@ -80,20 +84,20 @@ interface StoredBody {
 class FetchedAnswer {
   readonly #copying: Copying;
   readonly #copied: Copied | undefined;
-  readonly #use: AnswerUse;
+  readonly #options: FetchAnswerOptions;
   readonly #body: StoredBody | undefined;
 
-  constructor(copying: Copying, copied: Copied | undefined, use: AnswerUse) {
+  constructor(copying: Copying, copied: Copied | undefined, options: FetchAnswerOptions) {
     this.#copying = copying;
     this.#copied = copied;
-    this.#use = use;
+    this.#options = options;
     this.#body = storedBodyOf(copying.request.url, copied);
   }
 
   async run(): Promise<Answered> {
     const { request } = this.#copying;
     const body = this.#body;
-    if (body?.isWhole === true && body.answer.isFresh && !this.#use.revalidates) {
+    if (body?.isWhole === true && body.answer.isFresh && !this.#options.revalidates) {
       return { verdict: stored('hit', body.answer.trustedMs) };
     }
     const answered = await this.#answered(await request.send(body && headersFor(body)), body);
@@ -166,7 +170,7 @@ class FetchedAnswer {
       return this.#keep(answer, next, body.copied, { skipped: body.copied.size });
     }
     const missing = missingBy(status);
-    if (this.#use.looksOnly && missing === undefined && typeof next !== 'string') return UNKNOWN;
+    if (this.#options.looksOnly && missing === undefined && typeof next !== 'string') return UNKNOWN;
     // What is here is not what is there.
     if (this.#copied !== undefined && (missing !== undefined || typeof next !== 'string'))
       await copying.copy.drop();
@@ -195,8 +199,8 @@ class FetchedAnswer {
     copying.found(size, size !== undefined);
     const generation = copied?.generation ?? Date.now() * 1000;
     const made = { generation, contentType: undefined, isPart: true, answer: head.record };
-    const writing = new Writing(copying, this.#use.overflow, copied?.size ?? 0, size);
-    const lease = await copying.append(copied, made, writing);
+    const writing = new Writing(copying, this.#options.overflow, copied?.size ?? 0, size);
+    const lease = await copying.begin(copied, made, writing);
     try {
       await writing.take(answer, expected.skipped, expected.length);
       for (let resumes = 0; !writing.isWhole; ) {

@@ -22,7 +22,7 @@ import { refused, stored, TOO_LONG, UNKNOWN, unstored, type Verdict } from './ve
 const OVERLAP_BYTES = 1024;
 
 /** How a file is followed. */
-export interface FollowUse {
+export interface FollowFileOptions {
   /** How long it is waited for, if there is none, in milliseconds. */
   waitMs: number;
   /** How long after each end the server there keeps it for those who come back, in milliseconds. */
@@ -42,7 +42,7 @@ export interface FollowUse {
 export async function followFile(
   copying: Copying,
   copied: Copied | undefined,
-  { waitMs, holdMs, isTracked, looksOnly }: FollowUse,
+  { waitMs, holdMs, isTracked, looksOnly }: FollowFileOptions,
 ): Promise<Verdict> {
   const { request, copy } = copying;
   const { url, headers, signal } = request;
@@ -141,7 +141,7 @@ class FollowedFile {
       tooLong: () => stream.destroy(),
     };
     const made = { generation, contentType: isStream ? contentType : undefined, isPart: part === true };
-    const lease = await copying.append(copied, made, source, isStream ? undefined : contentType);
+    const lease = await copying.begin(copied, made, source, isStream ? undefined : contentType);
     stream.on('type', (type) => lease.giveType(type));
     // It may have been told while that began.
     if (!isStream && stream.contentType !== undefined) lease.giveType(stream.contentType);

@@ -16,7 +16,7 @@ export const UNAUTHORIZED = 401;
 type Headers = Readonly<Record<string, string>>;
 
 /** What is asked for, and for whom. */
-export interface Wish {
+export interface UpstreamTarget {
   path: ResourcePath;
   /** The server from which it comes. */
   upstream: Upstream;
@@ -47,7 +47,7 @@ export class UpstreamRequest {
   readonly signal: AbortSignal;
   readonly options: UpstreamRequestOptions;
 
-  constructor({ path, upstream, via, signal }: Wish, options: UpstreamRequestOptions) {
+  constructor({ path, upstream, via, signal }: UpstreamTarget, options: UpstreamRequestOptions) {
     this.path = path;
     this.upstream = upstream;
     this.url = upstream.urlOf(path);

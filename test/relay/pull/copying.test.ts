@@ -42,7 +42,7 @@ async function start(contentType: string | undefined, before: (copying: Copying)
   const source: Source = { resume: none, stop: (error) => stops.push(error), tooLong: none };
   copying.found(undefined, false);
   before(copying);
-  const lease = await copying.append(undefined, { generation: 7, contentType, isPart: false }, source);
+  const lease = await copying.begin(undefined, { generation: 7, contentType, isPart: false }, source);
   return { root, core, copying, lease, stops };
 }
 
