@@ -171,7 +171,7 @@ export async function mount(app: FastifyInstance, options: HttpfstreamOptions): 
     const { RelayResponder } = await import('./relay/relay-responder.ts');
     const responder = new RelayResponder(core, appends, app, settings);
     // Nobody waits for that.
-    void responder.findKept();
+    void responder.findCopies();
     return responder;
   }
 
