@@ -179,7 +179,7 @@ export async function mount(
     const { RelayResponder } = await import('./relay/relay-responder.ts');
     const responder = new RelayResponder(core, appends, app, settings);
     // Nobody waits for that.
-    void responder.findKept();
+    void responder.findCopies();
     return responder;
   }
 
