@@ -43,7 +43,10 @@ export class Reloads {
     if (this.#isAskedFor) await this.run();
   }
 
-  /** Reads all of it again, once {@link begin} was called. Never rejects: what cannot be read stays as it was, and the log says why. */
+  /**
+   * Reads all of it again, once {@link begin} was called. Never rejects: what cannot be read stays as it was, and the log
+   * says why.
+   */
   async run(): Promise<void> {
     if (!this.#hasBegun) {
       this.#isAskedFor = true;

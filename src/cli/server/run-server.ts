@@ -39,8 +39,8 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   const { serve } = await import('./serve.ts');
   return serve(options, io, () => {
     const again = parseServerOptions(args, io);
-    // The same arguments that could be parsed before: there is no such case.
-    if (again.exitCode !== undefined) throw new Error('it cannot be parsed any more');
+    // They are the arguments that were parsed before.
+    if (again.exitCode !== undefined) throw new Error('the arguments are wrong');
     return again.options;
   });
 }
