@@ -117,8 +117,10 @@ export class ResourceRoom extends Room implements CountedFile {
     if (grown > 0) space.written(grown);
   }
 
+  /** How many of so many may not have been counted by the quotas that count this file. */
   #uncountedOf(foreignBytes: number): number {
-    return this.limits.quotas.hasWalkedSince(this.#changedMs) ? 0 : foreignBytes;
+    const isCounted = this.quotas.length === 0 || this.limits.quotas.hasWalkedSince(this.#changedMs);
+    return isCounted ? 0 : foreignBytes;
   }
 }
 
