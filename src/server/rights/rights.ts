@@ -144,8 +144,15 @@ async function askFor(needs: readonly Need[], admission: Admission): Promise<voi
 
 function authorizerOf(request: FastifyRequest, authorize: Authorize): Authorizer {
   return {
-    ask: async (right: Right, path: ResourcePath) =>
-      (await authorize(request, { path: path.toString(), right })) === true,
+    ask: async (right: Right, path: ResourcePath) => {
+      try {
+        return (await authorize(request, { path: path.toString(), right })) === true;
+      } catch (error) {
+        // Nothing that is thrown is no reason, and Fastify would take it for success.
+        if (error) throw error;
+        return false;
+      }
+    },
   };
 }
 
