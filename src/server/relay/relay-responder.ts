@@ -24,7 +24,7 @@ import { headerOf } from '../request/headers.ts';
 import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake, verbOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
-import { permitToPass } from '../rights/permits.ts';
+import { permitToPass } from '../rights/needs.ts';
 import { askerOf, Client, viaOf } from './client.ts';
 import { ForkedFrom } from './forked-from.ts';
 import { type Joined, sendJoined, tagOf } from './joined-download.ts';
@@ -32,7 +32,7 @@ import { partOfComing } from './joined-part.ts';
 import { type Kept, KeptResponder } from './kept-responder.ts';
 import { asCopy } from './passed-on.ts';
 import { type Passage, Tunnel } from './tunnel.ts';
-import { writtenPath } from './written-path.ts';
+import { passedQuery, writtenPath } from './written-path.ts';
 
 /** Longest time to the head of an answer of another server, in milliseconds. */
 const HEAD_TIMEOUT_MS = 30_000;
@@ -174,7 +174,7 @@ export class RelayResponder {
         if (request.method === 'PUT') await this.#forkedFrom.ready(request, askerOf(request, 0, client));
         return false;
       }
-      const permit = permitToPass(request, path);
+      const permit = permitToPass(request, path, this.#prefix);
       const via = this.#relay.viaOf(viaOf(request));
       const found = await this.#wayOf(request, reply, path, upstream, client);
       if (found.way === 'here') {
@@ -216,12 +216,13 @@ export class RelayResponder {
   async #pass(
     request: FastifyRequest,
     reply: FastifyReply,
-    passage: Omit<Passage, 'headTimeoutMs' | 'waitMs' | 'silenceMs'>,
+    passage: Omit<Passage, 'queryString' | 'headTimeoutMs' | 'waitMs' | 'silenceMs'>,
   ): Promise<void> {
     const { path } = passage;
     if (!isRead(request)) this.#relay.changed(path);
     await this.#tunnel.pass(request, reply, {
       ...passage,
+      queryString: passedQuery(request, path),
       headTimeoutMs: HEAD_TIMEOUT_MS,
       waitMs: this.#waitOf(request),
       silenceMs: SILENCE_MS,

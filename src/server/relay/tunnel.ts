@@ -20,7 +20,6 @@ import { isBodyUnderWay } from '../node/rest-of-body.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
 import { assertTransferCoding } from '../request/request-body.ts';
 import { isHandshake } from '../request/request-target.ts';
-import { parseTarget } from '../request/target.ts';
 import { breakOff } from '../response/break-off.ts';
 import { privacyOf } from '../rights/private-answers.ts';
 import {
@@ -83,6 +82,8 @@ export interface Passage {
   permit: Permit;
   upstream: Upstream;
   path: ResourcePath;
+  /** The query, without its question mark: that of the request, or less. */
+  queryString: string;
   /** The servers through which it has come, this one included. */
   via: string;
   /**
@@ -135,8 +136,8 @@ export class Tunnel {
     isRepeated = false,
   ): Promise<void> {
     const { raw } = request;
-    const { upstream, path, headTimeoutMs, waitMs } = passage;
-    const url = upstream.urlAt(writtenPath(request, this.#prefix, path), parseTarget(raw.url).queryString);
+    const { upstream, path, queryString, headTimeoutMs, waitMs } = passage;
+    const url = upstream.urlAt(writtenPath(request, this.#prefix, path), queryString);
     const outgoing = this.#begin(request, url, passage);
     allowIdle(raw.socket);
     const cut = () => void outgoing.destroy();
@@ -192,7 +193,7 @@ export class Tunnel {
     request: FastifyRequest,
     reply: FastifyReply,
     response: IncomingMessage,
-    passage: Omit<Passage, 'headers' | 'headTimeoutMs' | 'waitMs'>,
+    passage: Omit<Passage, 'queryString' | 'headers' | 'headTimeoutMs' | 'waitMs'>,
   ): void {
     allowIdle(request.raw.socket);
     try {
