@@ -97,6 +97,8 @@ export class HttpFollowResponder {
       reader = await this.#follow(request, connection, permit, { wanted, waitMs });
       const { feed, position } = reader;
       const { state } = await this.#core.resources.viewOrBytes(feed.file);
+      // It may have been refused meanwhile.
+      connection.signal.throwIfAborted();
       const name = permit.path.segments.at(-1) ?? '';
       const contentType = contentTypeOf(state, name, feed.file, feed.committed);
       reply.headers({
