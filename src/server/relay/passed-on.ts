@@ -1,9 +1,11 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { Served } from '../../relay/readiness.ts';
+import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { VERB_HEADER } from '../../wire/protocol.ts';
 import { userContentHeaders } from '../response/headers.ts';
+import { offeredIn } from '../rights/credential.ts';
 
 /**
  * Those of one connection (RFC 9110, section 7.6.1), besides what `Connection` names. Where a body ends is said anew.
@@ -71,6 +73,13 @@ export function passedOn(
     if (value !== undefined && !dropped.has(name)) passed[name] = value;
   }
   return passed;
+}
+
+/** The subprotocols of a handshake. A token among them is for this server, as `Authorization` is. */
+export function offeredTo({ passesAuthorization }: Upstream, raw: IncomingMessage): Record<string, string> {
+  const { bearers, others } = offeredIn(raw);
+  const offered = passesAuthorization ? [...others, ...bearers] : others;
+  return offered.length > 0 ? { 'sec-websocket-protocol': offered.join(', ') } : {};
 }
 
 /**

@@ -27,6 +27,7 @@ import {
   FOR_THE_NEXT,
   foreign,
   framingOf,
+  offeredTo,
   passedOn,
   sandboxed,
   varyOf,
@@ -47,6 +48,7 @@ const FOR_US = [
   'sec-fetch-site',
   'sec-fetch-user',
   'sec-purpose',
+  'sec-websocket-protocol',
   'x-forwarded-for',
   'x-forwarded-host',
   'x-forwarded-proto',
@@ -73,8 +75,6 @@ const FORWARDED = 'x-forwarded-';
 
 /** How answers may be coded for their way: Node decodes the one, and the other says nothing. */
 const PASSABLE = ['chunked', 'identity'];
-
-const NOTHING: Buffer = Buffer.alloc(0);
 
 /** What is passed on. */
 export interface Passage {
@@ -215,6 +215,7 @@ export class Tunnel {
       isHandshake: isHandshake(request),
       headers: {
         ...passedOn(raw.headers, kind === 'ours' ? FOR_US : [...FOR_US, ...forOurs(raw)]),
+        ...offeredTo(upstream, raw),
         ...upstream.headers,
         ...headers,
         via,
@@ -426,7 +427,9 @@ function cutLike(ended: Socket, other: Socket): void {
 /** What a client has sent right behind its handshake, which @fastify/websocket keeps. */
 function sentAhead({ raw }: FastifyRequest): Buffer {
   const symbol = Object.getOwnPropertySymbols(raw).find(({ description }) => description === 'ws-head');
-  return symbol === undefined ? NOTHING : ((raw as unknown as Record<symbol, Buffer>)[symbol] as Buffer);
+  return symbol === undefined
+    ? Buffer.alloc(0)
+    : ((raw as unknown as Record<symbol, Buffer>)[symbol] as Buffer);
 }
 
 function ignore(): void {}
