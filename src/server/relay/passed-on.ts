@@ -62,6 +62,44 @@ export const FOR_THE_NEXT = [
   'strict-transport-security',
 ];
 
+/** What is for this server: who asks, and for whom. */
+const FOR_US = [
+  'authorization',
+  'cookie',
+  'forwarded',
+  'host',
+  'origin',
+  'proxy',
+  'sec-fetch-dest',
+  'sec-fetch-mode',
+  'sec-fetch-site',
+  'sec-fetch-user',
+  'sec-purpose',
+  'sec-websocket-protocol',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+];
+
+/** What users, or servers before this one, say of themselves, which only servers of ours are told. */
+const FOR_OURS = [
+  'referer',
+  'true-client-ip',
+  'x-api-key',
+  'x-auth-token',
+  'x-client-ip',
+  'x-csrf-token',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-original-url',
+  'x-real-ip',
+  'x-rewrite-url',
+];
+
+/** Begins the names of more of them. */
+const FORWARDED = 'x-forwarded-';
+
 /** The headers that go on from one connection to the next: not those of the connection, nor those of `others`. */
 export function passedOn(
   headers: Readonly<Record<string, string | string[] | undefined>>,
@@ -75,8 +113,18 @@ export function passedOn(
   return passed;
 }
 
+/** The headers of a request that go on to another server. */
+export function passedTo(upstream: Upstream, raw: IncomingMessage): Record<string, string | string[]> {
+  const dropped = upstream.kind === 'ours' ? FOR_US : [...FOR_US, ...forOurs(raw)];
+  return { ...passedOn(raw.headers, dropped), ...offeredTo(upstream, raw) };
+}
+
+function forOurs({ headers }: IncomingMessage): string[] {
+  return [...FOR_OURS, ...Object.keys(headers).filter((name) => name.startsWith(FORWARDED))];
+}
+
 /** The subprotocols of a handshake. A token among them is for this server, as `Authorization` is. */
-export function offeredTo({ passesAuthorization }: Upstream, raw: IncomingMessage): Record<string, string> {
+function offeredTo({ passesAuthorization }: Upstream, raw: IncomingMessage): Record<string, string> {
   const { bearers, others } = offeredIn(raw);
   const offered = passesAuthorization ? [...others, ...bearers] : others;
   return offered.length > 0 ? { 'sec-websocket-protocol': offered.join(', ') } : {};

@@ -27,51 +27,13 @@ import {
   FOR_THE_NEXT,
   foreign,
   framingOf,
-  offeredTo,
   passedOn,
+  passedTo,
   sandboxed,
   varyOf,
 } from './passed-on.ts';
 import { referencesIn } from './references.ts';
 import { writtenPath } from './written-path.ts';
-
-/** What is for this server: who asks, and for whom. */
-const FOR_US = [
-  'authorization',
-  'cookie',
-  'forwarded',
-  'host',
-  'origin',
-  'proxy',
-  'sec-fetch-dest',
-  'sec-fetch-mode',
-  'sec-fetch-site',
-  'sec-fetch-user',
-  'sec-purpose',
-  'sec-websocket-protocol',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
-];
-
-/** What users, or servers before this one, say of themselves, which only servers of ours are told. */
-const FOR_OURS = [
-  'referer',
-  'true-client-ip',
-  'x-api-key',
-  'x-auth-token',
-  'x-client-ip',
-  'x-csrf-token',
-  'x-http-method',
-  'x-http-method-override',
-  'x-method-override',
-  'x-original-url',
-  'x-real-ip',
-  'x-rewrite-url',
-];
-
-/** Begins the names of more of them. */
-const FORWARDED = 'x-forwarded-';
 
 /** How answers may be coded for their way: Node decodes the one, and the other says nothing. */
 const PASSABLE = ['chunked', 'identity'];
@@ -207,15 +169,13 @@ export class Tunnel {
 
   #begin(request: FastifyRequest, url: URL, { upstream, via, headers }: Passage): ClientRequest {
     const { raw } = request;
-    const { kind } = upstream;
     assertConnection(raw.headers);
     assertTransferCoding(raw.headers);
     return this.#forwarder.begin(url, {
       method: raw.method as string,
       isHandshake: isHandshake(request),
       headers: {
-        ...passedOn(raw.headers, kind === 'ours' ? FOR_US : [...FOR_US, ...forOurs(raw)]),
-        ...offeredTo(upstream, raw),
+        ...passedTo(upstream, raw),
         ...upstream.headers,
         ...headers,
         via,
@@ -357,10 +317,6 @@ function sendBody(raw: IncomingMessage, outgoing: ClientRequest): void {
 /** Whether what there is of a request by now has not been taken. */
 function isHeldUp({ socket }: ClientRequest): boolean {
   return socket === null || socket.connecting || socket.writableLength > 0;
-}
-
-function forOurs({ headers }: IncomingMessage): string[] {
-  return [...FOR_OURS, ...Object.keys(headers).filter((name) => name.startsWith(FORWARDED))];
 }
 
 /**
