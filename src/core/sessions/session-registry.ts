@@ -201,6 +201,18 @@ export class SessionRegistry implements SessionHost {
     await this.#openings.allSettled();
   }
 
+  /**
+   * Ends those that wait for a client that may not come back any more.
+   *
+   * @param mayReturn whether who began it, if that has a name, may append to the path
+   */
+  endAwaited(mayReturn: (subject: string | undefined, path: ResourcePath) => boolean): void {
+    for (const { claimant } of this.#context.live.all()) {
+      if (!(claimant instanceof Session) || !claimant.isAwaited) continue;
+      if (!mayReturn(claimant.subject, claimant.path)) void claimant.end('interrupted');
+    }
+  }
+
   /** Ends all sessions, because of what happened to the disk. */
   loseAll(error: HttpfstreamError): void {
     for (const { claimant } of this.#context.live.all())

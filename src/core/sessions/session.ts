@@ -173,6 +173,16 @@ export class Session implements Claimant, WriterOwner {
     await this.#writer.flushed();
   }
 
+  /** Whether nobody holds it, and its client may come back. */
+  get isAwaited(): boolean {
+    return this.#holder === undefined && this.#ended === undefined;
+  }
+
+  /** The name under which the file was opened. */
+  get path(): ResourcePath {
+    return this.#subject.path;
+  }
+
   /** Who appends, where there are rights. */
   get subject(): string | undefined {
     return this.#subject.append.subject;

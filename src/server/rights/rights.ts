@@ -1,5 +1,6 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { ANYBODY, Permit, refusalOf } from '../../core/permit.ts';
+import type { SessionRegistry } from '../../core/sessions/session-registry.ts';
 import type { Access, Right, Subject } from '../../rights/access.ts';
 import { UnauthorizedError } from '../../wire/errors.ts';
 import { METHODS } from '../../wire/protocol.ts';
@@ -46,16 +47,25 @@ export interface RightsOptions extends NeedsOptions {
   limits: CredentialLimits;
   /** The application's own decision. Default: it is not asked. */
   authorize: Authorize | undefined;
+  /** Appends, some of which wait for their clients. */
+  sessions: Pick<SessionRegistry, 'endAwaited'>;
+  log: FastifyBaseLogger;
 }
 
 /** Decides what requests may do: by their heads, before anything is looked at for them. */
 export class Rights {
   readonly #options: RightsOptions;
   readonly #admissions: Admissions | undefined;
+  readonly #unsubscribe: (() => void) | undefined;
 
   constructor(options: RightsOptions) {
+    const { access, sessions, log } = options;
     this.#options = options;
-    this.#admissions = options.access && new Admissions(options.access);
+    const report = (err: unknown) => log.error({ err }, 'it is not known whether a request may go on');
+    this.#admissions = access && new Admissions(access, report);
+    const mayReturn = (name: string | undefined, path: ResourcePath) =>
+      access?.mayStill(name, 'append', path) === true;
+    this.#unsubscribe = access?.onChange(() => sessions.endAwaited(mayReturn));
   }
 
   /**
@@ -103,6 +113,7 @@ export class Rights {
   /** Ends nothing any more. */
   close(): void {
     this.#admissions?.close();
+    this.#unsubscribe?.();
   }
 
   #needsOf(request: FastifyRequest): readonly Need[] {

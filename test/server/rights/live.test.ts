@@ -174,6 +174,38 @@ it('anonymous ones end, too, when their rights do', async () => {
   await expect(waiting).resolves.toMatchObject({ status: 401 });
 });
 
+it('a session that waits for its client ends when nobody of its name may append there any more', async () => {
+  const both = { t: { name: 'who', rules: RULES }, u: { name: 'who', rules: RULES } };
+  const others = { other: { rules: RULES } };
+  const access = new RuleAccess({ ...both, ...others }, { '/public': ['append'] });
+  const { url } = await startServer({ access, graceMs: 600_000 });
+  const leave = async (at: string, token?: string) => {
+    const headers = token === undefined ? {} : bearer(token);
+    const appender = await V2Peer.append(url(at), { session: sessionOf('s') }, { headers });
+    await appender.append('before', 6);
+    const follower = await V2Peer.follow(url(at), {}, { headers: bearer('other') });
+    appender.socket.destroy();
+    await follower.until(() => follower.story.includes('waiting'), 'the wait');
+    return follower;
+  };
+  const follower = await leave('/f', 't');
+  const unnamed = await leave('/public');
+  const own = await leave('/own', 'other');
+  const expiresMs = Date.now() - 1;
+  for (const rules of [RULES, { '/f': ALL }]) {
+    // The name counts, be one of its tokens away and the other expired.
+    access.change({ u: { name: 'who', rules, expiresMs }, ...others }, { '/public': ['append'] });
+  }
+  access.change({ u: { name: 'who', rules: { '/other': ALL }, expiresMs }, ...others });
+  for (const ended of [follower, unnamed]) {
+    await ended.until(() => ended.closeCode !== undefined, 'the end');
+    expect(ended.ending).toEqual(['interrupted', 1011]);
+  }
+  expect(own.end).toBeUndefined();
+  const next = await V2Peer.append(url('/f'), {}, { headers: bearer('other') });
+  expect(next.open).toMatchObject({ position: 6 });
+});
+
 it('a session that a server before this one has left belongs to who began it', async () => {
   const access = new RuleAccess({ t: { rules: RULES }, other: { rules: RULES } });
   const first = await startServer({ access, graceMs: 60_000 });
