@@ -102,18 +102,24 @@ export async function readAuthFile(file: string): Promise<string> {
  * @throws {InvalidAuthFileError} that says where it is wrong
  */
 export async function parseAuthFile(text: string, file: string): Promise<AuthDocument> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    // What the system says of it may quote the file.
-    throw new InvalidAuthFileError(`${file}${await placeOfSyntaxError(text)}: this is not JSON`, { cause });
+  const value = jsonIn(text);
+  if (value === undefined) {
+    throw new InvalidAuthFileError(`${file}${await placeOfSyntaxError(text)}: this is not JSON`);
   }
   const mistake = conforms(value) ? mistakeIn(value) : mistakeOf(conforms.errors?.[0] as ErrorObject);
   if (mistake === undefined) return value as AuthDocument;
   const { path, message } = mistake;
   const pointer = path.map((name) => `/${name}`).join('') || '/';
   throw new InvalidAuthFileError(`${file}${await placeOf(text, path)}: ${pointer} ${message}`);
+}
+
+/** Undefined when it is none: what the system says of that quotes the file, and would be logged. */
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** What the schema does not say. */

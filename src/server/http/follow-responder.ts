@@ -16,6 +16,7 @@ import { followRequestOf } from '../request/query-parameters.ts';
 import { contentTypeOf } from '../response/content-type.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
 import { admissionOf } from '../rights/admission.ts';
+import { markPrivate } from '../rights/private-answers.ts';
 import { HttpFollow } from './follow.ts';
 
 /** What differs between answers. */
@@ -111,6 +112,7 @@ export class HttpFollowResponder {
         ...statusHeaders(reader.outcome?.status),
         ...headers,
       });
+      markPrivate(request, reply);
     } catch (error) {
       reader?.leave();
       const isOver = connection.isOver;

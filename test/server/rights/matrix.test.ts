@@ -9,9 +9,11 @@ import {
   type RawAnswer,
   readHead,
   readToEnd,
+  writeHead,
 } from '../../support/http/raw.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
 import { startServer, type TestServer } from '../../support/server/server.ts';
+import { V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const RIGHTS: readonly Right[] = ['follow', 'append', 'list', 'delete'];
 
@@ -186,6 +188,38 @@ it('the rights of anonymous are everybody’s, and a credential that does not co
   expect((await ask(server, get, '/out/file')).status).toBe(401);
 });
 
+it('every answer says for whom it is, whichever way it is sent', async () => {
+  const access = new RuleAccess({ t: { rules: { '/**': RIGHTS } } }, { '/in/**': ['follow'] });
+  const server = await start(access);
+  const appender = await V2Peer.append(
+    server.url('/in/live'),
+    {},
+    { headers: { authorization: 'Bearer t' } },
+  );
+  await appender.append('x', 1);
+  const targets: [string, ...string[]][] = [
+    ['/in/file'],
+    ['/in/'],
+    ['/in/file?offset=-1'],
+    ['/in/live?offset=-1&live=long-poll'],
+    ['/in/live?offset=-1&live=sse'],
+    ['/in/live?verb=FOLLOW'],
+    ['/in/live', 'Range: bytes=0-9007199254740991'],
+    ['/out/missing'],
+  ];
+  for (const [target, ...headers] of targets) {
+    for (const credential of [[bearer('t')], []]) {
+      const socket = await openSocket(server.port);
+      writeHead(socket, `GET ${target} HTTP/1.1`, [...credential, ...headers]);
+      const answer = parseAnswer(await readHead(socket));
+      socket.destroy();
+      expect(answer.headers.vary, target).toContain('Authorization');
+      expect(answer.headers['referrer-policy'], target).toBe('no-referrer');
+      if (credential.length > 0) expect(answer.headers['cache-control'], target).toMatch(/private|no-store/);
+    }
+  }
+});
+
 describe('what a right to list is worth', () => {
   it('tells of directories, and neither of files nor of what is missing', async () => {
     const server = await start();
@@ -215,6 +249,30 @@ describe('what a right to append is worth', () => {
     const put = { line: 'PUT PATH', rest: body('secret') };
     // Whoever can guess all of it can check the guess.
     expect((await ask(server, put, '/in/file', bearer('append'))).status).toBe(200);
+  });
+
+  it('does not tell where values end', async () => {
+    const access = new RuleAccess({
+      append: { rules: { '/**': ['append'] } },
+      read: { rules: { '/**': RIGHTS } },
+    });
+    const server = await start(access);
+    const json = 'Content-Type: application/json';
+    const write = { line: 'PUT PATH', rest: [json, ...body('[123456,7,"ab"]')] };
+    expect((await ask(server, write, '/in/values', bearer('append'))).status).toBe(201);
+    const head = { line: 'HEAD PATH' };
+    const { headers } = await ask(server, head, '/in/values', bearer('append'));
+    const last = headers['stream-next-offset'] as string;
+    const statuses = (token: string) => {
+      const asked = Array.from({ length: 14 }, (_, at) => {
+        const offset = last.replace(/\d+$/, (digits) => String(at).padStart(digits.length, '0'));
+        return ask(server, head, `/in/values?offset=${offset}`, bearer(token));
+      });
+      return Promise.all(asked).then((answers) => answers.map(({ status }) => status));
+    };
+    expect(new Set(await statuses('append'))).toEqual(new Set([200]));
+    // Who may read it is told of a mistake.
+    expect(new Set(await statuses('read'))).toEqual(new Set([200, 400]));
   });
 
   it('does not delete by way of a directory', async () => {
