@@ -41,48 +41,68 @@ interface Operation {
   line: string;
   /** Headers, and after an empty line the body. */
   rest?: readonly string[];
-  /** Of these rights one is enough. */
-  rights: readonly Right[];
+  /** Of these rights one is enough, and is answered with this status for a file. */
+  rights: Partial<Record<Right, number>>;
 }
 
 const V2 = 'Sec-WebSocket-Protocol: httpfstream.v2';
 const READS: readonly Operation[] = [
-  { name: 'GET', line: 'GET PATH', rights: ['follow', 'list'] },
-  { name: 'GET of a range', line: 'GET PATH', rest: ['Range: bytes=0-1'], rights: ['follow', 'list'] },
+  { name: 'GET', line: 'GET PATH', rights: { follow: 200, list: 404 } },
+  {
+    name: 'GET of a range',
+    line: 'GET PATH',
+    rest: ['Range: bytes=0-1'],
+    rights: { follow: 206, list: 404 },
+  },
   {
     name: 'a range that grows',
     line: 'GET PATH',
     rest: ['Range: bytes=0-9007199254740991'],
-    rights: ['follow', 'list'],
+    rights: { follow: 206, list: 404 },
   },
-  { name: 'HEAD', line: 'HEAD PATH', rights: ['follow', 'append', 'list'] },
-  { name: 'FOLLOW', line: 'GET PATH?verb=FOLLOW', rights: ['follow'] },
-  { name: 'FOLLOW by header', line: 'GET PATH', rest: ['X-Verb: FOLLOW'], rights: ['follow'] },
-  { name: 'catch-up', line: 'GET PATH?offset=-1', rights: ['follow'] },
-  { name: 'HEAD of a stream', line: 'HEAD PATH?offset=-1', rights: ['follow', 'append'] },
-  { name: 'long-poll', line: 'GET PATH?offset=-1&live=long-poll', rights: ['follow'] },
-  { name: 'a handshake', line: 'GET PATH', rest: HANDSHAKE, rights: ['follow', 'list'] },
-  { name: 'a handshake, v2', line: 'GET PATH', rest: [...HANDSHAKE, V2], rights: ['follow'] },
+  { name: 'HEAD', line: 'HEAD PATH', rights: { follow: 200, append: 200, list: 404 } },
+  { name: 'FOLLOW', line: 'GET PATH?verb=FOLLOW', rights: { follow: 200 } },
+  { name: 'FOLLOW by header', line: 'GET PATH', rest: ['X-Verb: FOLLOW'], rights: { follow: 200 } },
+  { name: 'catch-up', line: 'GET PATH?offset=-1', rights: { follow: 200 } },
+  { name: 'HEAD of a stream', line: 'HEAD PATH?offset=-1', rights: { follow: 200, append: 200 } },
+  { name: 'long-poll', line: 'GET PATH?offset=-1&live=long-poll', rights: { follow: 200 } },
+  { name: 'a handshake', line: 'GET PATH', rest: HANDSHAKE, rights: { follow: 200, list: 404 } },
+  { name: 'a handshake, v2', line: 'GET PATH', rest: [...HANDSHAKE, V2], rights: { follow: 101 } },
 ];
 const WRITES: readonly Operation[] = [
   {
     name: 'a handshake to append',
     line: 'GET PATH?verb=APPEND',
     rest: [...HANDSHAKE, V2],
-    rights: ['append'],
+    rights: { append: 101 },
   },
-  { name: 'PUT', line: 'PUT PATH', rest: ['Content-Type: text/plain', ...body('x')], rights: ['append'] },
-  { name: 'POST', line: 'POST PATH', rest: ['Content-Type: text/plain', ...body('x')], rights: ['append'] },
+  {
+    name: 'PUT',
+    line: 'PUT PATH',
+    rest: ['Content-Type: text/plain', ...body('x')],
+    rights: { append: 200 },
+  },
+  {
+    name: 'POST',
+    line: 'POST PATH',
+    rest: ['Content-Type: text/plain', ...body('x')],
+    rights: { append: 204 },
+  },
   {
     name: 'POST that closes',
     line: 'POST PATH',
     rest: ['Stream-Closed: true', ...body('')],
-    rights: ['append'],
+    rights: { append: 204 },
   },
-  { name: 'PUT, APPEND', line: 'PUT PATH?verb=APPEND', rest: body('x'), rights: ['append'] },
-  { name: 'POST, APPEND', line: 'POST PATH', rest: ['X-Verb: APPEND', ...body('x')], rights: ['append'] },
-  { name: 'DELETE', line: 'DELETE PATH', rights: ['delete'] },
-  { name: 'conditional DELETE', line: 'DELETE PATH', rest: ['If-Match: "x"'], rights: ['delete'] },
+  { name: 'PUT, APPEND', line: 'PUT PATH?verb=APPEND', rest: body('x'), rights: { append: 200 } },
+  {
+    name: 'POST, APPEND',
+    line: 'POST PATH',
+    rest: ['X-Verb: APPEND', ...body('x')],
+    rights: { append: 200 },
+  },
+  { name: 'DELETE', line: 'DELETE PATH', rights: { delete: 204 } },
+  { name: 'conditional DELETE', line: 'DELETE PATH', rest: ['If-Match: "x"'], rights: { delete: 412 } },
 ];
 
 function body(text: string): string[] {
@@ -148,7 +168,7 @@ it('is allowed to who has the right there, and to nobody else, whatever is there
     const directory = `/in/${index}`;
     await mkdir(path.join(server.root, directory));
     await writeFile(path.join(server.root, directory, 'file'), 'secret');
-    const others = ['nothing', ...RIGHTS.filter((right) => !rights.includes(right))];
+    const others = ['nothing', ...RIGHTS.filter((right) => rights[right] === undefined)];
     for (const token of others) {
       for (const to of [`${directory}/file`, `${directory}/missing`]) {
         expect((await ask(server, operation, to, bearer(token))).status, `${name}, ${token}`).toBe(403);
@@ -157,13 +177,16 @@ it('is allowed to who has the right there, and to nobody else, whatever is there
     const anonymous = await ask(server, operation, `${directory}/file`);
     expect(anonymous.status, name).toBe(401);
     expect(anonymous.headers['www-authenticate'], name).toContain('Bearer');
-    const [right = ''] = rights;
-    for (const credential of [bearer(right), `Authorization: Basic ${btoa(`anybody:${right}`)}`]) {
-      const asProblem = 'Accept: application/problem+json';
-      const { status, body: text } = await ask(server, operation, `${directory}/file`, credential, asProblem);
-      expect(status, name).not.toBe(401);
-      expect(text, name).not.toContain('HFS_FORBIDDEN_RIGHT');
-      if (operation.line.startsWith('HEAD')) expect(status, name).toBe(200);
+    for (const [right, status] of Object.entries(rights)) {
+      for (const [scheme, credential] of [
+        ['bearer', bearer(right)],
+        ['basic', `Authorization: Basic ${btoa(`anybody:${right}`)}`],
+      ] as const) {
+        const file = `${directory}/for-${right}-${scheme}`;
+        await writeFile(path.join(server.root, file), 'secret');
+        const answer = await ask(server, operation, file, credential);
+        expect(answer.status, `${name}, ${right}: ${answer.body}`).toBe(status);
+      }
     }
   }
   expect(await contentOf(path.join(server.root, 'out'))).toEqual(before);
