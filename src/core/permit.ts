@@ -13,6 +13,9 @@ export type Use = Right | 'form' | 'index' | 'append-any' | 'follow-any';
 /** As the name of a file in a path it is matched by what means all names, and by nothing else: no pattern can name it. */
 const ANY_NAME = '*';
 
+/** In place of what a permit is for: anything. */
+const OWN = 'own';
+
 /** May do everything: who asks where there are no rules. */
 export const ANYBODY: Subject = { name: undefined, expiresMs: Number.POSITIVE_INFINITY, may: () => true };
 
@@ -36,6 +39,11 @@ export class Permit<U extends Use = Use> {
   /** Who has asked. */
   get subject(): Subject {
     return this.#subject;
+  }
+
+  /** Whether it is enough to read what is in a file. */
+  get isToRead(): boolean {
+    return this.use === 'follow' || (this.use as string) === OWN;
   }
 
   /** What has to be allowed: a right, and the name of a file or a directory. */
@@ -63,7 +71,7 @@ export class Permit<U extends Use = Use> {
 
   /** For what the server does by itself: recovery, sweeps, copies. */
   static own(path: ResourcePath): Permit<never> {
-    return new Permit(path, 'own' as never, ANYBODY);
+    return new Permit(path, OWN as never, ANYBODY);
   }
 }
 
