@@ -48,7 +48,7 @@ export interface RightsOptions extends NeedsOptions {
   /** The application's own decision. Default: it is not asked. */
   authorize: Authorize | undefined;
   /** Appends, some of which wait for their clients. */
-  sessions: Pick<SessionRegistry, 'endAwaited'>;
+  sessions: Pick<SessionRegistry, 'waitOnlyFor'>;
   log: FastifyBaseLogger;
 }
 
@@ -63,9 +63,10 @@ export class Rights {
     this.#options = options;
     const report = (err: unknown) => log.error({ err }, 'it is not known whether a request may go on');
     this.#admissions = access && new Admissions(access, report);
-    const mayReturn = (name: string | undefined, path: ResourcePath) =>
-      access?.mayStill(name, 'append', path) === true;
-    this.#unsubscribe = access?.onChange(() => sessions.endAwaited(mayReturn));
+    if (access === undefined) return;
+    const judge = () => sessions.waitOnlyFor((name, path) => access.mayStill(name, 'append', path));
+    judge();
+    this.#unsubscribe = access.onChange(judge);
   }
 
   /**

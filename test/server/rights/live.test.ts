@@ -220,6 +220,23 @@ it('a session that a server before this one has left belongs to who began it', a
   expect(again.open).toMatchObject({ position: 6 });
 });
 
+it('a session that a server before this one has left is not waited for when its client may not come back', async () => {
+  const access = new RuleAccess({ t: { rules: RULES }, other: { rules: RULES } });
+  const first = await startServer({ access, graceMs: 600_000 });
+  for (const at of ['/f', '/g']) {
+    const begun = await V2Peer.append(first.url(at), { session: sessionOf('s') }, { headers: bearer('t') });
+    await begun.append('before', 6);
+    begun.socket.destroy();
+  }
+  await first.app.close();
+  access.change({ t: { rules: { '/g': ALL } }, other: { rules: RULES } });
+  const { url } = await startServer({ access, graceMs: 600_000, root: first.root });
+  const append = (at: string) =>
+    send('PUT', url(`${at}?verb=APPEND`), { headers: bearer('other'), body: 'x' });
+  expect((await append('/f')).status).toBe(200);
+  expect((await append('/g')).status).not.toBe(200);
+});
+
 /** Takes the token `t` away soon after it has been brought. */
 class RevokedSoon extends RuleAccess {
   /** After so many steps of what is under way. */
