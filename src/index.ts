@@ -1,7 +1,7 @@
 /** The server side: a Fastify plugin, its options, and the errors it makes. */
 
 export type { Durability } from './core/log/local-log.ts';
-export type { UpstreamSettings } from './relay/upstream-option.ts';
+export type { UpstreamSettings } from './relay/upstream/upstream-option.ts';
 export type { Access, Right, Subject } from './rights/access.ts';
 export { httpfstream } from './server/plugin.ts';
 export type { Authorize } from './server/rights/rights.ts';

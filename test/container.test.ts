@@ -1,10 +1,14 @@
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import https from 'node:https';
+import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type BuiltImage, buildWithoutDocker, parseDockerignore } from './support/docs/docker-build.ts';
 import { environmentOf, healthCommand, onlyInstruction, parseDockerfile } from './support/docs/dockerfile.ts';
+import { canMakeCertificates, makeCertificate } from './support/http/certificate.ts';
 import { appendAndFollow, type CommandLine } from './support/programs/append-and-follow.ts';
 import { loggedPort, PATH, runProgram, startProgram } from './support/programs/program.ts';
 
@@ -56,6 +60,27 @@ describe('the Dockerfile', async () => {
     expect(args[0]).toBe('node');
     expect(args.join(' ')).toContain('/-/health');
   });
+
+  test.runIf(canMakeCertificates)(
+    'checks it over TLS, too, under whatever names the server has',
+    async () => {
+      const server = https.createServer(await makeCertificate('logs.example.com'), ({ url }, response) => {
+        response.statusCode = url === '/-/health' ? 200 : 404;
+        response.end();
+      });
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      onTestFinished(() => void server.close());
+      const [command, ...args] = healthCommand(onlyInstruction(last, 'HEALTHCHECK')).args;
+      const { port } = server.address() as AddressInfo;
+      const checked = async (tls: Record<string, string>) => {
+        const env = { PATH, HTTPFSTREAM_HTTP: `:${port}`, ...tls };
+        return (await runProgram(command!, args, { env })).exitCode;
+      };
+      expect(await checked({ HTTPFSTREAM_TLS_CERT: '/tls/cert.pem' })).toBe(0);
+      expect(await checked({})).toBe(1);
+    },
+  );
 
   test('agrees with compose.yaml, which publishes it for this machine only', async () => {
     const compose = await readFile(path.join(CHECKOUT, 'docker/compose.yaml'), 'utf8');

@@ -111,6 +111,7 @@ export class Core {
   readonly #live: LiveResources;
   readonly #feeds: Feeds;
   readonly #rotated: RotatedFollowers;
+  readonly #history: AppendHistory;
   readonly #sweep: ExpirySweep;
   #lock: RootLock | undefined;
 
@@ -144,6 +145,7 @@ export class Core {
     this.arrivals = new Arrivals(root, paths, numbers);
     const { records, store, quarantine } = this;
     const history = new AppendHistory(records, { isDurable, graceMs });
+    this.#history = history;
     const logging = {
       root,
       store,
@@ -191,7 +193,6 @@ export class Core {
       syncer,
       isDurable,
       made,
-      numbers,
     };
     this.streams = new Streams(making, forks, remover);
     this.#feeds = new Feeds(this.#live, resources, watch);
@@ -236,8 +237,9 @@ export class Core {
       await core.serve();
       return core;
     } catch (error) {
-      // What went wrong first is what has to be known.
+      // What went wrong first is what has to be known; and nothing was served.
       await core.close().catch(() => undefined);
+      await lock.release();
       throw error;
     }
   }
@@ -263,6 +265,7 @@ export class Core {
     }
     await this.limits.quotas.start();
     this.#sweep.start();
+    this.#history.serve();
   }
 
   /**
@@ -321,24 +324,25 @@ export class Core {
    * waits until every feed has ended and its file is closed; to end the others
    * is for those who hold them. Then brings all records up to date, removes the journal, and releases
    * the root. After a recovery that failed the journal stays. Idempotent.
+   *
+   * @param beforeRelease called last: what the next server needs besides the root is to be free before that
+   * @throws what the disk does; then the root is not released before the process ends, since something of it may be open
    */
-  async close(): Promise<void> {
-    try {
-      this.#live.shutDown();
-      const settled = Promise.all([this.resources.close(), this.sessions.close()]);
-      await this.#sweep.close();
-      await this.#rotated.close();
-      await settled;
-      await this.#feeds.closed();
-      await this.#live.close();
-      await this.limits.close();
-      await this.records.close();
-      await this.#log.journal.close();
-      this.#log.syncer.close();
-      this.arrivals.close();
-    } finally {
-      await this.#lock?.release();
-    }
+  async close(beforeRelease: () => Promise<unknown> = async () => {}): Promise<void> {
+    this.#live.shutDown();
+    const settled = Promise.all([this.resources.close(), this.sessions.close()]);
+    await this.#sweep.close();
+    await this.#rotated.close();
+    await settled;
+    await this.#feeds.closed();
+    await this.#live.close();
+    await this.limits.close();
+    await this.records.close();
+    await this.#log.journal.close();
+    this.#log.syncer.close();
+    this.arrivals.close();
+    await beforeRelease();
+    await this.#lock?.release();
   }
 
   #exhausted(error: HttpfstreamError): void {

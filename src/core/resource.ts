@@ -190,14 +190,6 @@ export class Resource implements LogTarget, FeedOwner {
     return this.sync.lost !== undefined;
   }
 
-  /**
-   * Whether its file is open only until it is up to date, as for single appends; a session has it open as long as it
-   * lasts.
-   */
-  get isKeptOpen(): boolean {
-    return !this.#isClaimed;
-  }
-
   /** Whether a session appends to it. */
   get isClaimed(): boolean {
     return this.#isClaimed;
@@ -258,8 +250,7 @@ export class Resource implements LogTarget, FeedOwner {
       if (isJsonType(this.type) && !isCopying) {
         throw new ContentTypeMismatchError('a stream of JSON values takes them by POST only');
       }
-      const { copyOf, diverged } = this.state;
-      if (copyOf !== undefined && diverged !== true && !isCopying) this.#appends.amend({ diverged: true });
+      if (!isCopying) this.#appends.diverge();
       // From now on the file has bytes of which the journal does not know.
       await this.#appends.remember();
       await this.#appends.closeFile();
@@ -284,6 +275,11 @@ export class Resource implements LogTarget, FeedOwner {
     const remembered = this.#appends.giveType(fileType);
     this.#feed?.typed(fileType);
     await remembered;
+  }
+
+  /** Notes where a copy comes from by now. Resolves when that is remembered. */
+  noteSource(source: object): Promise<void> {
+    return this.#appends.noteSource(source);
   }
 
   /** Counts bytes that a session, or another program, has brought. */

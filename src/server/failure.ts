@@ -7,7 +7,7 @@ import {
 } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
 import { type Problem, problemDocument } from './node/problem.ts';
-import { Refusals } from './node/refusals.ts';
+import { type RefusalReason, Refusals } from './node/refusals.ts';
 import { asksForWebSocket } from './node/request-head.ts';
 import { EarlyAnswer, isBodyUnderWay } from './node/rest-of-body.ts';
 import { noteRefusal, shownPath } from './operations/access-log.ts';
@@ -90,7 +90,7 @@ const RETRY_SECONDS_OF_CODE: Readonly<Record<string, number>> = {
 };
 
 /** Why the server does not let somebody in, or does not do what it could: what it is asked for is not wrong. */
-const REASON_OF_CODE: Readonly<Record<string, string>> = {
+const REASON_OF_CODE: Readonly<Record<string, RefusalReason>> = {
   HFS_UNAUTHORIZED: 'credential',
   HFS_FORBIDDEN_RIGHT: 'right',
   HFS_FOREIGN_ORIGIN: 'origin',

@@ -70,8 +70,16 @@ export interface Mounted {
   changeLimits: (changed: LimitOptions) => void;
 }
 
-/** As {@link httpfstream}, for whoever wants to know what the server does. */
-export async function mount(app: FastifyInstance, options: HttpfstreamOptions): Promise<Mounted> {
+/**
+ * As {@link httpfstream}, for whoever wants to know what the server does.
+ *
+ * @param beforeRelease called when it closes, before another server may have the root
+ */
+export async function mount(
+  app: FastifyInstance,
+  options: HttpfstreamOptions,
+  beforeRelease?: () => Promise<unknown>,
+): Promise<Mounted> {
   const { log, prefix } = app;
   const settings = { ...normaliseOptions(options), prefix };
   const core = await Core.open(settings.root, {
@@ -107,7 +115,7 @@ export async function mount(app: FastifyInstance, options: HttpfstreamOptions): 
   app.addHook('preClose', async () => {
     sockets.refuseUpgrades();
     rights?.close();
-    const closed = core.close();
+    const closed = core.close(beforeRelease);
     // Its failure is for the await below.
     closed.catch(ignore);
     const stopped = relay?.close();
@@ -171,7 +179,7 @@ export async function mount(app: FastifyInstance, options: HttpfstreamOptions): 
     const { RelayResponder } = await import('./relay/relay-responder.ts');
     const responder = new RelayResponder(core, appends, app, settings);
     // Nobody waits for that.
-    void responder.findKept();
+    void responder.findCopies();
     return responder;
   }
 

@@ -1,7 +1,11 @@
 import type { CoreLimits } from '../core/limits/limits.ts';
 import type { QuotaRule } from '../core/limits/quotas.ts';
 import type { Durability } from '../core/log/local-log.ts';
-import { parseUpstreams, type UpstreamOption, type UpstreamSettings } from '../relay/upstream-option.ts';
+import {
+  parseUpstreams,
+  type UpstreamOption,
+  type UpstreamSettings,
+} from '../relay/upstream/upstream-option.ts';
 import type { Access } from '../rights/access.ts';
 import { parsePattern } from '../rights/path-pattern.ts';
 import type { Authorize } from './rights/rights.ts';

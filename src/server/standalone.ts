@@ -13,6 +13,7 @@ import type { TlsCertificates } from './node/tls-certificates.ts';
 import { loggerOf, logWhenOver, requestIdOf } from './operations/access-log.ts';
 import { EventLoop } from './operations/event-loop.ts';
 import { OperatorPages } from './operations/operator-pages.ts';
+import { PatientLook } from './operations/patient-look.ts';
 import { type Mounted, mount } from './plugin.ts';
 import { AnswerNumbers } from './response/answer-numbers.ts';
 import type { HttpfstreamOptions, LimitOptions } from './settings.ts';
@@ -71,7 +72,10 @@ export async function createStandaloneServer(options: StandaloneOptions): Promis
 /** What `httpfstream-server` listens with. */
 export interface Servers {
   app: FastifyInstance;
-  /** Has the server's own pages, for whoever can reach it. It is closed with the other one, after that. */
+  /**
+   * Has the server's own pages, for whoever can reach it. It is closed with the other one, as late as can be: just before
+   * the next server may have the root, and listen.
+   */
   admin: FastifyInstance;
   /** Has other limits count from now on. @throws {TypeError} when they make no sense */
   changeLimits: (changed: AllLimits) => void;
@@ -140,10 +144,11 @@ export async function createServers({
     scope.setNotFoundHandler(({ method }) => {
       throw new MethodNotAllowedError(`${method} is not supported here`);
     });
-    const { core, hasRights, changeLimits } = await mount(scope, options);
+    const { core, hasRights, changeLimits } = await mount(scope, options, () => admin.close());
     changeInPlugin = changeLimits;
     const pages = new OperatorPages({
-      ...{ core, root: options.root, droppedLines, isConfigurationCurrent },
+      ...{ core, droppedLines, isConfigurationCurrent },
+      disk: new PatientLook(() => core.limits.space.ask()),
       traffic: ServerSockets.of(app.server).traffic,
       refusals: Refusals.of(app.server),
       answers: AnswerNumbers.ofServer(app.server),
@@ -158,8 +163,9 @@ export async function createServers({
     pages.serveHealth(admin);
     pages.serveInternals(admin);
     app.addHook('onClose', async () => {
-      pages.close();
+      // If what it is about could not be closed.
       await admin.close();
+      pages.close();
     });
   });
   let closingAt = 0;

@@ -1,10 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Core } from '../../src/core/core.ts';
 import { Permit } from '../../src/core/permit.ts';
 import { checkRootAt } from '../../src/core/recovery/check/root-check.ts';
-import { ServerClosingError } from '../../src/wire/errors.ts';
+import { RootInUseError, ServerClosingError, StorageError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { CollectingSink, startCore } from '../support/core/harness.ts';
 import { temporaryDirectory } from '../support/server/server.ts';
@@ -42,6 +42,27 @@ describe('a core that closes', () => {
       signal,
     );
     await expect(follow).rejects.toThrow(ServerClosingError);
+  });
+
+  it('frees what the next server needs, and then the root', async () => {
+    const directory = await temporaryDirectory();
+    const core = await Core.open(directory, { durability: 'os', graceMs: 0, fileMode: 0o644 });
+    await core.close(() => expect(Core.assertFree(directory)).rejects.toThrow(RootInUseError));
+    await Core.assertFree(directory);
+    expect.assertions(1);
+  });
+
+  it('keeps the root when something of it may be open', async () => {
+    const directory = await temporaryDirectory();
+    const core = await Core.open(directory, { durability: 'os', graceMs: 0, fileMode: 0o644 });
+    const closing = vi
+      .spyOn(core.records, 'close')
+      .mockRejectedValueOnce(new StorageError('the disk failed'));
+    await expect(core.close()).rejects.toThrow('the disk failed');
+    await expect(Core.assertFree(directory)).rejects.toThrow(RootInUseError);
+    closing.mockRestore();
+    await core.close();
+    await Core.assertFree(directory);
   });
 });
 

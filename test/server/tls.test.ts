@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { rename, writeFile } from 'node:fs/promises';
+import { chmod, open, rename, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -247,6 +248,35 @@ describe.runIf(canMakeCertificates)('of several certificates', () => {
     expect(await namesShown(server.port)).toContain('a.test');
     await server.files[0].write(renewed, ['key']);
     await waitFor(async () => (await namesShown(server.port)).includes('renewed.test'), 'the new one');
+  });
+
+  test('what was there last counts, though it was read faster than what was there before', async () => {
+    const server = await startSecure();
+    const [{ cert }] = server.files;
+    await rm(cert);
+    execFileSync('mkfifo', [cert]);
+    const slow = server.certificates.reload();
+    const pipe = await open(cert, 'w');
+    await server.files[0].write(await makeCertificate('renewed.test'));
+    const fast = server.certificates.reload();
+    // By then it is read, if it is read at once.
+    for (let i = 0; i < 3; i++) await TlsCertificates.load(server.files, pino({ level: 'silent' }));
+    await pipe.writeFile(first.cert);
+    await pipe.close();
+    await Promise.all([slow, fast]);
+    expect(await namesShown(server.port)).toContain('renewed.test');
+  });
+
+  test('it is told if everybody can read a key', async () => {
+    const { files } = await startSecure();
+    const log: string[] = [];
+    const load = () => TlsCertificates.load(files, pino({}, { write: (line) => void log.push(line) }));
+    await Promise.all(files.map(({ key }) => chmod(key, 0o640)));
+    await load();
+    expect(log).toEqual([]);
+    await chmod(files[1].key, 0o644);
+    await load();
+    expect(log.map((line) => JSON.parse(line))).toMatchObject([{ level: 40, key: files[1].key }]);
   });
 
   test('one that is none, or has another key, keeps the server from starting, and the files are named', async () => {

@@ -1,4 +1,5 @@
 import { isatty } from 'node:tty';
+import { passHangUpOn } from './early-hang-up.ts';
 import { isHangUpIgnored } from './hang-up.ts';
 import { type CommandIo, exitCodeOfSignal, LAST_OUTPUT_MS } from './io.ts';
 import { leaveClosedTerminals, leaveSharedPipes } from './standard-streams.ts';
@@ -33,6 +34,7 @@ export const processIo: CommandIo = {
       listener(signal);
     };
     for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
+    passHangUpOn();
     return () => {
       for (const signal of STOP_SIGNALS) process.off(signal, onSignal);
     };

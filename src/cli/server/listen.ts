@@ -9,20 +9,26 @@ import { formatListenAddress, type ListenAddress, schemeOf } from './listen-addr
  * Makes a server listen: on all interfaces without a host, or on all addresses of
  * `localhost`, IPv4 and IPv6. Not to be called twice.
  *
+ * @param what is there, for the log
  * @throws the errors of `app.listen`; for `localhost`, those of the first address that the machine has
  */
-export async function listen(app: FastifyInstance, { host, port }: ListenAddress): Promise<Entrances> {
+export async function listen(
+  app: FastifyInstance,
+  { host, port }: ListenAddress,
+  what = 'Server listening',
+): Promise<Entrances> {
   const entrances = new Entrances(app);
+  const options = { port, backlog: BACKLOG, listenTextResolver: (url: string) => `${what} at ${url}` };
   if (host === 'localhost') {
-    await listenOnLocalhost(app, entrances, port);
+    await listenOnLocalhost(app, entrances, options);
     return entrances;
   }
   try {
-    await app.listen({ host: host ?? '::', port, backlog: BACKLOG });
+    await app.listen({ ...options, host: host ?? '::' });
   } catch (error) {
     const hasNoIpv6 = (error as NodeJS.ErrnoException).code === 'EAFNOSUPPORT';
     if (host !== undefined || !hasNoIpv6) throw error;
-    await app.listen({ host: '0.0.0.0', port, backlog: BACKLOG });
+    await app.listen({ ...options, host: '0.0.0.0' });
   }
   return entrances;
 }
@@ -77,20 +83,26 @@ async function localAddresses(): Promise<string[]> {
   return [...new Set([...named.map(({ address }) => address), '127.0.0.1', '::1'])];
 }
 
+/** For `app.listen`. */
+interface ListenOptions {
+  port: number;
+  backlog: number;
+  listenTextResolver: (url: string) => string;
+}
+
 async function listenOnLocalhost(
   app: FastifyInstance,
   entrances: Entrances,
-  wantedPort: number,
+  options: ListenOptions,
 ): Promise<void> {
   const addresses = await localAddresses();
-  const first = await listenOnFirst(app, addresses, wantedPort);
+  const first = await listenOnFirst(app, addresses, options);
   const { port } = app.server.address() as AddressInfo;
   for (const address of addresses.slice(addresses.indexOf(first) + 1)) {
     try {
       await entrances.open({ host: address, port });
-      app.log.info(
-        `Server listening at ${schemeOf(app.server)}://${formatListenAddress({ host: address, port })}`,
-      );
+      const url = `${schemeOf(app.server)}://${formatListenAddress({ host: address, port })}`;
+      app.log.info(options.listenTextResolver(url));
     } catch (error) {
       // If another program listens there, clients of localhost may reach that one.
       app.log[isMissing(error) ? 'info' : 'warn']({ err: error }, `not listening at ${address}`);
@@ -102,15 +114,15 @@ async function listenOnLocalhost(
 async function listenOnFirst(
   app: FastifyInstance,
   addresses: readonly string[],
-  port: number,
+  options: ListenOptions,
 ): Promise<string> {
   const [host, ...others] = addresses as [string, ...string[]];
   try {
-    await app.listen({ host, port, backlog: BACKLOG });
+    await app.listen({ ...options, host });
     return host;
   } catch (error) {
     if (!isMissing(error) || others.length === 0) throw error;
-    return listenOnFirst(app, others, port);
+    return listenOnFirst(app, others, options);
   }
 }
 

@@ -15,6 +15,9 @@ export class Reloads {
   /** What could not be read the last time. */
   readonly #failed = new Set<string>();
   readonly #logger: Logger;
+  /** Whether all of it is there; else whether it has been asked for meanwhile. */
+  #hasBegun = false;
+  #isAskedFor = false;
 
   constructor(logger: Logger) {
     this.#logger = logger;
@@ -34,8 +37,21 @@ export class Reloads {
     return this.#failed.size === 0 && [...this.#reloads.values()].every(({ isCurrent }) => isCurrent);
   }
 
-  /** Reads all of it again. Never rejects: what cannot be read stays as it was, and the log says why. */
+  /** To be called when all is added, and at work: what was asked for until then is done now. */
+  async begin(): Promise<void> {
+    this.#hasBegun = true;
+    if (this.#isAskedFor) await this.run();
+  }
+
+  /**
+   * Reads all of it again, once {@link begin} was called. Never rejects: what cannot be read stays as it was, and the log
+   * says why.
+   */
   async run(): Promise<void> {
+    if (!this.#hasBegun) {
+      this.#isAskedFor = true;
+      return;
+    }
     this.#logger.info({ what: [...this.#reloads.keys()] }, 'reloading');
     for (const [what, reloadable] of this.#reloads) {
       try {

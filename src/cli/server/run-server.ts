@@ -20,7 +20,14 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   }
   const isShown = argv[0] === 'config';
   const args = isShown ? argv.slice(1) : argv;
-  const parsed = parseServerOptions(args, io);
+  let parsed: Parsed;
+  try {
+    parsed = parseServerOptions(args, io);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    io.stderr.write(`httpfstream-server: ${error.message}\n`);
+    return EXIT_USAGE;
+  }
   if (parsed.exitCode !== undefined) return parsed.exitCode;
   const { options, table } = parsed;
   if (isShown) {
@@ -32,16 +39,21 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   const { serve } = await import('./serve.ts');
   return serve(options, io, () => {
     const again = parseServerOptions(args, io);
-    if (again.exitCode !== undefined) throw new Error('it is not used');
+    // They are the arguments that were parsed before.
+    if (again.exitCode !== undefined) throw new Error('the arguments are wrong');
     return again.options;
   });
 }
 
-/** Parses the arguments, and what the environment and a configuration file say besides. A mistake is told. */
-function parseServerOptions(
-  argv: readonly string[],
-  io: CommandIo,
-): { exitCode: number } | { exitCode?: undefined; options: ServerOptions; table: string } {
+type Parsed = { exitCode: number } | { exitCode?: undefined; options: ServerOptions; table: string };
+
+/**
+ * Parses the arguments, and what the environment and a configuration file say besides. What is wrong with arguments is
+ * told.
+ *
+ * @throws {ConfigError} of the file, and of options that do not go together
+ */
+function parseServerOptions(argv: readonly string[], io: CommandIo): Parsed {
   const command = addServerOptions(new Command('httpfstream-server'))
     .usage('[config | token] [options]')
     .description('Serves the files below a directory over HTTP, to append to and to follow.')
@@ -52,18 +64,12 @@ function parseServerOptions(
   const { exitCode } = parseArguments(command, argv, io);
   if (exitCode !== undefined) return { exitCode };
   const file = command.opts<ServerOptions>().config;
-  try {
-    const taken = file === undefined ? new Map<string, unknown>() : applyConfigFile(command, file);
-    const options = command.opts<ServerOptions>();
-    if (options.tlsCert.length !== options.tlsKey.length) {
-      throw new ConfigError('each -tls-cert needs a -tls-key, and the other way round');
-    }
-    return { options, table: said.table(command, file ?? '', taken) };
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    io.stderr.write(`httpfstream-server: ${error.message}\n`);
-    return { exitCode: EXIT_USAGE };
+  const taken = file === undefined ? new Map<string, unknown>() : applyConfigFile(command, file);
+  const options = command.opts<ServerOptions>();
+  if (options.tlsCert.length !== options.tlsKey.length) {
+    throw new ConfigError('each -tls-cert needs a -tls-key, and the other way round');
   }
+  return { options, table: said.table(command, file ?? '', taken) };
 }
 
 /**
@@ -73,6 +79,11 @@ function parseServerOptions(
  *   repaired, or a server uses the root
  */
 async function check(root: string, io: CommandIo): Promise<number> {
+  // As without a listener, which the first process of a container would need to end at all.
+  const endListening = io.onStopSignal((signal) => {
+    endListening();
+    io.exit(signal);
+  });
   try {
     const { checkDirectory } = await import('../../server/check-directory.ts');
     const isWell = await checkDirectory(root, (line) => io.stdout.write(`${line}\n`));
@@ -80,6 +91,8 @@ async function check(root: string, io: CommandIo): Promise<number> {
   } catch (error) {
     io.stderr.write(`httpfstream-server: ${messageOf(error)}\n`);
     return 1;
+  } finally {
+    endListening();
   }
 }
 

@@ -99,10 +99,13 @@ export async function serve(
     } catch (error) {
       return fail(messageOf(error));
     }
-    try {
-      if (!isHeld) await assertCanListen(http);
-    } catch (error) {
-      return failToListen(error);
+    const addresses = [...(isHeld ? [] : [http]), ...(options.admin === undefined ? [] : [options.admin])];
+    for (const address of addresses) {
+      try {
+        await assertCanListen(address);
+      } catch (error) {
+        return failToListen(error, address);
+      }
     }
   }
   let app: FastifyInstance;
@@ -140,6 +143,7 @@ export async function serve(
     });
     ({ app, admin, changeLimits } = servers);
     app.addHook('onClose', async () => access?.close());
+    await reloads.begin();
   } catch (error) {
     access?.close();
     return fail(messageOf(error));
@@ -176,14 +180,16 @@ export async function serve(
     });
   });
   endStart();
-  const entrances: Entrances[] = [];
+  let entrances: Entrances;
   let address = http;
   try {
-    entrances.push(isHeld ? await listenAtHeld(app, descriptors) : await listen(app, http));
+    // First: who is accepted at the other one would be broken off if this one cannot be had.
     if (options.admin !== undefined) {
       address = options.admin;
-      entrances.push(await listen(admin, address));
+      await listen(admin, address, 'Health and numbers');
+      address = http;
     }
+    entrances = isHeld ? await listenAtHeld(app, descriptors) : await listen(app, http);
   } catch (error) {
     restoreSignals();
     await app.close();
@@ -191,7 +197,7 @@ export async function serve(
     return failToListen(error, address);
   }
 
-  const addresses = entrances[0]?.addresses ?? [];
+  const { addresses } = entrances;
   // Unix sockets have none.
   const [first] = addresses;
   const url =
@@ -219,7 +225,8 @@ export async function serve(
   const signal = await stopped;
   app.log.info(signal === undefined ? {} : { signal }, 'closing');
   // Who comes from now on waits at a socket that somebody else holds, or is refused by the system, and tries again.
-  for (const entrance of entrances) entrance.close();
+  // Only the server's own pages stay, and say that it closes.
+  entrances.close();
   if (isSound) await ServerSockets.of(app.server).drain(Math.round(options.drain * 1000));
   await app.close();
   app.log.info('closed');

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { parseUpstream, prefixOf } from '../../relay/upstream-option.ts';
+import { parseUpstream, prefixOf } from '../../relay/upstream/upstream-option.ts';
 import type { HttpfstreamOptions } from '../../server/settings.ts';
 import { positiveSecondsOption, secondsOption } from '../parse-arguments.ts';
 import { addLimitOptions, bytesOption, type LimitArguments } from './limit-options.ts';
@@ -334,7 +334,10 @@ function headerFilesOption(text: string, others: readonly HeaderFile[]): readonl
 
 /** @param others from earlier occurrences of the option */
 function filesOption(text: string, others: readonly string[]): readonly string[] {
-  return [...others, ...itemsOf(text)];
+  const files = itemsOf(text);
+  // As of a variable that is not set: it must not have the server speak without TLS.
+  if (files.length === 0) throw new InvalidArgumentError('It must be the name of a file.');
+  return [...others, ...files];
 }
 
 /** @param others from earlier occurrences of the option */

@@ -1,4 +1,5 @@
 import type { Command, Option } from 'commander';
+import { textWithoutCredentials } from '../../client/connection/target-url.ts';
 import { configurable } from './config-file.ts';
 
 /** Notes what is said of options, as it is said, while a command parses its arguments. */
@@ -44,8 +45,9 @@ export class SaidOptions {
   }
 }
 
+/** What somebody has said, without the passwords in its URLs. */
 function shown(value: unknown): string {
-  return Array.isArray(value) ? value.join(', ') : String(value);
+  return textWithoutCredentials(Array.isArray(value) ? value.join(', ') : String(value));
 }
 
 function byDefault({ defaultValue, defaultValueDescription }: Option): string {

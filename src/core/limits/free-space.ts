@@ -1,5 +1,7 @@
-import { type FreeSpace, freeSpace } from '../../storage/records/reserve.ts';
+import { askFreeSpace, type FreeSpace, freeSpace } from '../../storage/records/reserve.ts';
 import { StorageFullError } from '../../wire/errors.ts';
+
+export type { FreeSpace };
 
 /** How many bytes are written between two looks at most, … */
 const LOOK_BYTES = 16 * 1024 * 1024;
@@ -77,6 +79,15 @@ export class FreeSpaceWatch {
     if (shortage !== undefined) throw shortage;
   }
 
+  /**
+   * Asks what is free, without waiting for the disk.
+   *
+   * @throws what the system does
+   */
+  ask(): Promise<FreeSpace> {
+    return askFreeSpace(this.#options.directory);
+  }
+
   /** Counts what was written. */
   written(bytes: number): void {
     this.#written += bytes;
@@ -111,8 +122,15 @@ export class FreeSpaceWatch {
 
   /** @param part of what is to stay free */
   #shortage(part: number): StorageFullError | undefined {
-    const free = this.#free;
-    if (free === undefined) return undefined;
+    return this.#free && this.shortageIn(this.#free, part);
+  }
+
+  /**
+   * What keeps anything new from beginning where so much is free.
+   *
+   * @param part of what is to stay free, for what has begun
+   */
+  shortageIn(free: FreeSpace, part = 1): StorageFullError | undefined {
     const { bytes, files } = minFreeOf(free, this.minFree);
     if (free.bytes < bytes * part) {
       return new StorageFullError("the server's disk is nearly full: it has hardly any bytes left");

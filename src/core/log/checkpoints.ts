@@ -40,8 +40,8 @@ export interface Checkpointed {
   readonly isGone: boolean;
   /** Whether the disk has lost what was written, and only the journal is sure to have it. */
   readonly isLost: boolean;
-  /** Whether its file is open because it is behind. */
-  readonly isKeptOpen: boolean;
+  /** Whether a session appends to it, which has its file open as long as it lasts, and not because it is behind. */
+  readonly isClaimed: boolean;
   /** Makes safe elsewhere all that the journal has of it by now. */
   checkpoint(): Promise<void>;
   /** Takes no appends until {@link release}: it cannot be brought up to date. Resolves when none is under way. */
@@ -300,7 +300,7 @@ export class Checkpoints implements RecordsListener {
     // Counting takes the longer the more there are.
     if (behind.size < this.#maxBehind / 2) return behind.size;
     let count = 0;
-    for (const { isKeptOpen } of behind) if (isKeptOpen) count++;
+    for (const { isClaimed } of behind) if (!isClaimed) count++;
     return count;
   }
 }

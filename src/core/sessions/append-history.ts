@@ -20,17 +20,24 @@ export class AppendHistory {
   readonly #isDurable: boolean;
   /** How appends ended whose records could not be written, by fingerprint: known until this server ends. */
   readonly #unwritten = new Map<string, AppendRecord>();
+  readonly #graceMs: number;
   /** Until then the sessions that a server before this one left open wait for their clients. */
-  readonly #awaitedUntilMs: number;
+  #awaitedUntilMs: number;
 
   /**
    * @param options.isDurable whether what is remembered must survive a loss of power
-   * @param options.graceMs how long from now on the sessions of a server before this one wait
+   * @param options.graceMs how long the sessions of a server before this one wait, from {@link serve} on
    */
   constructor(records: Records, { isDurable, graceMs }: { isDurable: boolean; graceMs: number }) {
     this.#records = records;
     this.#isDurable = isDurable;
+    this.#graceMs = graceMs;
     this.#awaitedUntilMs = performance.now() + graceMs;
+  }
+
+  /** To be called when clients can come: until then none of them can come back. */
+  serve(): void {
+    this.#awaitedUntilMs = performance.now() + this.#graceMs;
   }
 
   /** How much longer the sessions of a server before this one wait, in milliseconds; 0 when that is over. */

@@ -60,23 +60,6 @@ export class Streams {
     request: CreateRequest,
     content: Buffer | NewFile,
   ): Promise<Created> {
-    const { put } = this.#options.numbers.appends;
-    try {
-      const created = await this.#create(permit, request, content);
-      put.finished++;
-      if (created.isNew) put.bytes += Buffer.isBuffer(content) ? content.length : content.size;
-      return created;
-    } catch (error) {
-      put.refused++;
-      throw error;
-    }
-  }
-
-  async #create(
-    permit: Permit<'append'>,
-    request: CreateRequest,
-    content: Buffer | NewFile,
-  ): Promise<Created> {
     const { path } = permit;
     const { resources, isDurable } = this.#options;
     return resources.inTurn(path, async () => {

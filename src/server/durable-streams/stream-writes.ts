@@ -53,6 +53,7 @@ export class StreamWrites {
    * @throws what {@link createRequestOf} and {@link Streams.create} throw
    */
   async create(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
+    const { put } = this.#core.numbers.appends;
     const permit = admissionOf(request).require('append', path);
     const wanted = createRequestOf(request, this.#options.prefix);
     const isWhole = wanted.fork !== undefined || isJsonType(wanted.contentType);
@@ -65,7 +66,13 @@ export class StreamWrites {
       if (content === undefined) return reply.hijack();
       const isJson = isJsonType(wanted.contentType) && Buffer.isBuffer(content) && content.length > 0;
       const bytes = isJson ? await linesOfJson(content as Buffer, turnsOf(request)) : content;
-      return this.#created(request, reply, path, await this.#core.streams.create(permit, wanted, bytes));
+      const created = await this.#core.streams.create(permit, wanted, bytes);
+      put.finished++;
+      if (created.isNew) put.bytes += Buffer.isBuffer(bytes) ? bytes.length : bytes.size;
+      return this.#created(request, reply, path, created);
+    } catch (error) {
+      put.refused++;
+      throw error;
     } finally {
       share.release();
       if (!Buffer.isBuffer(content)) await content?.discard();

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { ExpectationFailedError, HeadTooLargeError } from '../../wire/errors.ts';
 import { ClientSocket } from './client-socket.ts';
 import { type Problem, rawProblem } from './problem.ts';
-import { Refusals } from './refusals.ts';
+import { type RefusalReason, Refusals } from './refusals.ts';
 
 /** Most headers: Node silently drops those beyond its limit, even if they are conditions. */
 const MAX_HEADERS = 2000;
@@ -60,8 +60,8 @@ const PROBLEM_OF_NODE_CODE: Readonly<Record<string, Problem>> = {
   },
 };
 
-/** What refusals of these kinds count as. */
-const REASON_OF_NODE_CODE: Readonly<Record<string, string>> = {
+/** What refusals of these kinds count as. Any other one: `malformed`. */
+const REASON_OF_NODE_CODE: Readonly<Record<string, RefusalReason>> = {
   HPE_HEADER_OVERFLOW: 'head_size',
   ERR_HTTP_REQUEST_TIMEOUT: 'head_time',
 };
@@ -122,8 +122,7 @@ export function answerClientError(
     // Whoever reads the body refuses it.
     broken.req.emit('error', error);
   } else {
-    const reason = REASON_OF_NODE_CODE[code];
-    if (reason !== undefined) Refusals.of(this.server).count(reason);
+    Refusals.of(this.server).count(REASON_OF_NODE_CODE[code] ?? 'malformed');
     const method = broken?.req.method ?? methodIn(error);
     const answer = rawProblem(PROBLEM_OF_NODE_CODE[code] ?? NO_REQUEST);
     client.end(method === 'HEAD' ? answer.slice(0, answer.indexOf('\r\n\r\n') + 4) : answer);

@@ -53,7 +53,6 @@ export class ClientSocket {
   #traffic: Traffic | undefined;
   /** When its last request came, by `performance.now()`. */
   #begunMs: number | undefined;
-  #isUpgraded = false;
   #hasLeft = false;
   #isRefused = false;
   #isOver = false;
@@ -105,11 +104,6 @@ export class ClientSocket {
   /** How long ago the last request came, in milliseconds; undefined where none has. */
   get sinceRequestMs(): number | undefined {
     return this.#begunMs === undefined ? undefined : performance.now() - this.#begunMs;
-  }
-
-  /** Whether it has become a WebSocket. */
-  get isUpgraded(): boolean {
-    return this.#isUpgraded;
   }
 
   /**
@@ -207,7 +201,6 @@ export class ClientSocket {
 
   /** Leaves errors and the client's end to ws, which listens for them by now. */
   upgraded(): void {
-    this.#isUpgraded = true;
     this.#socket.off('error', ignore).off('end', ended);
   }
 

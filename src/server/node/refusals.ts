@@ -1,10 +1,40 @@
 import type { Server } from 'node:http';
 
+/** All reasons: the names of limits, and what else is wrong. docs/metrics.md has what they mean. */
+export const REFUSAL_REASONS = [
+  'credential',
+  'right',
+  'origin',
+  'host',
+  'path',
+  'malformed',
+  'head_size',
+  'head_time',
+  'body_size',
+  'body_idle',
+  'resource_size',
+  'quota',
+  'disk_full',
+  'busy',
+  'closing',
+  'descriptors',
+  'rate',
+  'credentials',
+  'waiting',
+  'live',
+  'followers',
+  'connections',
+  'connections_per_address',
+] as const;
+
+export type RefusalReason = (typeof REFUSAL_REASONS)[number];
+
 const ofServer = new WeakMap<Server, Refusals>();
 
 /** How often a server has refused something, by reason: one for each server, whoever refuses. */
 export class Refusals {
-  readonly #counts = new Map<string, number>();
+  /** From 0 on, so that the first one of a kind is seen to be more than there were. */
+  readonly #counts = new Map<RefusalReason, number>(REFUSAL_REASONS.map((reason) => [reason, 0]));
 
   private constructor() {}
 
@@ -18,18 +48,17 @@ export class Refusals {
     return refusals;
   }
 
-  /** @param reason one of few: the name of a limit, or a code */
-  count(reason: string): void {
+  count(reason: RefusalReason): void {
     this.#counts.set(reason, this.of(reason) + 1);
   }
 
   /** How often for a reason. */
-  of(reason: string): number {
+  of(reason: RefusalReason): number {
     return this.#counts.get(reason) ?? 0;
   }
 
-  /** All reasons so far. */
-  get all(): ReadonlyMap<string, number> {
+  /** By reason. */
+  get all(): ReadonlyMap<RefusalReason, number> {
     return this.#counts;
   }
 }

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import type { ServerOptions } from 'node:https';
 import { createSecureContext, type SecureContext, type Server as TlsServer } from 'node:tls';
 import type { FastifyBaseLogger } from 'fastify';
@@ -9,6 +10,8 @@ const LOOK_AGAIN_MS = 1000;
 
 /** … and how many times. */
 const MAX_LOOKS = 60;
+
+const { S_IROTH: READABLE_BY_ALL } = constants;
 
 /** The files of a certificate, with those that vouch for it, and of its key, in PEM. */
 export interface CertificateFiles {
@@ -37,6 +40,8 @@ export class TlsCertificates {
   /** How many times they did not fit together, in a row. */
   #looks = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** The look under way, or the last one: there is one at a time, so that none is overtaken by one that began before. */
+  #looking: Promise<void> = Promise.resolve();
 
   private constructor(files: readonly CertificateFiles[], loaded: readonly Loaded[], log: FastifyBaseLogger) {
     this.#files = files;
@@ -50,6 +55,7 @@ export class TlsCertificates {
    * @throws {Error} when a file cannot be read, or is none, or a key is not that of its certificate; it names the files
    */
   static async load(files: readonly CertificateFiles[], log: FastifyBaseLogger): Promise<TlsCertificates> {
+    for (const { key } of files) await warnOfPublic(key, log);
     return new TlsCertificates(files, await Promise.all(files.map(load)), log);
   }
 
@@ -73,9 +79,8 @@ export class TlsCertificates {
    * Reads the files again, for connections from now on. As long as they do not fit together what was there stays, and
    * they are looked at again. Never rejects.
    */
-  async reload(): Promise<void> {
-    this.#looks = 0;
-    await this.#look();
+  reload(): Promise<void> {
+    return this.#look(0);
   }
 
   /** Looks at nothing any more. */
@@ -84,7 +89,16 @@ export class TlsCertificates {
     this.#server = undefined;
   }
 
-  async #look(): Promise<void> {
+  /** @param looks how many came before it in vain. Default: those that did */
+  #look(looks?: number): Promise<void> {
+    this.#looking = this.#looking.then(() => {
+      this.#looks = looks ?? this.#looks;
+      return this.#lookNow();
+    });
+    return this.#looking;
+  }
+
+  async #lookNow(): Promise<void> {
     clearTimeout(this.#timer);
     try {
       const loaded = await Promise.all(this.#files.map(load));
@@ -110,6 +124,14 @@ export class TlsCertificates {
 
   #contextFor(name: string): SecureContext | undefined {
     return this.#loaded.find(({ subject }) => subject.checkHost(name) !== undefined)?.context;
+  }
+}
+
+/** Not refused: in a container everybody may be nobody else. */
+async function warnOfPublic(key: string, log: FastifyBaseLogger): Promise<void> {
+  const { mode } = await stat(key).catch(() => ({ mode: 0 }));
+  if ((mode & READABLE_BY_ALL) !== 0) {
+    log.warn({ key }, 'the key of a certificate can be read by everybody: chmod o-r');
   }
 }
 

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 
 /** Methods that are counted each by itself; there may be any others. */
@@ -6,10 +6,13 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS'];
 
 const OTHER = 'other';
 
+/** One that is registered, or any other: what another server has answered may be any number. */
+type Status = number | typeof OTHER;
+
 /** A number of answers. */
 export interface Answers {
   method: string;
-  status: number;
+  status: Status;
   count: number;
 }
 
@@ -18,11 +21,13 @@ export class Traffic {
   /** How many connections were accepted. */
   connections = 0;
   /** By method, then by status: as many as there are of both, however many requests. */
-  readonly #answers = new Map<string, Map<number, number>>();
+  readonly #answers = new Map<string, Map<Status, number>>();
   /** The connections below TLS: what goes over the wire. */
   readonly #open = new Set<Socket>();
   #received = 0;
   #sent = 0;
+  /** How many were said to be sent at the last question: a counter never goes back. */
+  #toldSent = 0;
 
   /** How many connections there are now. */
   get openConnections(): number {
@@ -32,11 +37,14 @@ export class Traffic {
   /** How many bytes have come and gone over the wire. What was written to a connection that broke may not have gone. */
   get bytes(): { received: number; sent: number } {
     let [received, sent] = [this.#received, this.#sent];
-    for (const { bytesRead, bytesWritten } of this.#open) {
+    for (const { bytesRead, bytesWritten, writableLength } of this.#open) {
       received += bytesRead;
-      sent += bytesWritten;
+      // Node counts what waits in the stream, too, until it is dropped because the connection breaks.
+      sent += bytesWritten - writableLength;
     }
-    return { received, sent };
+    // What waits as text has another length.
+    this.#toldSent = Math.max(this.#toldSent, sent);
+    return { received, sent: this.#toldSent };
   }
 
   /** How many requests were answered, or upgraded. */
@@ -63,8 +71,9 @@ export class Traffic {
   /** Counts an answer. */
   answered({ method = OTHER }: IncomingMessage, status: number): void {
     const name = METHODS.includes(method) ? method : OTHER;
-    const counts = this.#answers.get(name) ?? new Map<number, number>();
+    const counts = this.#answers.get(name) ?? new Map<Status, number>();
     if (counts.size === 0) this.#answers.set(name, counts);
-    counts.set(status, (counts.get(status) ?? 0) + 1);
+    const code = status in STATUS_CODES ? status : OTHER;
+    counts.set(code, (counts.get(code) ?? 0) + 1);
   }
 }

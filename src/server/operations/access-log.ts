@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { VERB_HEADER } from '../../wire/protocol.ts';
-import { ClientSocket } from '../node/client-socket.ts';
 import { parseTarget } from '../request/target.ts';
 import { admissionOf } from '../rights/admission.ts';
 
@@ -24,10 +24,10 @@ const SANE_ID = /^[\w.:=@+/-]{1,128}$/;
 /** As W3C Trace Context has it. */
 const TRACE_PARENT = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
 
-const REFUSAL = Symbol('refusal');
+const LINE = Symbol('line');
 
-/** A request that is logged when it is over, and why it was refused. */
-type LoggedRequest = FastifyRequest & { [REFUSAL]?: { code?: string; detail?: string } };
+/** A request that is logged when it is over. */
+type LoggedRequest = FastifyRequest & { [LINE]?: RequestLine };
 
 /** The number of a request: the one that it has brought, else a new one. */
 export function requestIdOf({ headers }: IncomingMessage): string {
@@ -49,42 +49,13 @@ export function loggerOf(
 
 /** Has a request logged, in one line, when it is over: when it was answered, or its WebSocket has closed. */
 export function logWhenOver(request: LoggedRequest, reply: FastifyReply): void {
-  const { raw } = request;
-  const { socket } = raw;
-  const startedMs = performance.now();
-  const { bytesWritten = 0 } = socket;
-  const { ip: address } = request;
-  const target = shownTarget(raw.url);
-  const verb = VERBS.find((name) => name === raw.headers[VERB_HEADER]);
-  let isOver = false;
-  request[REFUSAL] = {};
+  const line = new RequestLine(request, reply);
+  request[LINE] = line;
   reply.header('x-request-id', request.id);
-  const log = () => {
-    if (isOver) return;
-    isOver = true;
-    const { isUpgraded } = ClientSocket.of(socket);
-    const isAnswered = reply.raw.headersSent;
-    const isWhole = isUpgraded || reply.raw.writableFinished;
-    const { name: subject } = admissionOf(request);
-    request.log.info(
-      {
-        method: raw.method,
-        target,
-        ...(verb !== undefined && { verb }),
-        ...((isAnswered || isUpgraded) && { status: isUpgraded ? 101 : reply.raw.statusCode }),
-        ...request[REFUSAL],
-        ...(!isWhole && { isCut: true }),
-        address,
-        ...(subject !== undefined && { subject }),
-        sent: (socket.bytesWritten ?? 0) - bytesWritten,
-        durationMs: Math.round(performance.now() - startedMs),
-      },
-      'request',
-    );
-  };
-  reply.raw.once('close', log);
+  const over = () => line.over();
+  reply.raw.once('close', over);
   // After an upgrade nothing becomes of the response.
-  if ((raw as { upgrade?: boolean }).upgrade === true) socket.once('close', log);
+  if ((request.raw as { upgrade?: boolean }).upgrade === true) request.raw.socket.once('close', over);
 }
 
 /**
@@ -93,9 +64,78 @@ export function logWhenOver(request: LoggedRequest, reply: FastifyReply): void {
  * @returns whether that is told when it is over
  */
 export function noteRefusal(request: LoggedRequest, code: string, detail: string): boolean {
-  if (request[REFUSAL] === undefined) return false;
-  request[REFUSAL] = { code, detail };
+  const line = request[LINE];
+  if (line === undefined) return false;
+  line.refusal = { code, detail };
   return true;
+}
+
+/** Notes that a request has become a WebSocket: it may live for long, and is not kept for its line. */
+export function noteUpgrade(request: LoggedRequest): void {
+  request[LINE]?.letGo();
+}
+
+/** What the log says of a request. */
+class RequestLine {
+  /** Why it was refused. */
+  refusal: { code?: string; detail?: string } = {};
+  readonly #log: FastifyBaseLogger;
+  readonly #startedMs = performance.now();
+  readonly #socket: Socket;
+  /** What the connection had sent before it. */
+  readonly #sentBefore: number;
+  readonly #asked: object;
+  readonly #address: string;
+  /** Undefined once it has become a WebSocket. */
+  #exchange: { request: FastifyRequest; reply: FastifyReply } | undefined;
+  #subject: string | undefined;
+  #isOver = false;
+
+  constructor(request: FastifyRequest, reply: FastifyReply) {
+    const { raw, ip, log } = request;
+    const { method, socket } = raw;
+    const verb = VERBS.find((name) => name === raw.headers[VERB_HEADER]);
+    this.#log = log;
+    this.#socket = socket;
+    this.#sentBefore = socket.bytesWritten ?? 0;
+    this.#asked = { method, target: shownTarget(raw.url), ...(verb !== undefined && { verb }) };
+    this.#address = ip;
+    this.#exchange = { request, reply };
+  }
+
+  /** Keeps of the request what is to be logged, and nothing else. */
+  letGo(): void {
+    if (this.#exchange === undefined) return;
+    this.#subject = admissionOf(this.#exchange.request).name;
+    this.#exchange = undefined;
+  }
+
+  /** Logs it. Idempotent. */
+  over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const outcome = this.#exchange === undefined ? { status: 101 } : outcomeOf(this.#exchange.reply);
+    this.letGo();
+    this.#log.info(
+      {
+        ...this.#asked,
+        ...outcome,
+        ...this.refusal,
+        address: this.#address,
+        ...(this.#subject !== undefined && { subject: this.#subject }),
+        sent: (this.#socket.bytesWritten ?? 0) - this.#sentBefore,
+        durationMs: Math.round(performance.now() - this.#startedMs),
+      },
+      'request',
+    );
+  }
+}
+
+function outcomeOf({ raw }: FastifyReply): object {
+  return {
+    ...(raw.headersSent && { status: raw.statusCode }),
+    ...(!raw.writableFinished && { isCut: true }),
+  };
 }
 
 /** The path and the query of a request, as it came, without what lets in whoever knows it. */

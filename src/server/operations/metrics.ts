@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { type Metric, Registry } from 'prom-client';
 import type { Core } from '../../core/core.ts';
+import type { FreeSpace } from '../../core/limits/free-space.ts';
 import type { Quota } from '../../core/limits/quotas.ts';
 import type { LiveTotals } from '../../core/live-overview.ts';
 import { BUCKETS, type Histogram, type ReadNumbers } from '../../core/numbers.ts';
@@ -9,8 +10,8 @@ import { descriptorLimit } from '../node/descriptor-limit.ts';
 import type { Refusals } from '../node/refusals.ts';
 import type { Traffic } from '../node/traffic.ts';
 import type { AnswerNumbers } from '../response/answer-numbers.ts';
-import { type DiskSpace, spaceOf } from './disk-space.ts';
 import type { EventLoop, LoopState } from './event-loop.ts';
+import { PatientLook } from './patient-look.ts';
 
 const PREFIX = 'httpfstream_';
 
@@ -20,8 +21,8 @@ const MAX_QUOTAS = 64;
 /** Where numbers are read. */
 export interface MetricSources {
   core: Core;
-  /** The directory that holds the files. */
-  root: string;
+  /** What the disk has left that holds the files. */
+  disk: PatientLook<FreeSpace>;
   traffic: Traffic;
   refusals: Refusals;
   answers: AnswerNumbers;
@@ -37,7 +38,7 @@ export interface MetricSources {
 /** What is looked at once for each scrape. */
 interface Scrape extends MetricSources {
   live: LiveTotals;
-  space: DiskSpace | undefined;
+  space: FreeSpace | undefined;
   loopState: LoopState;
   openFiles: number | undefined;
 }
@@ -145,7 +146,9 @@ const ROWS: Readonly<Record<string, Row | HistogramRow>> = {
     ({ core }) => core.checkpointAgeMs / 1000,
   ),
   disk_free_bytes: gauge('What the disk has left for this user.', ({ space }) => space?.bytes),
-  disk_free_inodes: gauge('How many more files the disk takes.', ({ space }) => space?.inodes),
+  disk_free_inodes: gauge('How many more files the disk takes.', ({ space }) =>
+    space !== undefined && Number.isFinite(space.files) ? space.files : undefined,
+  ),
   quota_bytes: gauge('What is stored, by the pattern of the quota.', (scrape) =>
     byQuota(scrape, ({ usedBytes }) => usedBytes),
   ),
@@ -183,6 +186,8 @@ const PROCESS_ROWS: Readonly<Record<string, Row>> = {
 export class Metrics {
   readonly #sources: MetricSources;
   readonly #registry = new Registry();
+  /** Not told by all systems. */
+  readonly #descriptors = new PatientLook(async () => (await readdir('/proc/self/fd')).length);
   #scrape: Scrape | undefined;
 
   constructor(sources: MetricSources) {
@@ -197,8 +202,8 @@ export class Metrics {
 
   /** Reads all numbers. */
   async text(): Promise<string> {
-    const { core, root, loop } = this.#sources;
-    const [space, openFiles] = await Promise.all([spaceOf(root), countOpenFiles()]);
+    const { core, disk, loop } = this.#sources;
+    const [space, openFiles] = await Promise.all([disk.take(), this.#descriptors.take()]);
     this.#scrape = {
       ...this.#sources,
       ...{ space, openFiles },
@@ -264,12 +269,6 @@ function byTransport({ core }: Scrape, read: (numbers: ReadNumbers) => number): 
 function byQuota({ core }: Scrape, read: (quota: Quota) => number): [Labels, number][] {
   const quotas = core.limits.quotas.all.slice(0, MAX_QUOTAS);
   return quotas.map((quota) => [{ pattern: quota.pattern }, read(quota)]);
-}
-
-/** Undefined on systems that do not tell. */
-async function countOpenFiles(): Promise<number | undefined> {
-  const names = await readdir('/proc/self/fd').catch(() => undefined);
-  return names?.length;
 }
 
 function gauge(help: string, read: Row['read']): Row {

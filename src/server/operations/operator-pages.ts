@@ -3,7 +3,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { InvalidRequestError, MethodNotAllowedError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { admissionOf } from '../rights/admission.ts';
-import { spaceOf } from './disk-space.ts';
 import { listingOf } from './live-listing.ts';
 import type { MetricSources, Metrics } from './metrics.ts';
 
@@ -86,9 +85,10 @@ export class OperatorPages {
 
   /** A full disk is no reason to send nobody here: readers are served. */
   async #troubleWithDisk(): Promise<string> {
-    const space = await spaceOf(this.#sources.root);
-    if (space?.bytes === 0) return 'the disk is full\n';
-    return space?.inodes === 0 ? 'the disk takes no more files\n' : '';
+    const { disk, core } = this.#sources;
+    const free = await disk.take();
+    const shortage = free && core.limits.space.shortageIn(free);
+    return shortage === undefined ? '' : `${shortage.message}\n`;
   }
 }
 

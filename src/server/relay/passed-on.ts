@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { FastifyReply } from 'fastify';
-import type { Served } from '../../relay/readiness.ts';
+import type { Stored } from '../../relay/readiness.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { VERB_HEADER } from '../../wire/protocol.ts';
@@ -81,8 +81,8 @@ const FOR_US = [
   'x-forwarded-proto',
 ];
 
-/** What users, or servers before this one, say of themselves, which only servers of ours are told. */
-const FOR_OURS = [
+/** What users, or servers before this one, say of themselves, which only httpfstream servers are told. */
+const FOR_HTTPFSTREAM = [
   'referer',
   'true-client-ip',
   'x-api-key',
@@ -115,12 +115,12 @@ export function passedOn(
 
 /** The headers of a request that go on to another server. */
 export function passedTo(upstream: Upstream, raw: IncomingMessage): Record<string, string | string[]> {
-  const dropped = upstream.kind === 'ours' ? FOR_US : [...FOR_US, ...forOurs(raw)];
+  const dropped = upstream.kind === 'httpfstream' ? FOR_US : [...FOR_US, ...forHttpfstreamOnly(raw)];
   return { ...passedOn(raw.headers, dropped), ...offeredTo(upstream, raw) };
 }
 
-function forOurs({ headers }: IncomingMessage): string[] {
-  return [...FOR_OURS, ...Object.keys(headers).filter((name) => name.startsWith(FORWARDED))];
+function forHttpfstreamOnly({ headers }: IncomingMessage): string[] {
+  return [...FOR_HTTPFSTREAM, ...Object.keys(headers).filter((name) => name.startsWith(FORWARDED))];
 }
 
 /** The subprotocols of a handshake. A token among them is for this server, as `Authorization` is. */
@@ -159,12 +159,12 @@ function namesIn(connection: string | string[] | undefined): string[] {
 const POLICY = 'content-security-policy';
 
 /**
- * The headers of what a server answers that is none of ours: in a browser it is nobody's page, as all that is served
+ * The headers of what another server answers: in a browser it is nobody's page, as all that is served
  * here and comes from others.
  *
  * @param cacheStatus how a cache has answered (RFC 9211)
  */
-export function foreign(
+export function headersOfOther(
   headers: Readonly<Record<string, string | string[]>>,
   cacheStatus: string,
 ): Record<string, string | string[]> {
@@ -180,11 +180,11 @@ export function foreign(
 }
 
 /**
- * What is said of a copy of a file of a server of ours.
+ * What is said of a copy of a file of an httpfstream server.
  *
  * @param via the servers through which the request has come, this one included
  */
-export function asCopy({ cacheStatus }: Served, via: string): Record<string, string> {
+export function asCopy({ cacheStatus }: Pick<Stored, 'cacheStatus'>, via: string): Record<string, string> {
   return cacheStatus === '' ? {} : { via, 'cache-status': `httpfstream; ${cacheStatus}` };
 }
 
@@ -197,7 +197,7 @@ export function varyOf(
   return all.length === 0 ? {} : { vary: all.join(', ') };
 }
 
-/** The headers of what a server of ours answers: in a browser it is nobody's page, even if it does not say so itself. */
+/** The headers of what an httpfstream server answers: in a browser it is nobody's page, even if it does not say so itself. */
 export function sandboxed(
   headers: Readonly<Record<string, string | string[]>>,
 ): Record<string, string | string[]> {

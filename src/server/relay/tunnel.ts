@@ -25,8 +25,8 @@ import { privacyOf } from '../rights/private-answers.ts';
 import {
   assertConnection,
   FOR_THE_NEXT,
-  foreign,
   framingOf,
+  headersOfOther,
   passedOn,
   passedTo,
   sandboxed,
@@ -60,7 +60,7 @@ export interface Passage {
   headTimeoutMs: number;
   /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
   waitMs: number;
-  /** Longest time without a byte of an answer of a server that is none of ours, in milliseconds. */
+  /** Longest time without a byte of an answer of another server, in milliseconds. */
   silenceMs: number;
 }
 
@@ -211,7 +211,7 @@ export class Tunnel {
     const isUntilClose =
       coding === undefined && framing['content-length'] === undefined && hasBody(request, response);
     const isLast = request.ws || isUntilClose || isBodyUnderWay(request.raw);
-    const given = upstream.kind === 'ours' ? sandboxed(headers) : foreign(headers, cacheStatus);
+    const given = upstream.kind === 'httpfstream' ? sandboxed(headers) : headersOfOther(headers, cacheStatus);
     const answered = { ...given, ...varyOf(reply, response.headers) };
     const all = {
       ...reply.getHeaders(),
@@ -252,7 +252,7 @@ export class Tunnel {
       if (isChunked) raw.addTrailers(response.trailers as Record<string, string>);
       raw.end();
     });
-    if (upstream.kind !== 'ours' && !isEndless) breakWhenSilent(response, raw, silenceMs);
+    if (upstream.kind !== 'httpfstream' && !isEndless) breakWhenSilent(response, raw, silenceMs);
     response.on('error', ignore).pipe(raw, { end: false });
   }
 
@@ -261,14 +261,14 @@ export class Tunnel {
     request: FastifyRequest,
     reply: FastifyReply,
     response: IncomingMessage,
-    there: Socket,
+    upstream: Socket,
     head: Buffer,
   ): void {
-    const { socket: here } = request.raw;
+    const { socket: client } = request.raw;
     reply.hijack();
-    reply.raw.detachSocket(here);
-    this.#sockets.release(here);
-    const cut = () => void here.destroy();
+    reply.raw.detachSocket(client);
+    this.#sockets.release(client);
+    const cut = () => void client.destroy();
     const connection = { shutDown: cut, terminate: cut };
     this.#appends.add(connection);
     const passed = passedOn(response.headers, FOR_THE_NEXT);
@@ -276,17 +276,17 @@ export class Tunnel {
     const lines = Object.entries(headers).flatMap(([name, values]) =>
       [values].flat().map((value) => `${name}: ${value}\r\n`),
     );
-    here.write(`HTTP/1.1 101 ${response.statusMessage}\r\n${lines.join('')}\r\n`);
-    here.write(head);
-    there.write(sentAhead(request));
-    there.on('error', ignore);
-    there.once('close', () => cutLike(there, here));
-    here.once('close', () => {
+    client.write(`HTTP/1.1 101 ${response.statusMessage}\r\n${lines.join('')}\r\n`);
+    client.write(head);
+    upstream.write(sentAhead(request));
+    upstream.on('error', ignore);
+    upstream.once('close', () => cutLike(upstream, client));
+    client.once('close', () => {
       this.#appends.delete(connection);
-      cutLike(here, there);
+      cutLike(client, upstream);
     });
-    here.pipe(there).pipe(here);
-    if (here.destroyed) there.destroy();
+    client.pipe(upstream).pipe(client);
+    if (client.destroyed) upstream.destroy();
   }
 }
 
@@ -334,7 +334,7 @@ function assertPassable(response: IncomingMessage, { origin }: Upstream): void {
 }
 
 /**
- * Whether an answer of success to what was written is one of a server of ours, which all say how browsers are to take
+ * Whether an answer of success to what was written is one of an httpfstream server, which all say how browsers are to take
  * them: a page in front of it acknowledges nothing.
  */
 function isAcknowledged(
@@ -342,7 +342,7 @@ function isAcknowledged(
   { statusCode = 0, headers }: IncomingMessage,
   { kind }: Upstream,
 ): boolean {
-  const isWritten = kind === 'ours' && method !== 'GET' && method !== 'HEAD';
+  const isWritten = kind === 'httpfstream' && method !== 'GET' && method !== 'HEAD';
   return !isWritten || statusCode >= 300 || headers['x-content-type-options'] === 'nosniff';
 }
 
@@ -352,7 +352,7 @@ function hasBody({ method }: FastifyRequest, { statusCode }: IncomingMessage): b
 }
 
 /**
- * Whether it is natural that nothing comes for long: of what is followed at a server that turns out to be one of ours,
+ * Whether it is natural that nothing comes for long: of what is followed at a server that turns out to be an httpfstream server,
  * too.
  */
 function mayBeSilent({ headers }: IncomingMessage): boolean {

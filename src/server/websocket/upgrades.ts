@@ -12,6 +12,7 @@ import { type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.
 import { enterWaiting } from '../limits/client-limits.ts';
 import { allowIdle, ClientSocket } from '../node/client-socket.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
+import { noteUpgrade } from '../operations/access-log.ts';
 import { appendRequestOf, followRequestOf } from '../request/query-parameters.ts';
 import { assertHandshake, isHandshake, verbOf } from '../request/request-target.ts';
 import { noteFirstByte } from '../response/answer-numbers.ts';
@@ -82,6 +83,7 @@ export class WebSocketUpgrades {
     ClientSocket.of(request.raw.socket).upgraded();
     ServerSockets.of(request.server.server).traffic.answered(request.raw, 101);
     noteFirstByte(request, 'handshake');
+    noteUpgrade(request);
     request[CONNECTION]?.start(websocket);
   }
 

@@ -7,7 +7,7 @@ import {
   parseTombstone,
   type Tombstone,
 } from './file-record.ts';
-import { dueKey, fileKey, forksKey, quotaKey, removalKey, tombstoneKey } from './record-keys.ts';
+import { dueKey, fileKey, forksKey, quotaKey, removalKey, tombstoneKey, upstreamKey } from './record-keys.ts';
 import type { StreamLink } from './stream-state.ts';
 
 /** What is at keys: the changes that were made before, or what is stored. */
@@ -121,6 +121,11 @@ export class RecordDraft {
   /** Notes how many bytes are stored at the paths that a pattern matches. */
   setQuotaBytes(pattern: string, bytes: number): void {
     this.#changes.set(quotaKey(pattern), String(bytes));
+  }
+
+  /** Notes when the server at a URL was known to be an httpfstream server, in milliseconds since 1970. */
+  setUpstreamKnown(url: string, atMs: number): void {
+    this.#changes.set(upstreamKey(url), String(atMs));
   }
 
   /** Takes keys away, whatever they are. */

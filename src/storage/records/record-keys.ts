@@ -9,9 +9,10 @@
  * | `due!MS!FINGERPRINT` | nothing; when a file's record says that somebody has to look whether it has expired |
  * | `removal!FINGERPRINT` | path of a file that is being removed |
  * | `quota!PATTERN` | how many bytes are stored at the paths that match |
+ * | `upstream!URL` | when the server there was known to be an httpfstream server, in milliseconds since 1970 |
  * | `journaled!` | number of the last entry of the journal that the store has |
  */
-export type KeySpace = 'file' | 'tombstone' | 'forks' | 'due' | 'removal' | 'quota';
+export type KeySpace = 'file' | 'tombstone' | 'forks' | 'due' | 'removal' | 'quota' | 'upstream';
 
 /** See {@link KeySpace}; of one that there is once. */
 export const JOURNALED_KEY = 'journaled!';
@@ -43,6 +44,10 @@ export function removalKey(fingerprint: string): string {
 
 export function quotaKey(pattern: string): string {
   return `quota!${pattern}`;
+}
+
+export function upstreamKey(url: string): string {
+  return `upstream!${url}`;
 }
 
 /** Where the keys of a space begin, and where they have ended. */

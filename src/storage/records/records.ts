@@ -20,6 +20,7 @@ import {
   rangeOf,
   removalKey,
   tombstoneKey,
+  upstreamKey,
 } from './record-keys.ts';
 import type { StoreRepair } from './store-repair.ts';
 import type { StreamLink } from './stream-state.ts';
@@ -197,6 +198,15 @@ export class Records {
   }
 
   /**
+   * When the server at a URL, from which files come, was known last to be an httpfstream server, in milliseconds since
+   * 1970. Throws as {@link get}.
+   */
+  upstreamKnownMs(url: string): number | undefined {
+    const text = this.#valueOf(upstreamKey(url));
+    return text === undefined ? undefined : Number(text);
+  }
+
+  /**
    * Makes changes, all or none. After a crash they are there, if this has resolved.
    *
    * @param change called in line, when those that came before are written
@@ -341,11 +351,8 @@ export class Records {
     try {
       const isForJournal = length <= MAX_ENTRY_LENGTH && made.every((each) => this.#mayGoToJournal(each));
       const isInJournal = isForJournal && (await this.#putIntoJournal(changes));
-      if (!isInJournal)
-        await this.#putIntoStore(
-          changes,
-          made.some(({ durable }) => durable),
-        );
+      const mustLast = made.some(({ durable }) => durable);
+      if (!isInJournal) await this.#putIntoStore(changes, mustLast);
       for (const { resolve } of made) resolve();
     } catch (error) {
       for (const { reject } of made) reject(error);

@@ -117,7 +117,15 @@ export interface FreeSpace {
 
 /** The space on the file system of a directory. A quota is not seen. */
 export function freeSpace(directory: string): FreeSpace {
-  const { bavail, bsize, blocks, files, ffree } = fs.statfsSync(directory);
+  return spaceIn(fs.statfsSync(directory));
+}
+
+/** As {@link freeSpace}, for whoever must not wait for the disk. */
+export async function askFreeSpace(directory: string): Promise<FreeSpace> {
+  return spaceIn(await fs.promises.statfs(directory));
+}
+
+function spaceIn({ bavail, bsize, blocks, files, ffree }: fs.StatsFs): FreeSpace {
   // Some make inodes as they need them, and count none.
   const [freeFiles, totalFiles] = files === 0 ? [Number.POSITIVE_INFINITY, 0] : [ffree, files];
   return { bytes: bavail * bsize, files: freeFiles, totalBytes: blocks * bsize, totalFiles };

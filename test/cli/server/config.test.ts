@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { runServer } from '../../../src/cli/server/run-server.ts';
-import { runHere, startServerHere } from '../../support/programs/command.ts';
+import { CommandHere, portOf, runHere, startServerHere } from '../../support/programs/command.ts';
 import { configSchema } from '../../support/programs/config-schema.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -55,6 +55,13 @@ describe('a configuration file', () => {
     expect(await inForce()).toMatchObject({ http: [':9000', file] });
   });
 
+  test('is shown without the passwords in it', async () => {
+    const file = await fileWith('{ "upstream": "/a=https://me:secret@a.example" }');
+    expect(await inForce('-config', file)).toMatchObject({ upstream: ['/a=https://a.example', file] });
+    const shown = await inForce('-upstream', 'https://me:secret@b.example');
+    expect(shown).toMatchObject({ upstream: ['https://b.example', '-upstream'] });
+  });
+
   test.each([
     ['{ "root": 1 "http": 2 }', /:1:13: .*JSON/],
     ['[]', /: it must be an object/],
@@ -63,6 +70,7 @@ describe('a configuration file', () => {
     ['{ "cors": ["https://a.example", "b"] }', /: \/cors\/1: It must look like https:/],
     ['{ "log-level": "loud" }', /: \/log-level: Allowed choices are debug/],
     ['{ "http": { "port": 1 } }', /: \/http: it must be a string, a number, true or false$/],
+    ['{ "tls-cert": [""], "tls-key": [""] }', /: \/tls-cert\/0: It must be the name of a file/],
     ['{ "tls-cert": "a.pem" }', /each -tls-cert needs a -tls-key/],
   ])('%s is wrong usage, and it is said where', async (text, message) => {
     const { exit, stdout, stderr } = await runHere(runServer, ['-config', await fileWith(text)]);
@@ -88,10 +96,24 @@ describe('a configuration file', () => {
     await reload('{ "log-level": "warn", "grace": 1 }', 'wait for a restart');
     expect(command.stdout.toString()).toContain('["grace"]');
     await reload('{', 'configuration cannot be reloaded');
-    expect(command.stderr).toContain('JSON');
+    expect(command.stdout.toString()).toMatch(/"reason":"[^"]+config\.json:1:2: [^"]*JSON/);
+    expect(command.stderr).toBe('');
     command.signal('SIGTERM');
     expect(await command.exit).toBe(0);
     expect(command.stdout.toString()).not.toContain('"closing"');
+  });
+
+  test('counts as it was read last, also if that was asked for while the server was starting', async () => {
+    const before = await startServerHere();
+    const file = await fileWith('{}');
+    const args = ['-root', before.root, '-http', '127.0.0.1:0', '-wait-root=60', '-config', file];
+    const command = new CommandHere(runServer, args);
+    await waitFor(() => command.stdout.includes('waiting for it'), 'the start');
+    await writeFile(file, '{ "max-resource": "10" }');
+    command.signal('SIGHUP');
+    before.command.signal('SIGTERM');
+    const url = `http://127.0.0.1:${await portOf(command)}/a`;
+    expect((await fetch(url, { method: 'PUT', body: 'x'.repeat(11) })).status).toBe(413);
   });
 
   test('has limits that count from SIGHUP on; quotas of other paths wait for a restart', async () => {

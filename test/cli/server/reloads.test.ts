@@ -16,6 +16,7 @@ test('what cannot be read again is told, keeps nothing else from it, and counts 
   const second = { isCurrent: true, reload: async () => void count++ };
   reloads.add('first', first);
   reloads.add('second', second);
+  await reloads.begin();
   expect(reloads.isCurrent).toBe(true);
   await reloads.run();
   expect([reloads.isCurrent, count]).toEqual([false, 1]);
@@ -26,4 +27,16 @@ test('what cannot be read again is told, keeps nothing else from it, and counts 
   // What reads by itself that it has changed.
   second.isCurrent = false;
   expect(reloads.isCurrent).toBe(false);
+});
+
+test('what is asked for before all is there is done then', async () => {
+  const reloads = new Reloads(pino({ level: 'silent' }));
+  let count = 0;
+  const reloadable = { isCurrent: true, reload: async () => void count++ };
+  reloads.add('first', reloadable);
+  await reloads.run();
+  reloads.add('second', reloadable);
+  expect(count).toBe(0);
+  await reloads.begin();
+  expect(count).toBe(2);
 });

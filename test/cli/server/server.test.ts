@@ -221,6 +221,23 @@ test('-allow-host, -trust-proxy and -index reach the server', async () => {
 });
 
 describe('what makes it impossible to run', () => {
+  test('an address for its own pages that is in use is told before anybody is let in', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void other.close());
+    await once(other, 'listening');
+    const admin = `127.0.0.1:${(other.address() as AddressInfo).port}`;
+    const root = await temporaryDirectory();
+    for (const wait of ['0', '1']) {
+      const args = ['-root', root, '-http', '127.0.0.1:0', '-admin', admin, '-wait-root', wait];
+      const { exit, stdout, stderr } = await runHere(runServer, args);
+      expect({ exit, stderr }).toMatchObject({
+        exit: 1,
+        stderr: expect.stringContaining(`${admin}: the port`),
+      });
+      expect(stdout).not.toContain('listening at');
+    }
+  });
+
   test('a port in use is one line on stderr, exit code 1', async () => {
     const blocker = createServer();
     await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
@@ -308,16 +325,40 @@ describe('the end', () => {
     const adminPort = await freePort();
     const server = await startServerHere('-drain=60', '-admin', `127.0.0.1:${adminPort}`);
     const socket = await openSocket(server.port);
-    (await openSocket(adminPort)).destroy();
+    const isReady = async () => {
+      const { status } = await rawRequest(adminPort, 'GET /-/health/ready HTTP/1.1', ['Connection: close']);
+      return status;
+    };
+    expect(await isReady()).toBe(200);
     server.command.signal('SIGTERM');
-    // The next server listens at both as soon as it has the root.
-    for (const port of [server.port, adminPort]) {
-      await expect(openSocket(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
-    }
+    await expect(openSocket(server.port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    // Whoever runs it comes to the pages that are for him, over new connections, too.
+    expect(await isReady()).toBe(503);
+    const metrics = await rawRequest(adminPort, 'GET /-/metrics HTTP/1.1', ['Connection: close']);
+    expect(metrics.status).toBe(200);
     writeHead(socket, 'GET / HTTP/1.1');
     const { status, headers } = parseAnswer(await readToEnd(socket));
     expect({ status, connection: headers.connection }).toEqual({ status: 200, connection: 'close' });
     expect(await server.command.exit).toBe(0);
+    await expect(openSocket(adminPort)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
+  test('SIGHUP in the first moments, while nothing is there that could be read again, ends nothing', async () => {
+    const root = await temporaryDirectory();
+    // Sent to itself as soon as anything of it is loaded.
+    const hook = `const { on } = process;
+      process.on = function (name, ...rest) {
+        on.call(this, name, ...rest);
+        if (name === 'exit') process.kill(process.pid, 'SIGHUP');
+        return this;
+      };`;
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hook)}` };
+    const args = [`-root=${root}`, '-http=127.0.0.1:0', '-drain=0'];
+    const command = new RunningCommand('httpfstream-server', args, { env });
+    await portOf(command);
+    expect(command.stdout.toString()).toContain('reloading');
+    command.signal('SIGTERM');
+    expect(await command.exit).toBe(0);
   });
 
   test('a second signal ends it at once', async () => {

@@ -180,7 +180,7 @@ test('they come every ten seconds while sessions begin and streams are appended 
   );
   let behind = 0;
   const stream: Checkpointed = {
-    ...{ fingerprint: '1-1', location: 'a', isGone: false, isLost: false, isKeptOpen: true },
+    ...{ fingerprint: '1-1', location: 'a', isGone: false, isLost: false, isClaimed: false },
     // Others are added meanwhile.
     checkpoint: async () => checkpoints.add({ ...stream, fingerprint: `${++behind}-2` }),
     isolate: async () => {},

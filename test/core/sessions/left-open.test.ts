@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { Quotas } from '../../../src/core/limits/quotas.ts';
 import { Permit } from '../../../src/core/permit.ts';
 import { AppendHistory } from '../../../src/core/sessions/append-history.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
@@ -45,6 +46,23 @@ test('a single append is refused while a session waits that the server before th
   await back.end('finished');
   await appendLine(core, 'stream', 'foreign\n');
   expect((await contents('stream')).toString()).toBe('first\nown\nforeign\n');
+});
+
+test('a session that was left open is waited for from when its client can come, however long the start takes', async () => {
+  const before = await lostAppend();
+  const { now } = performance;
+  let laterMs = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + laterMs);
+  const counting = vi.spyOn(Quotas.prototype, 'start').mockImplementation(async () => {
+    laterMs = 2 * NEVER_MS;
+  });
+  onTestFinished(() => {
+    clock.mockRestore();
+    counting.mockRestore();
+  });
+  const { core } = await startAgain(before, NEVER_MS);
+  expect(laterMs).toBeGreaterThan(0);
+  await expect(appendLine(core, 'stream', 'foreign\n')).rejects.toThrow(AppendBusyError);
 });
 
 test('a session that was left open does not go on once others have appended after its grace', async () => {

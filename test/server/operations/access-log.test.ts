@@ -1,7 +1,9 @@
+import type { IncomingMessage } from 'node:http';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { shownTarget } from '../../../src/server/operations/access-log.ts';
+import { collectGarbage } from '../../support/collect-garbage.ts';
 import { rawGet } from '../../support/http/raw.ts';
 import { get, send } from '../../support/http/request.ts';
 import { startServers } from '../../support/server/server.ts';
@@ -66,6 +68,18 @@ describe('each request has one line, when it is over', () => {
     const [line] = await logged(1);
     expect(line).toMatchObject({ method: 'GET', target: '/log?session=***', verb: 'APPEND', status: 101 });
     expect(JSON.stringify(lines)).not.toContain(sessionOf('s'));
+  });
+
+  test('that has become a WebSocket, and is not kept for its line', async () => {
+    const { app, url } = await start();
+    const requests: WeakRef<IncomingMessage>[] = [];
+    app.server.on('upgrade', (request) => requests.push(new WeakRef(request)));
+    const appenders = await Promise.all([1, 2, 3].map((i) => V2Peer.append(url(`/log${i}`))));
+    await waitFor(() => {
+      collectGarbage();
+      return requests.every((request) => request.deref() === undefined);
+    }, 'the requests to be forgotten');
+    for (const { websocket } of appenders) websocket.close(1000);
   });
 
   test('that was cut', async () => {

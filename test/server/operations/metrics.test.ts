@@ -1,11 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { PassProxy } from '../../support/http/pass-proxy.ts';
+import { openSocket, rawRequest, writeHead } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
-import { scrape } from '../../support/server/scrape.ts';
+import { ScriptedServer, say } from '../../support/relay/scripted.ts';
+import { type Scraped, scrape } from '../../support/server/scrape.ts';
 import { startServers } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
@@ -28,18 +31,104 @@ test('there are the metrics that are documented, of these types', async () => {
   expect(new Map(named as [string, string][])).toEqual(expected);
 });
 
-test.runIf(hasPromtool)('promtool finds nothing wrong with them', async () => {
-  const { url, admin } = await startServers();
+test('each reason to refuse somebody is documented, and counted from 0 on', async () => {
+  const { admin } = await startServers();
+  const { text } = await scrape(admin);
+  const told = [...text.matchAll(/^httpfstream_refusals_total\{reason="(\w+)"\} 0$/gm)].map(
+    ([, reason]) => reason,
+  );
+  const page = await readFile(path.resolve('docs/metrics.md'), 'utf8');
+  const row = /^\| `refusals_total` \| counter \| reason \| (.*) \|$/m.exec(page)?.[1] ?? '';
+  expect(told.sort()).toEqual([...row.matchAll(/`(\w+)`/g)].map(([, reason]) => reason).sort());
+});
+
+/** A relay with as many quotas as have numbers, one of them of an odd name; and its upstream, which says any status. */
+async function startWithMuch() {
+  const upstream = await ScriptedServer.start(({ line }, socket) => {
+    say(socket, `${/\d+$/.exec(line)?.[0] ?? 404} So`, { 'content-type': 'text/plain' }, 'text');
+  });
+  const quotas = Array.from({ length: 63 }, (_, i) => ({ pattern: `/q${i}/**`, bytes: 1000 }));
+  return startServers({
+    upstreams: [`/up=${upstream.url}`],
+    quotas: [...quotas, { pattern: '/odd "name\\x/**', bytes: 1000 }],
+  });
+}
+
+/** What only ever grows, by name and labels. */
+function countersIn({ text, types }: Scraped): Map<string, number> {
+  const samples = [...text.matchAll(/^(([a-z_]+)(?:\{.*\})?) (\S+)$/gm)];
+  const isCounter = (name: string) =>
+    types.get(name) === 'counter' || types.get(name.replace(/_(?:bucket|sum|count)$/, '')) === 'histogram';
+  return new Map(
+    samples.filter(([, , name]) => isCounter(name!)).map(([, sample, , value]) => [sample!, Number(value)]),
+  );
+}
+
+test('there are a few hundred of them, whatever is asked for, and promtool finds nothing wrong', async () => {
+  const { url, admin } = await startWithMuch();
   await send('PUT', url('/a'), { body: 'bytes' });
   await send('GET', url('/a'));
   await send('GET', url('/none'));
-  const { text } = await scrape(admin);
+  for (let status = 430; status < 451; status++) await send('GET', url(`/up/${status}`));
+  const { text, value } = await scrape(admin);
+  expect(value('httpfstream_requests_total{method="GET",code="other"}')).toBeGreaterThan(10);
+  expect(text.match(/^[^#\s]/gm)?.length).toBeLessThan(500);
+  if (!hasPromtool) return;
   const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: text });
   expect([status, `${stdout}${stderr}`]).toEqual([0, '']);
 });
 
+test('what is counted only grows, whoever comes, goes and breaks off', async () => {
+  const { url, port, root, admin } = await startWithMuch();
+  await writeFile(path.join(root, 'large'), Buffer.alloc(16 * 1024 * 1024));
+  const stalled = await Promise.all([1, 2, 3].map(() => openSocket(port)));
+  const steps = [
+    () => send('PUT', url('/q1/a'), { body: 'bytes' }),
+    () => send('GET', url('/up/418')),
+    async () => {
+      for (const socket of stalled) {
+        writeHead(socket, 'GET /large HTTP/1.1');
+        await once(socket, 'readable');
+      }
+      let before = 0;
+      await waitFor(async () => {
+        const last = before;
+        before = (await scrape(admin)).value('httpfstream_read_bytes_total{transport="file"}') ?? 0;
+        return before === last;
+      }, 'them to stall');
+    },
+    async () => {
+      const closed = stalled.map((socket) => once(socket, 'close'));
+      for (const socket of stalled) socket.resetAndDestroy();
+      await Promise.all(closed);
+      await waitFor(
+        async () => ((await scrape(admin)).value('httpfstream_open_connections') ?? 0) < stalled.length,
+        'the server to notice',
+      );
+    },
+    async () => {
+      const appender = await V2Peer.append(url('/log'), { session: sessionOf('a') });
+      const follower = await V2Peer.follow(url('/log'));
+      appender.send('12345');
+      await follower.until(() => follower.text === '12345', 'the bytes');
+      appender.websocket.terminate();
+      follower.websocket.terminate();
+    },
+    () => send('DELETE', url('/q1/a')),
+  ];
+  let before = countersIn(await scrape(admin));
+  for (const step of steps) {
+    await step();
+    const now = countersIn(await scrape(admin));
+    const shrunk = [...before].filter(([sample, value]) => !((now.get(sample) ?? -1) >= value));
+    expect(shrunk).toEqual([]);
+    before = now;
+  }
+  expect(before.get('httpfstream_network_transmit_bytes_total')).toBeGreaterThan(1000);
+});
+
 test('what is done is counted', async () => {
-  const { url, admin } = await startServers({ graceMs: 15_000 });
+  const { url, port, admin } = await startServers({ graceMs: 15_000, maxResourceBytes: 1000 });
   const appender = await V2Peer.append(url('/log'), { session: sessionOf('a') });
   const follower = await V2Peer.follow(url('/log'));
   appender.send('12345');
@@ -72,6 +161,8 @@ test('what is done is counted', async () => {
   expect((await send('GET', url('/put'), { headers: { host: 'rebound.example.com' } })).status).toBe(421);
   expect((await send('GET', url('/put'), { headers: { long: 'x'.repeat(70_000) } })).status).toBe(431);
   await send('DELETE', url('/put'));
+  expect((await rawRequest(port, 'no request', [])).status).toBe(400);
+  expect((await send('PUT', url('/too-long'), { body: 'x'.repeat(1001) })).status).toBe(413);
 
   const after = await scrape(admin);
   const counted = (name: string) => after.value(`httpfstream_${name}`);
@@ -81,12 +172,15 @@ test('what is done is counted', async () => {
   expect(counted('appends_total{kind="put",end="finished"}')).toBe(1);
   expect(counted('appends_total{kind="post",end="finished"}')).toBe(1);
   expect(counted('appends_total{kind="post",end="refused"}')).toBe(1);
+  expect(counted('appends_total{kind="put",end="refused"}')).toBe(1);
   expect(counted('append_bytes_total{transport="http"}')).toBe(3 + 2 + 7);
   expect(counted('read_bytes_total{transport="file"}')).toBe(5);
   expect(counted('stream_ends_total{reason="finished"}')).toBe(2);
   expect(counted('stream_ends_total{reason="deleted"}')).toBe(1);
   expect(counted('refusals_total{reason="host"}')).toBe(1);
   expect(counted('refusals_total{reason="head_size"}')).toBe(1);
+  expect(counted('refusals_total{reason="malformed"}')).toBe(1);
+  expect(counted('refusals_total{reason="resource_size"}')).toBe(1);
   expect(counted('requests_total{method="GET",code="421"}')).toBe(1);
   expect(counted('requests_total{method="DELETE",code="204"}')).toBe(1);
   expect(counted('followers{transport="websocket"}')).toBe(0);

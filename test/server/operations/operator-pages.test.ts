@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { HANDSHAKE, rawGet, rawRequest } from '../../support/http/raw.ts';
-import { get } from '../../support/http/request.ts';
+import { get, send } from '../../support/http/request.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
 import { startServers } from '../../support/server/server.ts';
 import { V2Peer } from '../../support/websocket/v2-peer.ts';
@@ -23,6 +23,12 @@ describe('health', () => {
       expect((await rawGet(port, `${page}?verb=FOLLOW`, HANDSHAKE)).status).toBe(400);
     },
   );
+
+  test('what keeps anything new from beginning is told, and readers may come', async () => {
+    const { url } = await startServers({ minFreeBytes: Number.MAX_SAFE_INTEGER });
+    expect((await send('PUT', url('/a'), { body: 'text' })).status).toBe(507);
+    expect(await answered(url('/-/health/ready'))).toMatch(/^200 ready\nthe server's disk is nearly full/);
+  });
 
   test('a server that closes is not ready, and alive', async () => {
     const { app, url, admin } = await startServers({ closeTimeoutMs: 60_000 });
