@@ -166,7 +166,7 @@ it('permits are made where it is decided who may do what, and for what the serve
   expect(own.sort()).toEqual([
     'core/recovery/check/file-check.ts',
     'core/streams/expiry-sweep.ts',
-    'relay/copies/local-copy.ts',
-    'relay/pull/fetching.ts',
+    'relay/copies/copy-file.ts',
+    'relay/pull/copying.ts',
   ]);
 });
