@@ -3,7 +3,7 @@ import type http from 'node:http';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import type { Right } from '../../../src/rights/access.ts';
-import { rawHandshake } from '../../support/http/raw.ts';
+import { rawGet, rawHandshake } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
 import { serve } from '../../support/http/servers.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
@@ -107,12 +107,13 @@ it('a renamed file is found elsewhere for who may follow it by whatever name it 
     const { generation } = JSON.parse(made.text);
     const rest = (from: number) => {
       const query = `verb=FOLLOW&from=${from}&%68old=60&generation=${generation}`;
-      return send('GET', relay.url(`/closed/f?${query}`), WITH_TOKEN);
+      // It may break off behind what is there: the file is not at this path any more.
+      return rawGet(relay.port, `/closed/f?${query}`, ['Authorization: Bearer t']);
     };
     access.change({ t: { rules: { '/closed/f': ['follow'] } } });
     expect((await rest(0)).status, name).toBe(410);
     access.change({ t: { rules: { '/closed/**': ['follow'] } } });
-    expect(await rest(0), name).toMatchObject({ status: 200, text: content });
+    expect(await rest(0), name).toMatchObject({ status: 200, body: expect.stringContaining(content) });
     // It is kept there at the path by now.
     access.change({ t: { rules: { '/closed/f': ['follow'] } } });
     expect((await rest(0)).status, name).toBe(410);
