@@ -8,6 +8,7 @@ import { send } from '../../support/http/request.ts';
 import { serve } from '../../support/http/servers.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
+import { startServer } from '../../support/server/server.ts';
 import { V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const ALL: readonly Right[] = ['follow', 'append', 'list', 'delete'];
@@ -154,4 +155,31 @@ it('who loses a right is cut from what is passed on, and from what is fetched', 
   await tunnelled.until(() => tunnelled.closeCode !== undefined, 'the cut');
   await appender.append('second', 11);
   expect(follower.text).toBe('first');
+});
+
+it('what the other server refuses to this one is said as it is there, whoever asks', async () => {
+  const origin = await startOrigin({ access: new RuleAccess({ t: { rules: {} } }, { '/open/**': ALL }) });
+  for (const directory of ['open', 'closed']) {
+    await mkdir(path.join(origin.root, directory));
+    await writeFile(path.join(origin.root, directory, 'f'), 'content');
+  }
+  const refusals = [
+    { headers: {}, status: 401, detail: 'the right to follow here needs a token' },
+    {
+      headers: { authorization: 'Bearer t' },
+      status: 403,
+      detail: 'the token does not give the right to follow here',
+    },
+  ];
+  for (const { headers, status, detail } of refusals) {
+    const relay = await startServer({ upstreams: [{ url: origin.url('/'), headers }] });
+    // From now on its kind is known, and what is asked for is followed.
+    expect((await send('GET', relay.url('/open/f'))).text).toBe('content');
+    for (const target of ['/closed/f?verb=FOLLOW', '/closed/f?verb=FOLLOW', '/closed/f']) {
+      const answer = await send('GET', relay.url(target));
+      expect([answer.status, JSON.parse(answer.text)], target).toMatchObject([status, { detail }]);
+    }
+    // The other server has said it.
+    expect((await send('GET', relay.url('/closed/g'))).headers.via).toBeDefined();
+  }
 });
