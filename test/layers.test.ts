@@ -1,4 +1,4 @@
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { runProgram } from './support/programs/program.ts';
@@ -137,4 +137,36 @@ it('lint finds circles, of types only, too', async () => {
   const { stdout } = await runProgram(BIOME, ['lint', ...options, '.'], { cwd: directory });
   const found = [...stdout.toString().matchAll(/,file=(?:.*\/)?([^,/]+\.ts),/g)].map(([, file]) => file);
   expect(found.sort()).toEqual(['a.ts', 'b.ts', 'c.ts']);
+});
+
+/** Each import of a module, by name: `import type` and `type` names are left out, since they make nothing. */
+function importedFrom(text: string, module: string): string[] {
+  const imports = [...text.matchAll(/^import (type )?\{([^}]*)\} from '([^']*)';$/gm)];
+  return imports
+    .filter(([, isType, , from]) => isType === undefined && from?.endsWith(module))
+    .flatMap(([, , names = '']) => names.split(',').map((name) => name.trim()))
+    .filter((name) => name !== '' && !name.startsWith('type '));
+}
+
+it('permits are made where it is decided who may do what, and for what the server does by itself', async () => {
+  const source = path.join(CHECKOUT, 'src');
+  const own: string[] = [];
+  for (const name of await readdir(source, { recursive: true })) {
+    if (!name.endsWith('.ts')) continue;
+    const text = await readFile(path.join(source, name), 'utf8');
+    if (text.includes('Permit.own(')) own.push(name);
+    if (!name.startsWith('server/') || name.startsWith('server/rights/')) continue;
+    expect(importedFrom(text, 'core/permit.ts'), name).toEqual([]);
+    const ofAdmissions = importedFrom(text, 'rights/admission.ts');
+    expect(
+      ofAdmissions.filter((each) => each !== 'admissionOf'),
+      name,
+    ).toEqual([]);
+  }
+  expect(own.sort()).toEqual([
+    'core/recovery/check/file-check.ts',
+    'core/streams/expiry-sweep.ts',
+    'relay/copies/copy-file.ts',
+    'relay/pull/copying.ts',
+  ]);
 });

@@ -15,6 +15,12 @@ export interface ClientSettings extends Credentials {
   log: ClientLog;
 }
 
+/** The same, as they were given. */
+export interface GivenSettings extends ClientSettings {
+  /** Whether a token was given, which is for one server. */
+  hasToken: boolean;
+}
+
 /** A URL without user and password, so that it can be shown, and what the server there is sent. */
 export interface Server extends Credentials {
   url: string;
@@ -67,7 +73,7 @@ export function parseClientCommand(
   argv: readonly string[],
   io: CommandIo,
   isForOther = () => false,
-): ClientSettings | number {
+): GivenSettings | number {
   const { exitCode } = parseArguments(command, argv, io);
   if (exitCode !== undefined) return exitCode;
   const options = command.opts<{ header: string[]; token?: string; tokenFile?: string; verbose?: true }>();
@@ -80,11 +86,13 @@ export function parseClientCommand(
   }
   const isOverridden = isFromEnvironment && (hasAuthorization || tokenFile !== undefined);
   // An empty token counts as none: a variable may be set to nothing.
-  const parsed = parseHeaders(header, (!isOverridden && token) || undefined);
+  const given = (!isOverridden && token) || undefined;
+  const parsed = parseHeaders(header, given);
   if ('mistake' in parsed) return refuseUsage(command, parsed.mistake, io);
   return {
     headers: parsed.headers,
     token: tokenFile === undefined ? undefined : tokenIn(tokenFile),
+    hasToken: given !== undefined || tokenFile !== undefined,
     log: new ClientLog(io.stderr, verbose === true),
   };
 }

@@ -46,7 +46,8 @@ function credentialsFile(): string {
   return path.join(directory, 'httpfstream', 'credentials');
 }
 
-function originOf({ protocol, host }: URL): string {
+/** Scheme, host and port of a server. */
+export function originOf({ protocol, host }: URL): string {
   return new URL(`${protocol.replace('ws', 'http')}//${host}`).origin;
 }
 

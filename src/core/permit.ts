@@ -2,8 +2,19 @@ import type { Right, Subject } from '../rights/access.ts';
 import { ForbiddenRightError, UnauthorizedError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 
-/** What a permit is for: a right; or `form`, to append to files of a directory, each of which needs its own. */
-export type Use = Right | 'form';
+/**
+ * What a permit is for: a right; or something with a directory:
+ * `form`, to append to files of it, each of which needs its own;
+ * `index`, to read what another server shows for it;
+ * `append-any` and `follow-any`, to do that with whatever file of it, by names that are not known here.
+ */
+export type Use = Right | 'form' | 'index' | 'append-any' | 'follow-any';
+
+/** As the name of a file in a path it is matched by what means all names, and by nothing else: no pattern can name it. */
+const ANY_NAME = '*';
+
+/** In place of what a permit is for: anything. */
+const OWN = 'own';
 
 /** May do everything: who asks where there are no rules. */
 export const ANYBODY: Subject = { name: undefined, expiresMs: Number.POSITIVE_INFINITY, may: () => true };
@@ -13,7 +24,7 @@ export const ANYBODY: Subject = { name: undefined, expiresMs: Number.POSITIVE_IN
  * one: what was not decided does not compile.
  */
 export class Permit<U extends Use = Use> {
-  /** Of a directory, with a slash at its end, for `list` and `form`; else of a file, without one. */
+  /** Of a directory, with a slash at its end, for `list`, `form` and `index`; else of a file, without one. */
   readonly path: ResourcePath;
   readonly use: U;
   /** Private, so that nothing else has the shape of a permit. */
@@ -30,10 +41,14 @@ export class Permit<U extends Use = Use> {
     return this.#subject;
   }
 
+  /** Whether it is enough to read what is in a file. */
+  get isToRead(): boolean {
+    return this.use === 'follow' || (this.use as string) === OWN;
+  }
+
   /** What has to be allowed: a right, and the name of a file or a directory. */
   static asked(use: Use, path: ResourcePath): { right: Right; named: ResourcePath } {
-    const isForDirectory = use === 'list' || use === 'form';
-    return { right: rightFor(use), named: isForDirectory ? path.asDirectory() : path.asFile() };
+    return { right: rightFor(use), named: namedBy(use, path) };
   }
 
   /** The permit for what a subject may do; undefined if it may not. */
@@ -56,13 +71,24 @@ export class Permit<U extends Use = Use> {
 
   /** For what the server does by itself: recovery, sweeps, copies. */
   static own(path: ResourcePath): Permit<never> {
-    return new Permit(path, 'own' as never, ANYBODY);
+    return new Permit(path, OWN as never, ANYBODY);
   }
 }
 
 /** The right that something needs. */
 export function rightFor(use: Use): Right {
-  return use === 'form' ? 'append' : use;
+  if (use === 'form' || use === 'append-any') return 'append';
+  return use === 'index' || use === 'follow-any' ? 'follow' : use;
+}
+
+function namedBy(use: Use, path: ResourcePath): ResourcePath {
+  if (isForAny(use)) return path.child(ANY_NAME);
+  return use === 'list' || use === 'form' || use === 'index' ? path.asDirectory() : path.asFile();
+}
+
+/** Whether something may be done with whatever file of a directory. */
+export function isForAny(use: Use): boolean {
+  return use === 'append-any' || use === 'follow-any';
 }
 
 /**

@@ -11,6 +11,7 @@ import {
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import type { LiveResources } from './live-resources.ts';
+import { type OpenFile, SeenFile } from './open-file.ts';
 import type { Permit } from './permit.ts';
 import type { Resource } from './resource.ts';
 import { isExpired } from './streams/stream-expiry.ts';
@@ -53,13 +54,16 @@ export class Resources {
   }
 
   /**
-   * Opens the file or directory at a path. What has expired is deleted.
+   * Opens the file or directory at a path: to be read, or only to be told of, as the permit says. What has expired is
+   * deleted.
    *
    * @throws {ResourceNotFoundError} when there is neither
    * @throws {StreamGoneError} when there was a stream, of which forks live
    */
-  openAny({ path }: Permit): Promise<StoredFile> {
-    return this.#openLiving(path, () => this.#openRead(path));
+  openAny(permit: Permit<'follow'>): Promise<StoredFile>;
+  openAny(permit: Permit): Promise<OpenFile>;
+  async openAny(permit: Permit): Promise<OpenFile> {
+    return forPermit(permit, await this.#openStored(permit.path));
   }
 
   /**
@@ -67,8 +71,10 @@ export class Resources {
    *
    * @throws {PathConflictError} when there is a directory
    */
-  async open(permit: Permit<'follow' | 'append'>): Promise<StoredFile> {
-    return assertFile(await this.openAny(permit));
+  open(permit: Permit<'follow'>): Promise<StoredFile>;
+  open(permit: Permit<'follow' | 'append'>): Promise<OpenFile>;
+  async open(permit: Permit<'follow' | 'append'>): Promise<OpenFile> {
+    return forPermit(permit, await assertFile(await this.#openStored(permit.path)));
   }
 
   /** As {@link open}, for whoever has the {@link inTurn turn} at the path. */
@@ -108,7 +114,7 @@ export class Resources {
   async acquire(permit: Permit<'follow' | 'append'>): Promise<Resource> {
     const used = this.#live.acquireUsed(permit.path);
     if (used !== undefined) return used;
-    const file = await this.open(permit);
+    const file = await assertFile(await this.#openStored(permit.path));
     try {
       return await this.#live.acquire(file, permit.path);
     } finally {
@@ -195,6 +201,10 @@ export class Resources {
     return this.#paths.allSettled();
   }
 
+  #openStored(path: ResourcePath): Promise<StoredFile> {
+    return this.#openLiving(path, () => this.#openRead(path));
+  }
+
   async #openRead(path: ResourcePath): Promise<StoredFile> {
     try {
       return await this.#root.openRead(path);
@@ -241,6 +251,10 @@ export class Resources {
       return false;
     }
   }
+}
+
+function forPermit({ isToRead }: Permit, file: StoredFile): OpenFile {
+  return isToRead ? file : new SeenFile(file);
 }
 
 /** @throws {PathConflictError} when what is open is a directory, which is closed then */

@@ -25,8 +25,19 @@ export interface Access {
    * @throws {UnauthorizedError} when it is malformed, unknown or expired
    */
   subjectOf(token: string | undefined): Subject;
-  /** Calls `listener` after the rules have changed: subjects are as they were made, see {@link renewed}. */
-  onChange(listener: () => void): void;
+  /**
+   * Calls `listener` after the rules have changed: subjects are as they were made, see {@link renewed}.
+   *
+   * @returns to be called when it is to be called no more
+   */
+  onChange(listener: () => void): () => void;
   /** The same subject by the rules of now; undefined when its credential does not count any more. */
   renewed(subject: Subject): Subject | undefined;
+  /**
+   * Whether who has a name, of which there may be several credentials, expired ones among them, has a right by the rules
+   * of now: what is kept for somebody who comes back is kept for a name.
+   *
+   * @param name undefined of whoever brings no credential
+   */
+  mayStill(name: string | undefined, right: Right, path: ResourcePath): boolean;
 }

@@ -103,12 +103,9 @@ export async function readAuthFile(
  * @throws {InvalidAuthFileError} that says where it is wrong
  */
 export async function parseAuthFile(text: string, file: string): Promise<AuthDocument> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    // What the system says of it may quote the file.
-    throw new InvalidAuthFileError(`${file}${placeOfSyntaxError(text)}: this is not JSON`, { cause });
+  const value = jsonIn(text);
+  if (value === undefined) {
+    throw new InvalidAuthFileError(`${file}${placeOfSyntaxError(text)}: this is not JSON`);
   }
   assertNothingTwice(text, file);
   const mistake = conforms(value) ? mistakeIn(value) : mistakeOf(conforms.errors?.[0] as ErrorObject);
@@ -136,6 +133,15 @@ function assertNothingTwice(text: string, file: string): void {
       others.add(name);
     },
   });
+}
+
+/** Undefined when it is none: what the system says of that quotes the file, and would be logged. */
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** What the schema does not say. */

@@ -46,10 +46,18 @@ class Subjects {
   readonly anonymous: FileSubject;
   /** By the hashes of their tokens: how long a look-up takes tells nothing, since nobody can choose hashes. */
   readonly #known: ReadonlyMap<string, FileSubject>;
+  /** Those who have a name, be they expired. */
+  readonly #named: ReadonlyMap<string | undefined, readonly FileSubject[]>;
 
   private constructor(anonymous: FileSubject, known: ReadonlyMap<string, FileSubject>) {
     this.anonymous = anonymous;
     this.#known = known;
+    const named = new Map<string | undefined, FileSubject[]>();
+    for (const subject of [anonymous, ...known.values()]) {
+      const { name } = subject;
+      named.set(name, [...(named.get(name) ?? []), subject]);
+    }
+    this.#named = named;
   }
 
   /** @throws {InvalidAuthFileError} and the system's error when it cannot be read */
@@ -66,6 +74,10 @@ class Subjects {
     );
   }
 
+  named(name: string | undefined): readonly FileSubject[] {
+    return this.#named.get(name) ?? [];
+  }
+
   /** Undefined when there is none, or it has expired. */
   withHash(hash: string): FileSubject | undefined {
     const subject = this.#known.get(hash);
@@ -80,7 +92,7 @@ class Subjects {
 export class FileAccess implements Access {
   readonly #file: string;
   readonly #log: Log;
-  readonly #listeners: (() => void)[] = [];
+  readonly #listeners = new Set<() => void>();
   readonly #timer: NodeJS.Timeout;
   #subjects: Subjects;
   /** What is known of the file since it was read last, be it broken or not. */
@@ -129,8 +141,15 @@ export class FileAccess implements Access {
     return subject.hash === undefined ? this.#subjects.anonymous : this.#subjects.withHash(subject.hash);
   }
 
-  onChange(listener: () => void): void {
-    this.#listeners.push(listener);
+  mayStill(name: string | undefined, right: Right, path: ResourcePath): boolean {
+    return this.#subjects.named(name).some((subject) => subject.may(right, path));
+  }
+
+  onChange(listener: () => void): () => void {
+    // One for each call, whatever is given.
+    const call = () => listener();
+    this.#listeners.add(call);
+    return () => void this.#listeners.delete(call);
   }
 
   /** Reads the file again, whether it has changed or not. What is wrong with it is told in the log. */

@@ -11,9 +11,8 @@ import { type RefusalReason, Refusals } from './node/refusals.ts';
 import { asksForWebSocket } from './node/request-head.ts';
 import { EarlyAnswer, isBodyUnderWay } from './node/rest-of-body.ts';
 import { retryAfterOf } from './node/retry-after.ts';
-import { noteRefusal } from './operations/access-log.ts';
+import { noteRefusal, shownPath } from './operations/access-log.ts';
 import { preferredType } from './request/headers.ts';
-import { parseTarget } from './request/target.ts';
 
 /** The status of each failure. Any other one: 500. */
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
@@ -195,7 +194,7 @@ function logFailure(error: Error, { status, code, detail }: Problem, request: Fa
       status,
       code,
       method: request.method,
-      path: parseTarget(request.url).path,
+      path: shownPath(request.url),
       ...(level === 'error' && { err: error }),
     },
     `refused: ${detail}`,

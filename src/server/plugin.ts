@@ -140,7 +140,7 @@ export async function mount(
           ...{ access, authorize, prefix },
           indexName: settings.index ? INDEX_NAME : undefined,
           isElsewhere: (path) => relay?.covers(path) === true,
-          limits,
+          ...{ limits, log, sessions: core.sessions },
         });
   app.addHook('onRequest', (request, reply, done) => {
     gate.check(request, reply);

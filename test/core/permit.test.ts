@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { Permit } from '../../src/core/permit.ts';
 import type { Right, Subject } from '../../src/rights/access.ts';
+import { Rules } from '../../src/rights/rules.ts';
 import { ForbiddenRightError, UnauthorizedError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 
@@ -26,6 +27,10 @@ class Asked implements Subject {
   }
 }
 
+function subjectWith(rules: Rules): Subject {
+  return { name: 'token:t', expiresMs: Infinity, may: (right, path) => rules.allow(right, path) };
+}
+
 it('is made for what is allowed only', () => {
   const subject = new Asked('follow', 'token:t');
   expect(Permit.of(subject, 'follow', A)).toMatchObject({ use: 'follow', path: A, subject });
@@ -41,6 +46,33 @@ it('asks for the file, and for the directory where one is meant, however the pat
   }
   const once = ['follow /a', 'append /a', 'delete /a', 'list /a/', 'append /a/'];
   expect(subject.asked).toEqual([...once, ...once]);
+});
+
+it('what nobody here knows the name of is for who may do it with whatever is in a directory', () => {
+  const asked = new Asked(undefined);
+  for (const path of [A, A_DIRECTORY]) {
+    for (const use of ['index', 'append-any', 'follow-any'] as const) Permit.of(asked, use, path);
+  }
+  const once = ['follow /a/', 'append /a/*', 'follow /a/*'];
+  expect(asked.asked).toEqual([...once, ...once]);
+  const may = (...paths: string[]) =>
+    Permit.of(subjectWith(new Rules([{ rights: ['append'], paths }])), 'append-any', A) !== undefined;
+  for (const all of ['/a/**', '/a/*', '/**', '/*/*', '/**/*']) expect(may(all), all).toBe(true);
+  const some = [
+    '/a',
+    '/a/x',
+    '/a/x*',
+    '/a/*x',
+    '/a/*x*',
+    '/*',
+    '/a/*/**',
+    '/a/*/*',
+    '/**/x',
+    '/**/*.*',
+    '/b/**',
+  ];
+  for (const pattern of some) expect(may(pattern), pattern).toBe(false);
+  expect(may(...some)).toBe(false);
 });
 
 it('is made by nobody else, and for nothing else', () => {

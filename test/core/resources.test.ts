@@ -2,8 +2,9 @@ import fs from 'node:fs';
 import { appendFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { Permit } from '../../src/core/permit.ts';
+import { ANYBODY, Permit } from '../../src/core/permit.ts';
 import { RootDirectory } from '../../src/storage/root/root-directory.ts';
+import { ForbiddenRightError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { CollectingSink, startCore } from '../support/core/harness.ts';
 
@@ -54,6 +55,33 @@ describe('a path is looked up once', () => {
     sink.follower.leave();
     expect(await core.followers.withLiveFeed(Permit.own(F), (feed) => feed === appender.feed)).toBe(true);
     expect(counts()).toBe(3);
+  });
+});
+
+describe('what is opened', () => {
+  it('is read by who may follow it; others are told how much there is, and of what type', async () => {
+    const { core, directory } = await startWithFile();
+    await writeFile(path.join(directory, 'long'), 'x'.repeat(600));
+    const LONG = ResourcePath.parse('/long');
+    for (const use of ['follow', 'append', 'list', 'delete', 'form'] as const) {
+      const permit = Permit.require({ ...ANYBODY }, use, LONG);
+      const file = await core.resources.openAny(permit);
+      onTestFinished(() => file.close());
+      expect((await core.resources.view(file)).state.size).toBe(600);
+      expect(String(file.readInLine(0, 512))).toHaveLength(512);
+      const read = [
+        () => file.readInLine(1, 512),
+        () => file.read(0, 1),
+        () => file.readInto(Buffer.alloc(1), 0),
+      ];
+      for (const each of read) {
+        if (use === 'follow') await expect(Promise.resolve(each())).resolves.toBeDefined();
+        else expect(each).toThrow(ForbiddenRightError);
+      }
+    }
+    const head = await core.resources.open(Permit.require(ANYBODY, 'append', LONG));
+    onTestFinished(() => head.close());
+    expect(() => head.read(0, 1)).toThrow(ForbiddenRightError);
   });
 });
 

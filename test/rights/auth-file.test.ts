@@ -1,5 +1,6 @@
 import { chmod, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parseAuthFile, readAuthFile } from '../../src/rights/auth-file.ts';
 import { hashOfToken, makeToken } from '../../src/rights/token.ts';
@@ -34,6 +35,7 @@ describe('what is in the file', () => {
     ['', ':1:1: this is not JSON'],
     ['{\n  "anonymous": []\n  "tokens": []\n}', ':3:3: this is not JSON'],
     ['{"a":}', ':1:6: this is not JSON'],
+    ['{"tokens": [{"hash": hfs_secret}]}', 'this is not JSON'],
     ['{} // all', ':1:4: this is not JSON'],
     ['[]', ':1:1: / must be object'],
     ['{\n "tokns": []}', ':1:1: / must NOT have additional properties: "tokns"'],
@@ -86,6 +88,8 @@ describe('what is in the file', () => {
     const error = await parseAuthFile(text, '/etc/auth.json').catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(InvalidAuthFileError);
     expect((error as Error).message).toContain(why);
+    // Its causes are logged, too.
+    expect(inspect(error)).not.toContain('hfs_secret');
     expect((error as Error).message).toMatch(/^\/etc\/auth\.json:\d+:\d+: /);
   });
 

@@ -8,6 +8,7 @@ import {
   serverAt,
 } from '../client-command.ts';
 import type { ClientLog } from '../client-log.ts';
+import { originOf } from '../credentials.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
 import { secondsOption } from '../parse-arguments.ts';
 
@@ -108,6 +109,13 @@ export function parseFollowArguments(argv: readonly string[], io: CommandIo): Fo
     servers = urls.map((url) => serverAt(url, settings));
   } catch (error) {
     return refuseUsage(command, messageOf(error), io);
+  }
+  if (settings.hasToken && new Set(servers.map(({ url }) => originOf(new URL(url)))).size > 1) {
+    return refuseUsage(
+      command,
+      'a token is for one server, and the URLs name several: note one for each in the credentials file, or use -H',
+      io,
+    );
   }
   for (const { url } of servers) {
     const mistake = mistakeIn(url);

@@ -25,6 +25,9 @@ import { type LeaseHolder, Session, type SessionContext, type SessionHost, withA
 /** How often another program may append to a file while a session is about to begin. */
 const MAX_ATTEMPTS = 3;
 
+/** Whether who has begun an append, if that has a name, may go on with it. */
+export type MayReturn = (subject: string | undefined, path: ResourcePath) => boolean;
+
 /** How a session begins. */
 interface Beginning {
   /** Of the file. */
@@ -64,6 +67,7 @@ export class SessionRegistry implements SessionHost {
   readonly #files = new KeyedLock();
   /** Tokens of the requests that are being opened, and how many there are of each. */
   readonly #returning = new Map<string, number>();
+  #mayReturn: MayReturn = () => true;
   #closing = false;
 
   constructor({ root, space, resources, arrivals, ...context }: SessionDependencies) {
@@ -153,7 +157,7 @@ export class SessionRegistry implements SessionHost {
     if (session !== undefined) return session;
     if (this.#closing || this.history.remainingGraceMs === 0) return undefined;
     // A record that cannot be read names nobody.
-    if (!this.history.isAwaited(await this.history.last(found).catch(() => undefined))) return undefined;
+    if (!this.#isAwaited(await this.history.last(found).catch(() => undefined), path)) return undefined;
     return this.#files.run(fingerprint, () => this.#revive(path, fingerprint).catch(asNobody));
   }
 
@@ -165,7 +169,7 @@ export class SessionRegistry implements SessionHost {
       const last = await this.history.last(file);
       await this.#secure(file);
       const isGone = file.stat.fingerprint !== fingerprint || this.#closing;
-      if (isGone || !this.history.isAwaited(last)) return undefined;
+      if (isGone || !this.#isAwaited(last, path)) return undefined;
       // Nobody has brought anything yet.
       const resource = await this.#claim(file, path, true);
       const known = resource.committed;
@@ -199,6 +203,19 @@ export class SessionRegistry implements SessionHost {
       if (claimant instanceof Session && claimant.feed.isWaiting) void claimant.end('shutdown');
     }
     await this.#openings.allSettled();
+  }
+
+  /** Ends those that wait for clients that may not come back. From now on none waits for such a one. */
+  waitOnlyFor(mayReturn: MayReturn): void {
+    this.#mayReturn = mayReturn;
+    for (const { claimant } of this.#context.live.all()) {
+      if (!(claimant instanceof Session) || !claimant.isAwaited) continue;
+      if (!this.mayReturn(claimant)) void claimant.end('interrupted');
+    }
+  }
+
+  mayReturn({ subject, path }: Pick<Session, 'subject' | 'path'>): boolean {
+    return this.#mayReturn(subject, path);
   }
 
   /** Ends all sessions, because of what happened to the disk. */
@@ -288,7 +305,7 @@ export class SessionRegistry implements SessionHost {
         const { size } = await file.state();
         resource.looked(known, size);
         const goesOn = last !== undefined && isContinuedBy(last, request.session, subject, size);
-        if (!goesOn && this.history.isAwaited(last)) throw conflict();
+        if (!goesOn && this.#isAwaited(last, path)) throw conflict();
         // One that was left open by the server before this one lives.
         if (!goesOn || last.state !== 'open') this.#space.assertForNew();
         if (goesOn) assertNewer(request.attempt, last.attempt);
@@ -311,6 +328,11 @@ export class SessionRegistry implements SessionHost {
       this.#letGo(resource);
       throw error;
     }
+  }
+
+  /** Whether the client may come back of an append that the server before this one has left open. */
+  #isAwaited(last: AppendRecord | undefined, path: ResourcePath): last is AppendRecord {
+    return this.history.isAwaited(last) && this.#mayReturn(last.subject, path);
   }
 
   /** Remembers a session that begins, or goes on with the `last` append. */

@@ -39,6 +39,8 @@ export interface SessionHost {
   readonly isClosing: boolean;
   /** Whether a request with this token is being opened, and only the server is slow. */
   isReturning(token: string | undefined): boolean;
+  /** Whether its client may come back. */
+  mayReturn(session: Pick<Session, 'subject' | 'path'>): boolean;
   /** Called when the session has ended, and its followers know: others may append from now on. */
   over(resource: Resource): void;
 }
@@ -173,6 +175,16 @@ export class Session implements Claimant, WriterOwner {
     await this.#writer.flushed();
   }
 
+  /** Whether nobody holds it, and its client may come back. */
+  get isAwaited(): boolean {
+    return this.#holder === undefined && this.#ended === undefined;
+  }
+
+  /** The name under which the file was opened. */
+  get path(): ResourcePath {
+    return this.#subject.path;
+  }
+
   /** Who appends, where there are rights. */
   get subject(): string | undefined {
     return this.#subject.append.subject;
@@ -225,7 +237,7 @@ export class Session implements Claimant, WriterOwner {
       return;
     }
     const isRepeated = this.#endedBefore !== undefined && this.#broughtNothing;
-    if (this.#token === undefined || graceMs <= 0 || isRepeated) {
+    if (this.#token === undefined || graceMs <= 0 || isRepeated || !this.#host.mayReturn(this)) {
       void this.end('interrupted');
       return;
     }

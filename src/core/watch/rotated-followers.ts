@@ -61,7 +61,7 @@ export class RotatedFollowers {
     const { generation, from } = request;
     if (generation === undefined || from === undefined) return undefined;
     const rotated = await this.#rotations.open(path, request);
-    return this.#serve(rotated, permit, async (open) =>
+    return this.#serve(rotated, permit, request, async (open) =>
       open.isCut ? this.#joinCut(open, path, from, sink) : undefined,
     );
   }
@@ -85,7 +85,7 @@ export class RotatedFollowers {
     const rotated =
       (await this.#rotations.open(path, request)) ??
       (await this.#openRenamed(permit, request.generation, request));
-    return this.#serve(rotated, permit, (open) => this.#join(open, path, request, sink));
+    return this.#serve(rotated, permit, request, (open) => this.#join(open, path, request, sink));
   }
 
   /** Forgets a file that was deleted here: it is gone for followers, too, that would come back. */
@@ -121,12 +121,15 @@ export class RotatedFollowers {
   async #serve(
     rotated: OpenRotated | undefined,
     { subject }: Permit<'follow'>,
+    { holdMs = 0 }: FollowRequest,
     join: (open: OpenRotated) => Promise<Reader | undefined>,
   ): Promise<Reader | undefined> {
     if (rotated === undefined) return undefined;
     try {
       const { foundAt } = rotated;
-      if (foundAt !== undefined && Permit.of(subject, 'follow', foundAt) === undefined) return undefined;
+      // Who would not have it looked for does not get what others have.
+      const mayHave = holdMs > 0 && foundAt && Permit.of(subject, 'follow', foundAt) !== undefined;
+      if (foundAt !== undefined && !mayHave) return undefined;
       this.#resources.assertWhole(rotated.file.stat.fingerprint);
       return await join(rotated);
     } finally {

@@ -26,6 +26,7 @@ import {
 import { sendBytes } from '../response/send-bytes.ts';
 import { admissionOf } from '../rights/admission.ts';
 import { permitToRead } from '../rights/permits.ts';
+import { markPrivate } from '../rights/private-answers.ts';
 import { firstBytes } from './first-bytes.ts';
 import { SseConnection } from './sse-connection.ts';
 import { eventFormOf } from './sse-events.ts';
@@ -78,7 +79,7 @@ export class StreamReads {
   async #sendFrom(
     request: FastifyRequest,
     reply: FastifyReply,
-    { path }: Permit,
+    { path, use }: Permit<'follow' | 'append'>,
     file: OpenFile,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
@@ -91,7 +92,8 @@ export class StreamReads {
       const { state, names } = view;
       const form = jsonFormOf(request, state);
       const start = offset === 'now' ? state.size : names.positionOf(offset ?? '-1', state.size);
-      if (form !== undefined) assertBetweenLines(file, start);
+      // Where values end is for those who may read them.
+      if (form !== undefined && use === 'follow') assertBetweenLines(file, start);
       const name = path.segments.at(-1) ?? '';
       const contentType = contentTypeOf(state, name, file, state.size);
       answer = { view, start, form, contentType };
@@ -184,6 +186,7 @@ export class StreamReads {
         ...(form.isBase64 && { [StreamHeader.sseEncoding]: 'base64' }),
         ...(isOver && closedHeader(state)),
       });
+      markPrivate(request, reply);
       new SseConnection(request, reply, this.#follows, this.#log, {
         ...{ live, form, start, cursor },
         numbers: this.#core.numbers.reads.sse,

@@ -1,14 +1,10 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
-import { StreamQuery } from '../../wire/durable-streams.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
-import { hasParameter } from '../request/target.ts';
+import { hasStreamParameter } from '../request/query-parameters.ts';
 import { StreamReads } from './stream-reads.ts';
 import { StreamWrites, type StreamWritesOptions } from './stream-writes.ts';
-
-/** With one of these a read is one of the protocol. */
-const READ_PARAMETERS: ReadonlySet<string> = new Set(Object.values(StreamQuery));
 
 /** Answers the requests of the Durable Streams protocol. */
 export class StreamResponder {
@@ -44,7 +40,7 @@ export class StreamResponder {
         await this.#writes.delete(request, reply, path);
         return true;
       default:
-        if (!hasParameter(request, READ_PARAMETERS)) return false;
+        if (!hasStreamParameter(request)) return false;
         await this.#reads.send(request, reply, path);
         return true;
     }

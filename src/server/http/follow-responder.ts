@@ -16,6 +16,7 @@ import { followRequestOf } from '../request/query-parameters.ts';
 import { contentTypeOf } from '../response/content-type.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
 import { admissionOf } from '../rights/admission.ts';
+import { markPrivate } from '../rights/private-answers.ts';
 import { HttpFollow } from './follow.ts';
 
 /** What differs between answers. */
@@ -97,6 +98,8 @@ export class HttpFollowResponder {
       reader = await this.#follow(request, connection, permit, { wanted, waitMs });
       const { feed, position } = reader;
       const { state } = await this.#core.resources.viewOrBytes(feed.file);
+      // It may have been refused meanwhile.
+      connection.signal.throwIfAborted();
       const name = permit.path.segments.at(-1) ?? '';
       const contentType = contentTypeOf(state, name, feed.file, feed.committed);
       reply.headers({
@@ -109,6 +112,7 @@ export class HttpFollowResponder {
         ...statusHeaders(reader.outcome?.status),
         ...headers,
       });
+      markPrivate(request, reply);
     } catch (error) {
       reader?.leave();
       const isOver = connection.isOver;

@@ -140,11 +140,15 @@ function outcomeOf({ raw }: FastifyReply): object {
 
 /** The path and the query of a request, as it came, without what lets in whoever knows it. */
 export function shownTarget(url: string | undefined): string {
-  const { path, queryString } = parseTarget(url);
-  const shownPath = path.replace(PAGE_KEY, `/.httpfstream/page/${HIDDEN}`);
-  if (queryString === '') return shownPath;
+  const { queryString } = parseTarget(url);
+  if (queryString === '') return shownPath(url);
   const pairs = queryString.slice(1).split('&').map(withoutSecret);
-  return `${shownPath}?${pairs.join('&')}`;
+  return `${shownPath(url)}?${pairs.join('&')}`;
+}
+
+/** As {@link shownTarget}, the path alone. */
+export function shownPath(url: string | undefined): string {
+  return parseTarget(url).path.replace(PAGE_KEY, `/.httpfstream/page/${HIDDEN}`);
 }
 
 function withoutSecret(pair: string): string {

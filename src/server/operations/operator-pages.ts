@@ -1,11 +1,16 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { InvalidRequestError, MethodNotAllowedError } from '../../wire/errors.ts';
+import { ResourcePath } from '../../wire/resource-path.ts';
+import { admissionOf } from '../rights/admission.ts';
 import { listingOf } from './live-listing.ts';
 import type { MetricSources, Metrics } from './metrics.ts';
 
 /** What stands before the pages' names. */
 const PREFIX = '/-';
+
+/** The right to them has no path. */
+const ROOT = ResourcePath.parse('/');
 
 /** What the pages are about. */
 export interface OperatorSources extends MetricSources {
@@ -105,7 +110,12 @@ function serve(
   const url = `${PREFIX}${name}`;
   const config = { ...(right !== undefined && { right }) };
   const isRead = (method: string) => method === 'GET' || method === 'HEAD';
-  app.route({ method: ['GET', 'HEAD'], url, config, preHandler: refuseHandshake, handler });
+  const permitted = async (request: FastifyRequest, reply: FastifyReply) => {
+    // As for every look-up: what was not decided is refused.
+    if (right !== undefined) admissionOf(request).require(right, ROOT);
+    return handler(request, reply);
+  };
+  app.route({ method: ['GET', 'HEAD'], url, config, preHandler: refuseHandshake, handler: permitted });
   app.route({
     method: app.supportedMethods.filter((method) => !isRead(method)),
     url,

@@ -1,9 +1,11 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { Stored } from '../../relay/readiness.ts';
+import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { VERB_HEADER } from '../../wire/protocol.ts';
 import { userContentHeaders } from '../response/headers.ts';
+import { offeredIn } from '../rights/credential.ts';
 
 /**
  * Those of one connection (RFC 9110, section 7.6.1), besides what `Connection` names. Where a body ends is said anew.
@@ -60,6 +62,44 @@ export const FOR_THE_NEXT = [
   'strict-transport-security',
 ];
 
+/** What is for this server: who asks, and for whom. */
+const FOR_US = [
+  'authorization',
+  'cookie',
+  'forwarded',
+  'host',
+  'origin',
+  'proxy',
+  'sec-fetch-dest',
+  'sec-fetch-mode',
+  'sec-fetch-site',
+  'sec-fetch-user',
+  'sec-purpose',
+  'sec-websocket-protocol',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+];
+
+/** What users, or servers before this one, say of themselves, which only httpfstream servers are told. */
+const FOR_HTTPFSTREAM = [
+  'referer',
+  'true-client-ip',
+  'x-api-key',
+  'x-auth-token',
+  'x-client-ip',
+  'x-csrf-token',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-original-url',
+  'x-real-ip',
+  'x-rewrite-url',
+];
+
+/** Begins the names of more of them. */
+const FORWARDED = 'x-forwarded-';
+
 /** The headers that go on from one connection to the next: not those of the connection, nor those of `others`. */
 export function passedOn(
   headers: Readonly<Record<string, string | string[] | undefined>>,
@@ -71,6 +111,23 @@ export function passedOn(
     if (value !== undefined && !dropped.has(name)) passed[name] = value;
   }
   return passed;
+}
+
+/** The headers of a request that go on to another server. */
+export function passedTo(upstream: Upstream, raw: IncomingMessage): Record<string, string | string[]> {
+  const dropped = upstream.kind === 'httpfstream' ? FOR_US : [...FOR_US, ...forHttpfstreamOnly(raw)];
+  return { ...passedOn(raw.headers, dropped), ...offeredTo(upstream, raw) };
+}
+
+function forHttpfstreamOnly({ headers }: IncomingMessage): string[] {
+  return [...FOR_HTTPFSTREAM, ...Object.keys(headers).filter((name) => name.startsWith(FORWARDED))];
+}
+
+/** The subprotocols of a handshake. A token among them is for this server, as `Authorization` is. */
+function offeredTo({ passesAuthorization }: Upstream, raw: IncomingMessage): Record<string, string> {
+  const { bearers, others } = offeredIn(raw);
+  const offered = passesAuthorization ? [...others, ...bearers] : others;
+  return offered.length > 0 ? { 'sec-websocket-protocol': offered.join(', ') } : {};
 }
 
 /**

@@ -9,7 +9,7 @@ import type { ActiveConnections } from '../active-connections.ts';
 import { descriptorLimit, liveResourcesWithin } from '../node/descriptor-limit.ts';
 import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake } from '../request/request-target.ts';
-import { permitToPass } from '../rights/permits.ts';
+import { permitToPass } from '../rights/needs.ts';
 import { askerOf, Client, viaOf } from './client.ts';
 import { ForkedFrom } from './forked-from.ts';
 import { sendJoined } from './joined-download.ts';
@@ -17,6 +17,7 @@ import { asCopy } from './passed-on.ts';
 import { isFollow, isRead, Routes } from './routes.ts';
 import { StoredResponder } from './stored-responder.ts';
 import { type Passage, Tunnel } from './tunnel.ts';
+import { passedQuery } from './written-path.ts';
 
 /** Longest time to the head of an answer of another server, in milliseconds. */
 const HEAD_TIMEOUT_MS = 30_000;
@@ -54,6 +55,7 @@ export class RelayResponder {
   readonly #tunnel: Tunnel;
   readonly #stored: StoredResponder;
   readonly #forkedFrom: ForkedFrom;
+  readonly #prefix: string;
   readonly #longPollMs: number;
 
   constructor(
@@ -86,6 +88,7 @@ export class RelayResponder {
     });
     this.#routes = new Routes(this.#relay, prefix);
     this.#forkedFrom = new ForkedFrom(this.#relay, prefix);
+    this.#prefix = prefix;
     this.#longPollMs = longPollMs;
     this.#tunnel = new Tunnel(server, this.#forwarder, appends, prefix);
     this.#stored = new StoredResponder(core, prefix);
@@ -126,7 +129,7 @@ export class RelayResponder {
         if (request.method === 'PUT') await this.#forkedFrom.ready(request, askerOf(request, 0, client));
         return false;
       }
-      const permit = permitToPass(request, path);
+      const permit = permitToPass(request, path, this.#prefix);
       const via = this.#relay.viaOf(viaOf(request));
       const route = await this.#routes.of(request, reply, path, upstream, client);
       if (route.kind === 'served') {
@@ -168,12 +171,13 @@ export class RelayResponder {
   async #pass(
     request: FastifyRequest,
     reply: FastifyReply,
-    passage: Omit<Passage, 'headTimeoutMs' | 'waitMs' | 'silenceMs'>,
+    passage: Omit<Passage, 'queryString' | 'headTimeoutMs' | 'waitMs' | 'silenceMs'>,
   ): Promise<void> {
     const { path } = passage;
     if (!isRead(request)) this.#relay.changed(path);
     await this.#tunnel.pass(request, reply, {
       ...passage,
+      queryString: passedQuery(request, path),
       headTimeoutMs: HEAD_TIMEOUT_MS,
       waitMs: this.#waitOf(request),
       silenceMs: SILENCE_MS,

@@ -20,7 +20,6 @@ import { isBodyUnderWay } from '../node/rest-of-body.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
 import { assertTransferCoding } from '../request/request-body.ts';
 import { isHandshake } from '../request/request-target.ts';
-import { parseTarget } from '../request/target.ts';
 import { breakOff } from '../response/break-off.ts';
 import { privacyOf } from '../rights/private-answers.ts';
 import {
@@ -29,53 +28,15 @@ import {
   framingOf,
   headersOfOther,
   passedOn,
+  passedTo,
   sandboxed,
   varyOf,
 } from './passed-on.ts';
 import { referencesIn } from './references.ts';
 import { writtenPath } from './written-path.ts';
 
-/** What is for this server: who asks, and for whom. */
-const FOR_US = [
-  'authorization',
-  'cookie',
-  'forwarded',
-  'host',
-  'origin',
-  'proxy',
-  'sec-fetch-dest',
-  'sec-fetch-mode',
-  'sec-fetch-site',
-  'sec-fetch-user',
-  'sec-purpose',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
-];
-
-/** What users, or servers before this one, say of themselves, which only httpfstream servers are told. */
-const FOR_HTTPFSTREAM = [
-  'referer',
-  'true-client-ip',
-  'x-api-key',
-  'x-auth-token',
-  'x-client-ip',
-  'x-csrf-token',
-  'x-http-method',
-  'x-http-method-override',
-  'x-method-override',
-  'x-original-url',
-  'x-real-ip',
-  'x-rewrite-url',
-];
-
-/** Begins the names of more of them. */
-const FORWARDED = 'x-forwarded-';
-
 /** How answers may be coded for their way: Node decodes the one, and the other says nothing. */
 const PASSABLE = ['chunked', 'identity'];
-
-const NOTHING: Buffer = Buffer.alloc(0);
 
 /** What is passed on. */
 export interface Passage {
@@ -83,6 +44,8 @@ export interface Passage {
   permit: Permit;
   upstream: Upstream;
   path: ResourcePath;
+  /** The query, without its question mark: that of the request, or less. */
+  queryString: string;
   /** The servers through which it has come, this one included. */
   via: string;
   /**
@@ -135,8 +98,8 @@ export class Tunnel {
     isRepeated = false,
   ): Promise<void> {
     const { raw } = request;
-    const { upstream, path, headTimeoutMs, waitMs } = passage;
-    const url = upstream.urlAt(writtenPath(request, this.#prefix, path), parseTarget(raw.url).queryString);
+    const { upstream, path, queryString, headTimeoutMs, waitMs } = passage;
+    const url = upstream.urlAt(writtenPath(request, this.#prefix, path), queryString);
     const outgoing = this.#begin(request, url, passage);
     allowIdle(raw.socket);
     const cut = () => void outgoing.destroy();
@@ -192,7 +155,7 @@ export class Tunnel {
     request: FastifyRequest,
     reply: FastifyReply,
     response: IncomingMessage,
-    passage: Omit<Passage, 'headers' | 'headTimeoutMs' | 'waitMs'>,
+    passage: Omit<Passage, 'queryString' | 'headers' | 'headTimeoutMs' | 'waitMs'>,
   ): void {
     allowIdle(request.raw.socket);
     try {
@@ -206,14 +169,13 @@ export class Tunnel {
 
   #begin(request: FastifyRequest, url: URL, { upstream, via, headers }: Passage): ClientRequest {
     const { raw } = request;
-    const { kind } = upstream;
     assertConnection(raw.headers);
     assertTransferCoding(raw.headers);
     return this.#forwarder.begin(url, {
       method: raw.method as string,
       isHandshake: isHandshake(request),
       headers: {
-        ...passedOn(raw.headers, kind === 'httpfstream' ? FOR_US : [...FOR_US, ...forHttpfstreamOnly(raw)]),
+        ...passedTo(upstream, raw),
         ...upstream.headers,
         ...headers,
         via,
@@ -357,10 +319,6 @@ function isHeldUp({ socket }: ClientRequest): boolean {
   return socket === null || socket.connecting || socket.writableLength > 0;
 }
 
-function forHttpfstreamOnly({ headers }: IncomingMessage): string[] {
-  return [...FOR_HTTPFSTREAM, ...Object.keys(headers).filter((name) => name.startsWith(FORWARDED))];
-}
-
 /**
  * @throws {UpstreamError} when an answer is over before its end, or is coded for its way in a manner that is not passed
  * on
@@ -425,7 +383,9 @@ function cutLike(ended: Socket, other: Socket): void {
 /** What a client has sent right behind its handshake, which @fastify/websocket keeps. */
 function sentAhead({ raw }: FastifyRequest): Buffer {
   const symbol = Object.getOwnPropertySymbols(raw).find(({ description }) => description === 'ws-head');
-  return symbol === undefined ? NOTHING : ((raw as unknown as Record<symbol, Buffer>)[symbol] as Buffer);
+  return symbol === undefined
+    ? Buffer.alloc(0)
+    : ((raw as unknown as Record<symbol, Buffer>)[symbol] as Buffer);
 }
 
 function ignore(): void {}

@@ -1,6 +1,8 @@
 import type { FastifyRequest } from 'fastify';
+import { QueryName } from '../../wire/protocol.ts';
 import { RESERVED_SEGMENT, ResourcePath } from '../../wire/resource-path.ts';
 import { parseTarget } from '../request/target.ts';
+import { admissionOf } from '../rights/admission.ts';
 
 /** What stands in front of what a page that is stored here asks for. */
 const PAGE_KEY = new RegExp(`^/${RESERVED_SEGMENT.replace('.', '\\.')}/page/[^/]+(?=/)`);
@@ -14,6 +16,20 @@ export function writtenPath({ raw }: FastifyRequest, prefix: string, path: Resou
   const below = parseTarget(raw.url).path.slice(prefix.length);
   const written = [below, below.replace(PAGE_KEY, '')].find((text) => isReadAs(text, path));
   return written ?? path.toUrlPath();
+}
+
+/**
+ * The query of a request, for another server. Of who comes back (`hold`) that looks for a file that was renamed, by the
+ * rights of this one, which is for those who may read it by whatever name it has: for others it is not to look.
+ */
+export function passedQuery(request: FastifyRequest, path: ResourcePath): string {
+  const { queryString } = parseTarget(request.raw.url);
+  if (!(QueryName.hold in (request.query as object))) return queryString;
+  const directory = path.upTo(path.segments.length - 1);
+  if (admissionOf(request).permit('follow-any', directory) !== undefined) return queryString;
+  const query = new URLSearchParams(queryString);
+  query.delete(QueryName.hold);
+  return query.toString();
 }
 
 function isReadAs(written: string, path: ResourcePath): boolean {

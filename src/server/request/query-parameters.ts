@@ -6,6 +6,7 @@ import { InvalidRequestError } from '../../wire/errors.ts';
 import { MAX_HOLD_SECONDS, MAX_WAIT_SECONDS, QueryName } from '../../wire/protocol.ts';
 import { asksToClose } from './headers.ts';
 import { isHandshake, verbOf } from './request-target.ts';
+import { hasParameter } from './target.ts';
 
 /** What takes parameters. */
 type Operation = 'append' | 'follow' | 'read';
@@ -25,6 +26,9 @@ const OPERATIONS_OF: Readonly<Record<string, readonly Operation[]>> = {
   [StreamQuery.live]: ['read'],
   [StreamQuery.cursor]: ['read'],
 };
+
+/** With one of these a read is one of a stream. */
+const STREAM_PARAMETERS: ReadonlySet<string> = new Set(Object.values(StreamQuery));
 
 /** What each is called in refusals. */
 const NAMES: Readonly<Record<Operation, string>> = {
@@ -50,6 +54,11 @@ export function assertParameters(request: FastifyRequest): void {
     const names = operations.map((other) => NAMES[other]).join(' and ');
     throw new InvalidRequestError(`the query parameter ${name} goes with ${names}, and means nothing here`);
   }
+}
+
+/** Whether a read is one of the Durable Streams protocol, by its parameters. */
+export function hasStreamParameter(request: FastifyRequest): boolean {
+  return hasParameter(request, STREAM_PARAMETERS);
 }
 
 /** The parameter's value as it was sent. The query must have been checked. */

@@ -1,10 +1,7 @@
 import path from 'node:path';
 import mimeTypes from 'mime-types';
-import type { OpenFile } from '../../core/open-file.ts';
+import { type OpenFile, TYPE_BYTES } from '../../core/open-file.ts';
 import type { StreamState } from '../../core/streams/stream-view.ts';
-
-/** How many of a file's first bytes tell text from other data when its name does not. */
-const SNIFFED_BYTES = 512;
 
 // What the WHATWG MIME Sniffing Standard calls binary data bytes; ESC is not
 // among them, so that a log with colours is text.
@@ -24,7 +21,7 @@ export function contentTypeOfName(name: string): string | undefined {
 
 /** The Content-Type of a file whose name implies none, by its first bytes. */
 function contentTypeOfBytes(head: Buffer): string {
-  return BINARY_DATA.test(head.toString('latin1', 0, SNIFFED_BYTES))
+  return BINARY_DATA.test(head.toString('latin1', 0, TYPE_BYTES))
     ? 'application/octet-stream'
     : 'text/plain; charset=utf-8';
 }
@@ -53,5 +50,5 @@ export function contentTypeOf(
   size: number,
 ): string {
   const known = knownContentType(remembered, name);
-  return known ?? contentTypeOfBytes(file.readInLine(0, Math.min(size, SNIFFED_BYTES)));
+  return known ?? contentTypeOfBytes(file.readInLine(0, Math.min(size, TYPE_BYTES)));
 }

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { Kind } from '../../core/directories.ts';
-import { ANYBODY, Permit, rightFor, type Use } from '../../core/permit.ts';
+import { ANYBODY, isForAny, Permit, rightFor, type Use } from '../../core/permit.ts';
 import type { Right, Subject } from '../../rights/access.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -75,6 +75,8 @@ export class Admission implements Subject {
 
   /** Asks the application, if it wants to be asked, before the look whether something is permitted. */
   ask(use: Use, path: ResourcePath): Promise<void> | undefined {
+    // It knows files by their names: what it does not allow by name is not allowed.
+    if (isForAny(use)) return undefined;
     return this.#authorizer && this.#ask(this.#authorizer, use, path);
   }
 

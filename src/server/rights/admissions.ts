@@ -1,6 +1,6 @@
 import type { Access, Subject } from '../../rights/access.ts';
 import { ForbiddenRightError, UnauthorizedError } from '../../wire/errors.ts';
-import type { Admission } from './admission.ts';
+import type { Admission, Withdrawal } from './admission.ts';
 
 /** How many are judged before others have a turn. */
 const SLICE = 1000;
@@ -28,10 +28,14 @@ export class Admissions {
   #isJudging = false;
   #hasChanged = false;
   #isClosed = false;
+  readonly #report: (error: unknown) => void;
+  readonly #unsubscribe: () => void;
 
-  constructor(access: Access) {
+  /** @param report told when it fails to judge one, or to end it: the others are judged all the same */
+  constructor(access: Access, report: (error: unknown) => void) {
     this.#access = access;
-    access.onChange(() => this.#changed());
+    this.#report = report;
+    this.#unsubscribe = access.onChange(() => this.#changed());
   }
 
   /** Counts a request as under way. */
@@ -56,6 +60,7 @@ export class Admissions {
   /** Ends nothing any more. */
   close(): void {
     this.#isClosed = true;
+    this.#unsubscribe();
     clearTimeout(this.#timer);
   }
 
@@ -80,13 +85,28 @@ export class Admissions {
   }
 
   #judge(admission: Admission, before: Subject): void {
-    const subject = this.#access.renewed(before);
     this.delete(admission);
-    if (subject === undefined) {
+    let withdrawal: Withdrawal | undefined = { isExpired: false, error: REVOKED };
+    try {
+      const subject = this.#access.renewed(before);
       const isExpired = before.expiresMs <= Date.now();
-      admission.withdraw({ isExpired, error: isExpired ? EXPIRED : REVOKED });
-    } else if (admission.renew(subject)) this.add(admission);
-    else admission.withdraw({ isExpired: false, error: takenFrom(subject) });
+      if (subject === undefined) withdrawal = { isExpired, error: isExpired ? EXPIRED : REVOKED };
+      else if (admission.renew(subject)) withdrawal = undefined;
+      else withdrawal = { isExpired: false, error: takenFrom(subject) };
+    } catch (error) {
+      // Of whom nothing is known nothing is allowed.
+      this.#report(error);
+    }
+    if (withdrawal === undefined) this.add(admission);
+    else this.#withdraw(admission, withdrawal);
+  }
+
+  #withdraw(admission: Admission, withdrawal: Withdrawal): void {
+    try {
+      admission.withdraw(withdrawal);
+    } catch (error) {
+      this.#report(error);
+    }
   }
 
   #expire(): void {
@@ -100,7 +120,7 @@ export class Admissions {
       }
       for (const admission of admissions) {
         this.delete(admission);
-        admission.withdraw({ isExpired: true, error: EXPIRED });
+        this.#withdraw(admission, { isExpired: true, error: EXPIRED });
       }
     }
     if (nextMs < Number.POSITIVE_INFINITY) this.#setTimer(nextMs);

@@ -4,6 +4,13 @@ import { BEARER_PROTOCOL } from '../../wire/protocol.ts';
 
 const PROTOCOLS = 'sec-websocket-protocol';
 
+/** What a handshake offers as subprotocols: tokens, and those that are some. */
+export function offeredIn({ headers }: IncomingMessage): { bearers: string[]; others: string[] } {
+  const names = headers[PROTOCOLS]?.split(',').map((name) => name.trim()) ?? [];
+  const bearers = names.filter((name) => name.startsWith(BEARER_PROTOCOL));
+  return { bearers, others: names.filter((name) => !bearers.includes(name)) };
+}
+
 /**
  * Takes the token out of a request, so that nothing that comes later logs it or passes it on: as a bearer, the
  * password of anybody, or a subprotocol, which wins: a browser adds passwords by itself.
@@ -36,10 +43,8 @@ function tokenIn(authorization: string): string {
 
 /** What is offered as a subprotocol, and is none. It is not seen by whoever chooses one. */
 function takeProtocol(raw: IncomingMessage): string | undefined {
-  const names = raw.headers[PROTOCOLS]?.split(',').map((name) => name.trim()) ?? [];
-  const bearers = names.filter((name) => name.startsWith(BEARER_PROTOCOL));
+  const { bearers, others } = offeredIn(raw);
   if (bearers.length === 0) return undefined;
-  const others = names.filter((name) => !name.startsWith(BEARER_PROTOCOL));
   raw.headers[PROTOCOLS] = others.join(', ');
   takeLines(raw, PROTOCOLS);
   if (bearers.length > 1)

@@ -1,8 +1,9 @@
 import type { FastifyRequest } from 'fastify';
-import type { Use } from '../../core/permit.ts';
+import { type Permit, refusalOf, type Use } from '../../core/permit.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { forkSourceOf } from '../request/fork-source.ts';
 import { verbOf } from '../request/request-target.ts';
+import { type Admission, admissionOf } from './admission.ts';
 import { isForm, isOfStream } from './permits.ts';
 
 /** What somebody must be allowed to do: this, or something else. */
@@ -31,27 +32,51 @@ export interface NeedsOptions {
 export function needsOf(request: FastifyRequest, path: ResourcePath, options: NeedsOptions): readonly Need[] {
   const { method } = request;
   if (method === 'DELETE') return [{ use: 'delete', path }];
-  if (method !== 'PUT' && method !== 'POST') return [needOfRead(request, path, options)];
-  const write: Need = { use: isForm(request) ? 'form' : 'append', path };
+  if (method !== 'PUT' && method !== 'POST') return needsOfRead(request, path, options);
   const source = method === 'PUT' ? forkSourceOf(request, options.prefix) : undefined;
-  return source === undefined ? [write] : [write, { use: 'follow', path: source }];
+  return [
+    { use: isForm(request) ? 'form' : 'append', path },
+    // Its parts are not read here.
+    ...(isForm(request) && options.isElsewhere(path) ? [{ use: 'append-any', path } as const] : []),
+    ...(source === undefined ? [] : [{ use: 'follow', path: source } as const]),
+  ];
 }
 
-function needOfRead(
+/**
+ * The permit for what is passed on to another server, which looks at it: all that it needs is permitted.
+ *
+ * @param prefix what stands before every resource's path in URLs; empty or `/…`
+ * @throws what {@link needsOf} and {@link Permit.require} throw
+ */
+export function permitToPass(request: FastifyRequest, path: ResourcePath, prefix: string): Permit {
+  const options: NeedsOptions = { prefix, indexName: undefined, isElsewhere: () => true };
+  const [permit] = needsOf(request, path, options).map((need) => permitFor(need, admissionOf(request)));
+  return permit as Permit;
+}
+
+function permitFor(need: Need, admission: Admission): Permit {
+  for (let next: Need | undefined = need; next !== undefined; next = next.or) {
+    const permit = admission.permit(next.use, next.path);
+    if (permit !== undefined) return permit;
+  }
+  throw refusalOf(admission, need.use);
+}
+
+function needsOfRead(
   request: FastifyRequest,
   path: ResourcePath,
   { indexName, isElsewhere }: NeedsOptions,
-): Need {
-  if (verbOf(request) === 'APPEND') return { use: 'append', path };
+): readonly Need[] {
+  if (verbOf(request) === 'APPEND') return [{ use: 'append', path }];
   const list: Need = { use: 'list', path };
   // What may append is told how much there is.
   const append: Need | undefined = request.method === 'HEAD' ? { use: 'append', path } : undefined;
   const read: Need = { use: 'follow', path, ...(append && { or: append }) };
-  if (isOfStream(request)) return read;
+  if (isOfStream(request)) return [read];
   const isDirectory = path.trailingSlash || path.isRoot;
-  // There, nobody knows what may be read here.
-  if (isElsewhere(path)) return isDirectory ? list : read;
+  // There, nobody knows what may be read here; and what stands for a directory may be a page with anything in it.
+  if (isElsewhere(path)) return isDirectory ? [list, { use: 'index', path }] : [read];
   // Whether it is a file or a directory is not known yet.
-  if (!isDirectory) return { use: 'follow', path, or: append ? { ...append, or: list } : list };
-  return indexName === undefined ? list : { ...list, or: { use: 'follow', path: path.child(indexName) } };
+  if (!isDirectory) return [{ use: 'follow', path, or: append ? { ...append, or: list } : list }];
+  return [indexName === undefined ? list : { ...list, or: { use: 'follow', path: path.child(indexName) } }];
 }

@@ -1,13 +1,9 @@
 import type { FastifyRequest } from 'fastify';
 import type { Permit } from '../../core/permit.ts';
-import { StreamQuery } from '../../wire/durable-streams.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import { hasStreamParameter } from '../request/query-parameters.ts';
 import { isMultipart, offersSubprotocol, verbOf } from '../request/request-target.ts';
-import { hasParameter } from '../request/target.ts';
 import { admissionOf } from './admission.ts';
-
-/** With one of these a read is one of a stream. */
-const STREAM_PARAMETERS: ReadonlySet<string> = new Set(Object.values(StreamQuery));
 
 /**
  * The permit for a read of a file; undefined for what may not be read. Whoever appends may ask with `HEAD` how much
@@ -45,25 +41,9 @@ export function permitToWrite(
   return admission.require(isForm(request) ? 'form' : 'append', path);
 }
 
-/**
- * The permit for what is passed on to another server, where it turns out what it is.
- *
- * @throws what {@link Permit.require} throws
- */
-export function permitToPass(request: FastifyRequest, path: ResourcePath): Permit {
-  const { method } = request;
-  if (method !== 'GET' && method !== 'HEAD') return permitToWrite(request, path);
-  const admission = admissionOf(request);
-  if (verbOf(request) === 'APPEND') return admission.require('append', path);
-  const isListing = (path.trailingSlash || path.isRoot) && !isOfStream(request);
-  return isListing ? admission.require('list', path) : permitToRead(request, path);
-}
-
 /** Whether a read is one of a stream, never of a directory. */
 export function isOfStream(request: FastifyRequest): boolean {
-  return (
-    verbOf(request) === 'FOLLOW' || offersSubprotocol(request) || hasParameter(request, STREAM_PARAMETERS)
-  );
+  return verbOf(request) === 'FOLLOW' || offersSubprotocol(request) || hasStreamParameter(request);
 }
 
 /** Whether a request appends to several files of a directory. */

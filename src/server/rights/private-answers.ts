@@ -26,15 +26,20 @@ export function privacyOf(
   };
 }
 
-/** A hook for what is sent by Fastify. */
+/** Says it in an answer, for the head that has been made so far. */
+export function markPrivate(request: FastifyRequest, reply: FastifyReply): void {
+  const said = { vary: reply.getHeader('vary'), 'cache-control': reply.getHeader('cache-control') };
+  reply.headers(privacyOf(request, said));
+}
+
+/** A hook for what is sent by Fastify: what goes past it is marked by who sends it. */
 export function keepPrivate(
   request: FastifyRequest,
   reply: FastifyReply,
   _payload: unknown,
   done: (error: null) => void,
 ): void {
-  const said = { vary: reply.getHeader('vary'), 'cache-control': reply.getHeader('cache-control') };
-  reply.headers(privacyOf(request, said));
+  markPrivate(request, reply);
   done(null);
 }
 

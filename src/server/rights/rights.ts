@@ -1,5 +1,6 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { ANYBODY, Permit, refusalOf } from '../../core/permit.ts';
+import type { SessionRegistry } from '../../core/sessions/session-registry.ts';
 import type { Access, Right, Subject } from '../../rights/access.ts';
 import { UnauthorizedError } from '../../wire/errors.ts';
 import { METHODS } from '../../wire/protocol.ts';
@@ -48,16 +49,26 @@ export interface RightsOptions extends NeedsOptions {
   limits: CredentialLimits;
   /** The application's own decision. Default: it is not asked. */
   authorize: Authorize | undefined;
+  /** Appends, some of which wait for their clients. */
+  sessions: Pick<SessionRegistry, 'waitOnlyFor'>;
+  log: FastifyBaseLogger;
 }
 
 /** Decides what requests may do: by their heads, before anything is looked at for them. */
 export class Rights {
   readonly #options: RightsOptions;
   readonly #admissions: Admissions | undefined;
+  readonly #unsubscribe: (() => void) | undefined;
 
   constructor(options: RightsOptions) {
+    const { access, sessions, log } = options;
     this.#options = options;
-    this.#admissions = options.access && new Admissions(options.access);
+    const report = (err: unknown) => log.error({ err }, 'it is not known whether a request may go on');
+    this.#admissions = access && new Admissions(access, report);
+    if (access === undefined) return;
+    const judge = () => sessions.waitOnlyFor((name, path) => access.mayStill(name, 'append', path));
+    judge();
+    this.#unsubscribe = access.onChange(judge);
   }
 
   /**
@@ -106,6 +117,7 @@ export class Rights {
   /** Ends nothing any more. */
   close(): void {
     this.#admissions?.close();
+    this.#unsubscribe?.();
   }
 
   #needsOf(request: FastifyRequest): readonly Need[] {
@@ -147,8 +159,15 @@ async function askFor(needs: readonly Need[], admission: Admission): Promise<voi
 
 function authorizerOf(request: FastifyRequest, authorize: Authorize): Authorizer {
   return {
-    ask: async (right: Right, path: ResourcePath) =>
-      (await authorize(request, { path: path.toString(), right })) === true,
+    ask: async (right: Right, path: ResourcePath) => {
+      try {
+        return (await authorize(request, { path: path.toString(), right })) === true;
+      } catch (error) {
+        // Nothing that is thrown is no reason, and Fastify would take it for success.
+        if (error) throw error;
+        return false;
+      }
+    },
   };
 }
 

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { parseFollowArguments } from '../../../src/cli/follow/follow-arguments.ts';
 import { fakeIo } from '../../support/programs/fake-io.ts';
 
@@ -35,6 +35,25 @@ test('each server gets its own user and password', () => {
     ],
   });
 });
+
+test.each([['--token', 'secret'], ['--token-file', 'file'], []])(
+  'a token is for one server (%s)',
+  (...option) => {
+    vi.stubEnv('HTTPFSTREAM_TOKEN', option.length > 0 ? '' : 'secret');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    for (const other of ['https://host/a', 'http://host:8080/a', 'http://other/a', 'ws://other/a']) {
+      const { args, stderr } = parse(...option, URL, other);
+      expect(args, other).toBe(2);
+      expect(stderr).toContain('a token is for one server');
+      expect(stderr).not.toContain('secret');
+    }
+    expect(parse(...option, URL, 'ws://host:80/b').args).toMatchObject({ servers: [{}, {}] });
+    // What is said to each of them is.
+    const header = ['-H', 'Authorization: Bearer x'];
+    if (option.length === 0)
+      expect(parse(...header, URL, 'http://other/a').args).toMatchObject({ servers: [{}, {}] });
+  },
+);
 
 describe('it begins', () => {
   test.each([

@@ -144,4 +144,13 @@ describe('what lets in whoever knows it is hidden', () => {
   ])('%s', (url, shown) => {
     expect(shownTarget(url)).toBe(shown);
   });
+
+  test('where a refusal is told alone, too', async () => {
+    const { url, lines } = await start(false);
+    await get(url('/.httpfstream/page/1.secret/a/b.html'));
+    await waitFor(() => lines.some(({ msg }) => msg.startsWith('refused')), 'the refusal');
+    expect(lines.find(({ msg }) => msg.startsWith('refused'))).toMatchObject({
+      path: '/.httpfstream/page/***/a/b.html',
+    });
+  });
 });

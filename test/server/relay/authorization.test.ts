@@ -8,6 +8,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { follow, openAppend } from '../../../src/client/index.ts';
 import type { UpstreamSettings } from '../../../src/relay/upstream/upstream-option.ts';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
+import { rawHandshake } from '../../support/http/raw.ts';
 import { startOrigin } from '../../support/relay/origin.ts';
 import { ScriptedServer, say } from '../../support/relay/scripted.ts';
 import { listen, startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
@@ -75,6 +76,32 @@ test('what users say of themselves is for the relay, and goes on only where it w
   const { seen, relay } = await pair({ headers: { authorization: SECRET } });
   expect(await (await fetch(relay.url('/f'), { headers: USER })).text()).toBe('content');
   expect(new Set(seen)).toEqual(new Set([SECRET]));
+});
+
+test('a token that a page offers as a subprotocol is for the relay, too', async () => {
+  const { origin, relay } = await pair({ headers: { authorization: SECRET } });
+  const offered: (string | undefined)[] = [];
+  origin.app.server.prependListener('upgrade', ({ headers }) =>
+    offered.push(headers['sec-websocket-protocol']),
+  );
+  for (const [path, line] of [
+    ['/one', 'httpfstream.v2, bearer.of-a-user'],
+    ['/two', 'bearer.of-a-user,httpfstream.v2, bearer.x'],
+  ]) {
+    const { status, headers } = await rawHandshake(relay.port, `${path}?verb=APPEND`, [
+      `Sec-WebSocket-Protocol: ${line}`,
+    ]);
+    expect([status, headers['sec-websocket-protocol']]).toEqual([101, 'httpfstream.v2']);
+  }
+  expect(offered).toEqual(['httpfstream.v2', 'httpfstream.v2']);
+  const passing = await pair({ passAuthorization: true });
+  passing.origin.app.server.prependListener('upgrade', ({ headers }) =>
+    offered.push(headers['sec-websocket-protocol']),
+  );
+  await rawHandshake(passing.relay.port, '/new?verb=APPEND', [
+    'Sec-WebSocket-Protocol: httpfstream.v2, bearer.x',
+  ]);
+  expect(offered.at(-1)).toBe('httpfstream.v2, bearer.x');
 });
 
 test('where it goes on, who may see what is decided there, and nothing is kept of it', async () => {

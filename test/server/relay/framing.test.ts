@@ -139,7 +139,15 @@ async function startTunnel(url: string, limits: Pick<Passage, 'headTimeoutMs' | 
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   app.all('/*', async (request, reply) => {
     const path = ResourcePath.parse(request.url);
-    const passage = { permit: Permit.own(path), upstream, path, via: '1.1 x', headers: {}, waitMs: 0 };
+    const passage = {
+      permit: Permit.own(path),
+      upstream,
+      path,
+      queryString: '',
+      via: '1.1 x',
+      headers: {},
+      waitMs: 0,
+    };
     await tunnel.pass(request, reply, { ...passage, ...limits });
     return reply;
   });

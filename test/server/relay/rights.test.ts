@@ -3,8 +3,9 @@ import type http from 'node:http';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import type { Right } from '../../../src/rights/access.ts';
-import { rawHandshake } from '../../support/http/raw.ts';
+import { rawGet, rawHandshake } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
+import { serve } from '../../support/http/servers.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
 import { startServer } from '../../support/server/server.ts';
@@ -75,12 +76,70 @@ it('a copy is for those who may read it here, and the token is for this server a
 it('who may only list what comes from elsewhere, or only append to it, does not get what is in it', async () => {
   const { relay, origin } = await start({ '/closed/**': ['list', 'append'] });
   expect((await send('GET', relay.url('/closed/f'), WITH_TOKEN)).status).toBe(403);
-  expect((await send('GET', relay.url('/closed/'), WITH_TOKEN)).status).toBe(200);
+  expect((await send('GET', relay.url('/closed/'), WITH_TOKEN)).status).toBe(403);
   expect((await send('HEAD', relay.url('/closed/f'), WITH_TOKEN)).headers['content-length']).toBe('7');
   expect((await send('DELETE', relay.url('/closed/f'), WITH_TOKEN)).status).toBe(403);
   expect((await send('PUT', relay.url('/closed/f?verb=APPEND'), { ...WITH_TOKEN, body: '!' })).status).toBe(
     200,
   );
+  expect(await readFile(path.join(origin.root, 'closed/f'), 'utf8')).toBe('content!');
+});
+
+it('who may list what comes from elsewhere gets what stands for a directory only if that may be read, too', async () => {
+  const page = await serve((request, response) => response.end(`all about ${request.url}`));
+  const access = new RuleAccess({
+    lists: { rules: { '/**': ['list', 'append'] } },
+    reads: { rules: { '/**': ['list', 'follow'] } },
+  });
+  const relay = await startRelay(page, { access });
+  for (const at of ['/', '/report/', '/api/?id=7', '/api/x/..']) {
+    const as = (token: string) =>
+      send('GET', relay.url(at), { headers: { authorization: `Bearer ${token}` } });
+    expect((await as('lists')).status, at).toBe(403);
+    expect((await as('reads')).text, at).toContain('all about /');
+  }
+});
+
+it('a renamed file is found elsewhere for who may follow it by whatever name it has', async () => {
+  const { origin, relay, access } = await start({ '/closed/f': ['follow'] });
+  const hidden = { 'closed/f-private': 'secret', 'closed/f.1': 'hidden' };
+  for (const [name, content] of Object.entries(hidden)) {
+    const made = await send('PUT', origin.url(`/${name}?verb=APPEND`), { body: content });
+    const { generation } = JSON.parse(made.text);
+    const rest = (from: number) => {
+      const query = `verb=FOLLOW&from=${from}&%68old=60&generation=${generation}`;
+      // It may break off behind what is there: the file is not at this path any more.
+      return rawGet(relay.port, `/closed/f?${query}`, ['Authorization: Bearer t']);
+    };
+    access.change({ t: { rules: { '/closed/f': ['follow'] } } });
+    expect((await rest(0)).status, name).toBe(410);
+    access.change({ t: { rules: { '/closed/**': ['follow'] } } });
+    expect(await rest(0), name).toMatchObject({ status: 200, body: expect.stringContaining(content) });
+    // It is kept there at the path by now.
+    access.change({ t: { rules: { '/closed/f': ['follow'] } } });
+    expect((await rest(0)).status, name).toBe(410);
+    expect((await rest(1)).status, name).toBe(410);
+  }
+});
+
+it('a form is passed on for who may append to whatever its files are named', async () => {
+  const { origin, relay } = await start({ '/closed/': ['append'], '/closed/mine': ['append'] });
+  const all = await startRelay(origin.url('/'), { access: new RuleAccess({ t: { rules: { '/**': ALL } } }) });
+  const asked = await startRelay(origin.url('/'), { authorize: () => true });
+  const post = (url: string, method: string, name: string) => {
+    const form = new FormData();
+    form.append('f', new Blob(['!']), name);
+    return fetch(url, { ...WITH_TOKEN, method, body: form });
+  };
+  for (const method of ['POST', 'PUT']) {
+    for (const name of ['f', 'mine']) {
+      expect((await post(relay.url('/closed/?verb=APPEND'), method, name)).status).toBe(403);
+      // An application is asked about files by their names, which are not known here.
+      expect((await post(asked.url('/closed/?verb=APPEND'), method, name)).status).toBe(401);
+    }
+  }
+  expect(await readFile(path.join(origin.root, 'closed/f'), 'utf8')).toBe('content');
+  expect((await post(all.url('/closed/?verb=APPEND'), 'POST', 'f')).status).toBe(200);
   expect(await readFile(path.join(origin.root, 'closed/f'), 'utf8')).toBe('content!');
 });
 

@@ -11,7 +11,7 @@ const NOTHING: Rules = {};
 
 /** As many requests as there are in several slices, each of which follows `/f`; `ended` has what became of them. */
 function admit(access: RuleAccess, token: string, count = 2500) {
-  const admissions = new Admissions(access);
+  const admissions = new Admissions(access, () => expect.unreachable());
   onTestFinished(() => admissions.close());
   const ended: Withdrawal[] = [];
   const all = Array.from({ length: count }, () => {
@@ -36,6 +36,42 @@ it('all end whose right was taken away, each once, and none that has it still', 
   expect(ended).toHaveLength(2500);
   expect(ended[0]).toMatchObject({ isExpired: false, error: { code: 'HFS_FORBIDDEN_RIGHT' } });
   expect(other.may('follow', F)).toBe(true);
+});
+
+it('one that cannot be judged, or not be ended, ends alone, and all others are judged', async () => {
+  const access = new RuleAccess({ t: { rules: FOLLOW } });
+  const failed: unknown[] = [];
+  const admissions = new Admissions(access, (error) => failed.push(error));
+  onTestFinished(() => admissions.close());
+  const ended: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const subject = access.subjectOf('t');
+    const admission = new Admission(subject, () => {
+      ended.push(i);
+      if (i === 2) throw new Error('not ended');
+    });
+    if (i === 1) {
+      admission.renew = () => {
+        throw new Error('not judged');
+      };
+    }
+    admissions.add(admission);
+    admission.require('follow', F);
+  }
+  access.change({ t: { rules: FOLLOW } });
+  expect(ended).toEqual([1]);
+  access.change({ t: { rules: NOTHING } });
+  expect(ended).toEqual([1, 0, 2, 3, 4]);
+  access.change({});
+  expect(failed.map(String)).toEqual(['Error: not judged', 'Error: not ended']);
+});
+
+it('what is closed listens to no changes any more', () => {
+  const access = new RuleAccess({ t: { rules: FOLLOW } });
+  const { admissions, ended } = admit(access, 't', 1);
+  admissions.close();
+  access.change({});
+  expect(ended).toEqual([]);
 });
 
 it('what changes while they are judged counts for those that were judged before, too', async () => {

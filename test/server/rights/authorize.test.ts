@@ -7,7 +7,7 @@ import { UnauthorizedError } from '../../../src/wire/errors.ts';
 import { rawGet } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
-import { startServer } from '../../support/server/server.ts';
+import { startServer, startServers } from '../../support/server/server.ts';
 import { V2Peer } from '../../support/websocket/v2-peer.ts';
 
 /** A server that asks; what was asked is in `asked`. */
@@ -69,6 +69,17 @@ it('an application sees the request, and may say more than no', async () => {
   expect(await ask()).toEqual([401, true]);
   expect(await ask('mine')).toEqual([200, false]);
   expect(await ask('other')).toEqual([429, false]);
+});
+
+it('an application that fails without saying why has not allowed anything', async () => {
+  let nothing: unknown;
+  const { url, root } = await startServers({ authorize: () => Promise.reject(nothing) });
+  await writeFile(path.join(root, 'f'), 'content');
+  for (nothing of [undefined, null, false, 0, '']) {
+    for (const at of ['/f', '/', '/-/resources', '/-/metrics']) {
+      expect((await send('GET', url(at))).status, `${at}, ${nothing}`).toBe(401);
+    }
+  }
 });
 
 it('what the rules refuse no application is asked for, and both must allow', async () => {

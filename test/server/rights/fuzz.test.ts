@@ -3,14 +3,16 @@ import net from 'node:net';
 import path from 'node:path';
 import Fastify from 'fastify';
 import { expect, it } from 'vitest';
+import type { Right } from '../../../src/rights/access.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import { HANDSHAKE } from '../../support/http/raw.ts';
+import { PATIENCE_MS } from '../../support/patience.ts';
 import { Random } from '../../support/random.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
 import { cutConnectionsAfterTest, listen, temporaryDirectory } from '../../support/server/server.ts';
 
-const FUZZ_MS = process.env.HTTPFSTREAM_SOAK === '1' ? 60_000 : 5000;
+const FUZZ_MS = process.env.HTTPFSTREAM_SOAK === '1' ? 60_000 : 3000;
 
 /** How long the mutant may hide. */
 const MUTANT_MS = 60_000;
@@ -26,20 +28,39 @@ const QUIET_MS = 25;
 const SECRET = 'TOP-SECRET';
 const HIDDEN = 'hidden-name';
 
-/** Everybody may do everything below `/public/`, and nothing else. */
-const ACCESS = () => new RuleAccess({}, { '/public/**': ['follow', 'append', 'list', 'delete'] });
+/** What may be done with what is in each directory; with all else, nothing. */
+type Rights = Readonly<Record<string, readonly Right[]>>;
 
-async function startServer(options: Partial<HttpfstreamOptions>, refuse?: (url: string) => boolean) {
-  const root = await temporaryDirectory();
+const PUBLIC: Rights = { public: ['follow', 'append', 'list', 'delete'] };
+
+/** One right in each directory, which is not enough for what the others are for. */
+const EACH: Rights = { ...PUBLIC, readable: ['follow'], box: ['append'], shelf: ['list'], bin: ['delete'] };
+
+const rulesOf = (rights: Rights) =>
+  Object.fromEntries(Object.entries(rights).map(([directory, each]) => [`/${directory}/**`, each]));
+
+/** Everybody may do everything below `/public/`, and nothing else. */
+const ACCESS = () => new RuleAccess({}, rulesOf(PUBLIC));
+
+/** A root with all that there is. */
+async function fill(root: string): Promise<void> {
+  const secrets = ['secret', 'box', 'shelf', 'bin'].flatMap((name) => [`${name}/key`, `${name}/${HIDDEN}`]);
   for (const [name, content] of [
     ['public/file', 'public'],
-    ['secret/key', SECRET],
-    [`secret/${HIDDEN}`, SECRET],
+    ['readable/file', 'readable'],
+    [`readable/${HIDDEN}`, SECRET],
     ['publicity', SECRET],
+    ...secrets.map((secret) => [secret, SECRET] as const),
   ] as const) {
     await mkdir(path.dirname(path.join(root, name)), { recursive: true });
     await writeFile(path.join(root, name), content);
   }
+}
+
+async function startServer(options: Partial<HttpfstreamOptions>, refuse?: (url: string) => boolean) {
+  const root = await temporaryDirectory();
+  // What comes from elsewhere is there.
+  if (options.upstreams === undefined) await fill(root);
   const app = Fastify();
   app.addHook('onRequest', async (request, reply) => {
     if (refuse?.(request.url)) return reply.code(401).send();
@@ -70,6 +91,10 @@ const SEGMENTS = [
     'new',
     'publicity',
     'index.html',
+    'readable',
+    'box',
+    'shelf',
+    'bin',
   ],
   ...[
     '..',
@@ -144,8 +169,12 @@ function targetOf(random: Random): string {
   return `${start}${pathOf(random)}${query}${random.chance(0.03) ? '#/secret' : ''}`;
 }
 
-/** A request, as it goes over the wire. */
-function requestOf(random: Random): string {
+/**
+ * A request, as it goes over the wire.
+ *
+ * @param token one that counts, if there is one
+ */
+function requestOf(random: Random, token: string | undefined): string {
   const method = random.pick([
     'GET',
     'GET',
@@ -172,7 +201,8 @@ function requestOf(random: Random): string {
   );
   add(0.05, `Range: bytes=0-${random.pick(['', '3', '9007199254740991'])}`);
   add(0.1, 'Accept: application/json');
-  add(0.05, `Authorization: ${random.pick(['Bearer x', 'Basic Og==', ''])}`);
+  if (token !== undefined && random.chance(0.9)) headers.push(`Authorization: Bearer ${token}`);
+  else add(0.05, `Authorization: ${random.pick(['Bearer x', 'Basic Og==', ''])}`);
   add(0.05, 'If-Match: "x"');
   add(0.05, 'Expect: 100-continue');
   add(0.05, `X-Original-URL: ${pathOf(random)}`, `X-Forwarded-Prefix: ${pathOf(random)}`);
@@ -224,25 +254,57 @@ async function filesIn(directory: string): Promise<Map<string, string>> {
   return files;
 }
 
+/** What has become of files that nobody may do; undefined when nothing has. */
+function changeIn(
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+  rights: Rights,
+): string | undefined {
+  for (const name of new Set([...before.keys(), ...after.keys()])) {
+    const old = before.get(name);
+    const content = after.get(name);
+    if (content === old) continue;
+    const [directory = ''] = name.split('/');
+    const may = (right: Right) => name.includes('/') && rights[directory]?.includes(right) === true;
+    if (content === undefined) {
+      if (!may('delete')) return `deleted: ${name}`;
+      continue;
+    }
+    const isLonger = content.startsWith(old ?? '');
+    if (!may('append') || !(isLonger || may('delete'))) return `written: ${name}: ${content}`;
+    const added = isLonger ? content.slice(old?.length) : content;
+    if (added.includes(SECRET)) return `copied: ${name}`;
+  }
+  return undefined;
+}
+
+/** Where is fuzzed. */
+interface Ground {
+  port: number;
+  /** Where the files are. */
+  root: string;
+  /** What whoever asks may do. Default: {@link PUBLIC}. */
+  rights?: Rights;
+  token?: string;
+}
+
 /**
  * Sends random requests until one gets what it may not, or the time is over.
  *
  * @returns what it got, and by what; and how many were let in
  */
 async function fuzz(
-  { port, root }: { port: number; root: string },
+  { port, root, rights = PUBLIC, token }: Ground,
   random: Random,
   forMs: number,
 ): Promise<{ found: string | undefined; admitted: number }> {
-  const outside = async () => {
-    const files = [...(await filesIn(root))].filter(([name]) => !name.startsWith('public/'));
-    return JSON.stringify(files.sort());
-  };
-  const before = await outside();
+  let before = await filesIn(root);
   const deadline = performance.now() + forMs;
   let admitted = 0;
-  while (performance.now() < deadline) {
-    const requests = Array.from({ length: BATCH }, () => requestOf(random));
+  // On a slow machine the first ones may all be too late for whoever asks.
+  const bound = deadline + PATIENCE_MS;
+  while (performance.now() < (admitted === 0 ? bound : deadline)) {
+    const requests = Array.from({ length: BATCH }, () => requestOf(random, token));
     const waiting = [...requests];
     let leaking: string | undefined;
     const send = async () => {
@@ -253,12 +315,10 @@ async function fuzz(
       }
     };
     await Promise.all(Array.from({ length: PARALLEL }, send));
-    const copies = [...(await filesIn(path.join(root, 'public')))].filter(([, content]) =>
-      content.includes(SECRET),
-    );
-    if (copies.length > 0) leaking ??= `copied: ${copies[0]}`;
-    if ((await outside()) !== before) leaking ??= `written: ${await outside()}`;
+    const after = await filesIn(root);
+    leaking ??= changeIn(before, after, rights);
     if (leaking !== undefined) return { found: leaking, admitted };
+    before = after;
   }
   return { found: undefined, admitted };
 }
@@ -269,6 +329,27 @@ it(`whatever is asked for ${FUZZ_MS / 1000} s, nothing is read, copied or writte
   const { found, admitted } = await fuzz(server, random, FUZZ_MS);
   expect(found, `HTTPFSTREAM_SEED=${random.seed}`).toBeUndefined();
   // They have come in where they may.
+  expect(admitted).toBeGreaterThan(0);
+});
+
+it('a token that has one right here and another there has none of them elsewhere', async () => {
+  const random = Random.fromEnvironment();
+  const server = await startServer({ access: new RuleAccess({ t: { rules: rulesOf(EACH) } }) });
+  const { found, admitted } = await fuzz({ ...server, rights: EACH, token: 't' }, random, FUZZ_MS);
+  expect(found, `HTTPFSTREAM_SEED=${random.seed}`).toBeUndefined();
+  expect(admitted).toBeGreaterThan(0);
+});
+
+it('nor has it by way of a relay', async () => {
+  const random = Random.fromEnvironment();
+  const origin = await startServer({});
+  const relay = await startServer({
+    access: new RuleAccess({ t: { rules: rulesOf(EACH) } }),
+    upstreams: [`http://127.0.0.1:${origin.port}`],
+  });
+  const ground = { port: relay.port, root: origin.root, rights: EACH, token: 't' };
+  const { found, admitted } = await fuzz(ground, random, FUZZ_MS);
+  expect(found, `HTTPFSTREAM_SEED=${random.seed}`).toBeUndefined();
   expect(admitted).toBeGreaterThan(0);
 });
 

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { Right } from '../../../src/rights/access.ts';
 import { openSocket, readToEnd, writeHead } from '../../support/http/raw.ts';
@@ -131,6 +132,36 @@ it('who keeps a right goes on, whatever else changes', async () => {
   await appender.append('x', 1);
 });
 
+it('who loses the right while something is being opened is refused or cut, at whatever moment that is', async () => {
+  const all = { t: { rules: RULES }, other: { rules: RULES } };
+  const access = new RevokedSoon(all);
+  const { port, url } = await startServer({ access, longPollMs: 60_000 });
+  const appender = await V2Peer.append(url('/f'), {}, { headers: bearer('other') });
+  await appender.append('before', 6);
+  const cut = async (target: string, ...headers: string[]) => {
+    const socket = await openSocket(port);
+    writeHead(socket, `GET ${target} HTTP/1.1`, ['Authorization: Bearer t', 'Connection: close', ...headers]);
+    return (await readToEnd(socket)).toString('latin1');
+  };
+  for (let steps = 1; steps < 150; steps += 1 + Math.floor(steps / 50)) {
+    access.steps = steps;
+    for (const [target, ...headers] of [
+      ['/f?verb=FOLLOW'],
+      ['/f', 'Range: bytes=0-9007199254740991'],
+      ['/f?offset=-1&live=sse'],
+      ['/f?offset=now&live=long-poll'],
+    ] as [string, ...string[]][]) {
+      access.change(all);
+      // Nothing has come to its end.
+      expect(await cut(target, ...headers), `${target} after ${steps}`).not.toMatch(/\r\n0\r\n/);
+    }
+    access.change(all);
+    const peer = await V2Peer.follow(url('/f'), {}, { headers: bearer('t') }).catch(() => undefined);
+    await peer?.until(() => peer.closeCode !== undefined, 'the close');
+    expect(peer?.end).toBeUndefined();
+  }
+});
+
 it('anonymous ones end, too, when their rights do', async () => {
   const access = new RuleAccess({}, RULES);
   const { url } = await startServer({ access });
@@ -141,6 +172,38 @@ it('anonymous ones end, too, when their rights do', async () => {
   access.change({});
   await follower.until(() => follower.closeCode === 3003, 'the close');
   await expect(waiting).resolves.toMatchObject({ status: 401 });
+});
+
+it('a session that waits for its client ends when nobody of its name may append there any more', async () => {
+  const both = { t: { name: 'who', rules: RULES }, u: { name: 'who', rules: RULES } };
+  const others = { other: { rules: RULES } };
+  const access = new RuleAccess({ ...both, ...others }, { '/public': ['append'] });
+  const { url } = await startServer({ access, graceMs: 600_000 });
+  const leave = async (at: string, token?: string) => {
+    const headers = token === undefined ? {} : bearer(token);
+    const appender = await V2Peer.append(url(at), { session: sessionOf('s') }, { headers });
+    await appender.append('before', 6);
+    const follower = await V2Peer.follow(url(at), {}, { headers: bearer('other') });
+    appender.socket.destroy();
+    await follower.until(() => follower.story.includes('waiting'), 'the wait');
+    return follower;
+  };
+  const follower = await leave('/f', 't');
+  const unnamed = await leave('/public');
+  const own = await leave('/own', 'other');
+  const expiresMs = Date.now() - 1;
+  for (const rules of [RULES, { '/f': ALL }]) {
+    // The name counts, be one of its tokens away and the other expired.
+    access.change({ u: { name: 'who', rules, expiresMs }, ...others }, { '/public': ['append'] });
+  }
+  access.change({ u: { name: 'who', rules: { '/other': ALL }, expiresMs }, ...others });
+  for (const ended of [follower, unnamed]) {
+    await ended.until(() => ended.closeCode !== undefined, 'the end');
+    expect(ended.ending).toEqual(['interrupted', 1011]);
+  }
+  expect(own.end).toBeUndefined();
+  const next = await V2Peer.append(url('/f'), {}, { headers: bearer('other') });
+  expect(next.open).toMatchObject({ position: 6 });
 });
 
 it('a session that a server before this one has left belongs to who began it', async () => {
@@ -156,6 +219,40 @@ it('a session that a server before this one has left belongs to who began it', a
   const again = await V2Peer.append(url('/f'), { session }, { headers: bearer('t') });
   expect(again.open).toMatchObject({ position: 6 });
 });
+
+it('a session that a server before this one has left is not waited for when its client may not come back', async () => {
+  const access = new RuleAccess({ t: { rules: RULES }, other: { rules: RULES } });
+  const first = await startServer({ access, graceMs: 600_000 });
+  for (const at of ['/f', '/g']) {
+    const begun = await V2Peer.append(first.url(at), { session: sessionOf('s') }, { headers: bearer('t') });
+    await begun.append('before', 6);
+    begun.socket.destroy();
+  }
+  await first.app.close();
+  access.change({ t: { rules: { '/g': ALL } }, other: { rules: RULES } });
+  const { url } = await startServer({ access, graceMs: 600_000, root: first.root });
+  const append = (at: string) =>
+    send('PUT', url(`${at}?verb=APPEND`), { headers: bearer('other'), body: 'x' });
+  expect((await append('/f')).status).toBe(200);
+  expect((await append('/g')).status).not.toBe(200);
+});
+
+/** Takes the token `t` away soon after it has been brought. */
+class RevokedSoon extends RuleAccess {
+  /** After so many steps of what is under way. */
+  steps = 1;
+
+  override subjectOf(token: string | undefined) {
+    const subject = super.subjectOf(token);
+    if (token === 't') void this.#revoke(this.steps);
+    return subject;
+  }
+
+  async #revoke(steps: number): Promise<void> {
+    for (let step = 0; step < steps; step++) await (step < 100 ? undefined : nextTurn());
+    this.change({ other: { rules: RULES } });
+  }
+}
 
 /** Begins to send a body that does not end; resolves when the server has let it in. */
 async function uploadTo(url: string): Promise<{ answered: Promise<http.IncomingMessage> }> {

@@ -9,9 +9,11 @@ import {
   type RawAnswer,
   readHead,
   readToEnd,
+  writeHead,
 } from '../../support/http/raw.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
 import { startServer, type TestServer } from '../../support/server/server.ts';
+import { V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const RIGHTS: readonly Right[] = ['follow', 'append', 'list', 'delete'];
 
@@ -39,48 +41,68 @@ interface Operation {
   line: string;
   /** Headers, and after an empty line the body. */
   rest?: readonly string[];
-  /** Of these rights one is enough. */
-  rights: readonly Right[];
+  /** Of these rights one is enough, and is answered with this status for a file. */
+  rights: Partial<Record<Right, number>>;
 }
 
 const V2 = 'Sec-WebSocket-Protocol: httpfstream.v2';
 const READS: readonly Operation[] = [
-  { name: 'GET', line: 'GET PATH', rights: ['follow', 'list'] },
-  { name: 'GET of a range', line: 'GET PATH', rest: ['Range: bytes=0-1'], rights: ['follow', 'list'] },
+  { name: 'GET', line: 'GET PATH', rights: { follow: 200, list: 404 } },
+  {
+    name: 'GET of a range',
+    line: 'GET PATH',
+    rest: ['Range: bytes=0-1'],
+    rights: { follow: 206, list: 404 },
+  },
   {
     name: 'a range that grows',
     line: 'GET PATH',
     rest: ['Range: bytes=0-9007199254740991'],
-    rights: ['follow', 'list'],
+    rights: { follow: 206, list: 404 },
   },
-  { name: 'HEAD', line: 'HEAD PATH', rights: ['follow', 'append', 'list'] },
-  { name: 'FOLLOW', line: 'GET PATH?verb=FOLLOW', rights: ['follow'] },
-  { name: 'FOLLOW by header', line: 'GET PATH', rest: ['X-Verb: FOLLOW'], rights: ['follow'] },
-  { name: 'catch-up', line: 'GET PATH?offset=-1', rights: ['follow'] },
-  { name: 'HEAD of a stream', line: 'HEAD PATH?offset=-1', rights: ['follow', 'append'] },
-  { name: 'long-poll', line: 'GET PATH?offset=-1&live=long-poll', rights: ['follow'] },
-  { name: 'a handshake', line: 'GET PATH', rest: HANDSHAKE, rights: ['follow', 'list'] },
-  { name: 'a handshake, v2', line: 'GET PATH', rest: [...HANDSHAKE, V2], rights: ['follow'] },
+  { name: 'HEAD', line: 'HEAD PATH', rights: { follow: 200, append: 200, list: 404 } },
+  { name: 'FOLLOW', line: 'GET PATH?verb=FOLLOW', rights: { follow: 200 } },
+  { name: 'FOLLOW by header', line: 'GET PATH', rest: ['X-Verb: FOLLOW'], rights: { follow: 200 } },
+  { name: 'catch-up', line: 'GET PATH?offset=-1', rights: { follow: 200 } },
+  { name: 'HEAD of a stream', line: 'HEAD PATH?offset=-1', rights: { follow: 200, append: 200 } },
+  { name: 'long-poll', line: 'GET PATH?offset=-1&live=long-poll', rights: { follow: 200 } },
+  { name: 'a handshake', line: 'GET PATH', rest: HANDSHAKE, rights: { follow: 200, list: 404 } },
+  { name: 'a handshake, v2', line: 'GET PATH', rest: [...HANDSHAKE, V2], rights: { follow: 101 } },
 ];
 const WRITES: readonly Operation[] = [
   {
     name: 'a handshake to append',
     line: 'GET PATH?verb=APPEND',
     rest: [...HANDSHAKE, V2],
-    rights: ['append'],
+    rights: { append: 101 },
   },
-  { name: 'PUT', line: 'PUT PATH', rest: ['Content-Type: text/plain', ...body('x')], rights: ['append'] },
-  { name: 'POST', line: 'POST PATH', rest: ['Content-Type: text/plain', ...body('x')], rights: ['append'] },
+  {
+    name: 'PUT',
+    line: 'PUT PATH',
+    rest: ['Content-Type: text/plain', ...body('x')],
+    rights: { append: 200 },
+  },
+  {
+    name: 'POST',
+    line: 'POST PATH',
+    rest: ['Content-Type: text/plain', ...body('x')],
+    rights: { append: 204 },
+  },
   {
     name: 'POST that closes',
     line: 'POST PATH',
     rest: ['Stream-Closed: true', ...body('')],
-    rights: ['append'],
+    rights: { append: 204 },
   },
-  { name: 'PUT, APPEND', line: 'PUT PATH?verb=APPEND', rest: body('x'), rights: ['append'] },
-  { name: 'POST, APPEND', line: 'POST PATH', rest: ['X-Verb: APPEND', ...body('x')], rights: ['append'] },
-  { name: 'DELETE', line: 'DELETE PATH', rights: ['delete'] },
-  { name: 'conditional DELETE', line: 'DELETE PATH', rest: ['If-Match: "x"'], rights: ['delete'] },
+  { name: 'PUT, APPEND', line: 'PUT PATH?verb=APPEND', rest: body('x'), rights: { append: 200 } },
+  {
+    name: 'POST, APPEND',
+    line: 'POST PATH',
+    rest: ['X-Verb: APPEND', ...body('x')],
+    rights: { append: 200 },
+  },
+  { name: 'DELETE', line: 'DELETE PATH', rights: { delete: 204 } },
+  { name: 'conditional DELETE', line: 'DELETE PATH', rest: ['If-Match: "x"'], rights: { delete: 412 } },
 ];
 
 function body(text: string): string[] {
@@ -146,7 +168,7 @@ it('is allowed to who has the right there, and to nobody else, whatever is there
     const directory = `/in/${index}`;
     await mkdir(path.join(server.root, directory));
     await writeFile(path.join(server.root, directory, 'file'), 'secret');
-    const others = ['nothing', ...RIGHTS.filter((right) => !rights.includes(right))];
+    const others = ['nothing', ...RIGHTS.filter((right) => rights[right] === undefined)];
     for (const token of others) {
       for (const to of [`${directory}/file`, `${directory}/missing`]) {
         expect((await ask(server, operation, to, bearer(token))).status, `${name}, ${token}`).toBe(403);
@@ -155,13 +177,16 @@ it('is allowed to who has the right there, and to nobody else, whatever is there
     const anonymous = await ask(server, operation, `${directory}/file`);
     expect(anonymous.status, name).toBe(401);
     expect(anonymous.headers['www-authenticate'], name).toContain('Bearer');
-    const [right = ''] = rights;
-    for (const credential of [bearer(right), `Authorization: Basic ${btoa(`anybody:${right}`)}`]) {
-      const asProblem = 'Accept: application/problem+json';
-      const { status, body: text } = await ask(server, operation, `${directory}/file`, credential, asProblem);
-      expect(status, name).not.toBe(401);
-      expect(text, name).not.toContain('HFS_FORBIDDEN_RIGHT');
-      if (operation.line.startsWith('HEAD')) expect(status, name).toBe(200);
+    for (const [right, status] of Object.entries(rights)) {
+      for (const [scheme, credential] of [
+        ['bearer', bearer(right)],
+        ['basic', `Authorization: Basic ${btoa(`anybody:${right}`)}`],
+      ] as const) {
+        const file = `${directory}/for-${right}-${scheme}`;
+        await writeFile(path.join(server.root, file), 'secret');
+        const answer = await ask(server, operation, file, credential);
+        expect(answer.status, `${name}, ${right}: ${answer.body}`).toBe(status);
+      }
     }
   }
   expect(await contentOf(path.join(server.root, 'out'))).toEqual(before);
@@ -184,6 +209,38 @@ it('the rights of anonymous are everybody’s, and a credential that does not co
     expect((await ask(server, get, '/in/missing', bad)).status, bad).toBe(401);
   }
   expect((await ask(server, get, '/out/file')).status).toBe(401);
+});
+
+it('every answer says for whom it is, whichever way it is sent', async () => {
+  const access = new RuleAccess({ t: { rules: { '/**': RIGHTS } } }, { '/in/**': ['follow'] });
+  const server = await start(access);
+  const appender = await V2Peer.append(
+    server.url('/in/live'),
+    {},
+    { headers: { authorization: 'Bearer t' } },
+  );
+  await appender.append('x', 1);
+  const targets: [string, ...string[]][] = [
+    ['/in/file'],
+    ['/in/'],
+    ['/in/file?offset=-1'],
+    ['/in/live?offset=-1&live=long-poll'],
+    ['/in/live?offset=-1&live=sse'],
+    ['/in/live?verb=FOLLOW'],
+    ['/in/live', 'Range: bytes=0-9007199254740991'],
+    ['/out/missing'],
+  ];
+  for (const [target, ...headers] of targets) {
+    for (const credential of [[bearer('t')], []]) {
+      const socket = await openSocket(server.port);
+      writeHead(socket, `GET ${target} HTTP/1.1`, [...credential, ...headers]);
+      const answer = parseAnswer(await readHead(socket));
+      socket.destroy();
+      expect(answer.headers.vary, target).toContain('Authorization');
+      expect(answer.headers['referrer-policy'], target).toBe('no-referrer');
+      if (credential.length > 0) expect(answer.headers['cache-control'], target).toMatch(/private|no-store/);
+    }
+  }
 });
 
 describe('what a right to list is worth', () => {
@@ -215,6 +272,30 @@ describe('what a right to append is worth', () => {
     const put = { line: 'PUT PATH', rest: body('secret') };
     // Whoever can guess all of it can check the guess.
     expect((await ask(server, put, '/in/file', bearer('append'))).status).toBe(200);
+  });
+
+  it('does not tell where values end', async () => {
+    const access = new RuleAccess({
+      append: { rules: { '/**': ['append'] } },
+      read: { rules: { '/**': RIGHTS } },
+    });
+    const server = await start(access);
+    const json = 'Content-Type: application/json';
+    const write = { line: 'PUT PATH', rest: [json, ...body('[123456,7,"ab"]')] };
+    expect((await ask(server, write, '/in/values', bearer('append'))).status).toBe(201);
+    const head = { line: 'HEAD PATH' };
+    const { headers } = await ask(server, head, '/in/values', bearer('append'));
+    const last = headers['stream-next-offset'] as string;
+    const statuses = (token: string) => {
+      const asked = Array.from({ length: 14 }, (_, at) => {
+        const offset = last.replace(/\d+$/, (digits) => String(at).padStart(digits.length, '0'));
+        return ask(server, head, `/in/values?offset=${offset}`, bearer(token));
+      });
+      return Promise.all(asked).then((answers) => answers.map(({ status }) => status));
+    };
+    expect(new Set(await statuses('append'))).toEqual(new Set([200]));
+    // Who may read it is told of a mistake.
+    expect(new Set(await statuses('read'))).toEqual(new Set([200, 400]));
   });
 
   it('does not delete by way of a directory', async () => {

@@ -16,7 +16,7 @@ export interface TokenRules {
 
 /** The rights that a test gives and takes. */
 export class RuleAccess implements Access {
-  readonly #listeners: (() => void)[] = [];
+  readonly #listeners = new Set<() => void>();
   #anonymous: Subject;
   #tokens: ReadonlyMap<string, Subject>;
 
@@ -40,8 +40,14 @@ export class RuleAccess implements Access {
     return subject;
   }
 
-  onChange(listener: () => void): void {
-    this.#listeners.push(listener);
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  mayStill(name: string | undefined, right: Right, path: ResourcePath): boolean {
+    const subjects = [this.#anonymous, ...this.#tokens.values()];
+    return subjects.some((subject) => subject.name === name && subject.may(right, path));
   }
 
   renewed({ name }: Subject): Subject | undefined {
