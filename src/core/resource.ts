@@ -17,7 +17,7 @@ import type { ProducerRequest } from './log/producers.ts';
 import { SingleAppends } from './log/single-appends.ts';
 import { Feed, type FeedOwner } from './readers/feed.ts';
 import { namesOf, type OffsetNames } from './streams/stream-offset.ts';
-import { isJsonType } from './streams/stream-type.ts';
+import { givenType, isJsonType } from './streams/stream-type.ts';
 
 /** What is known of a file when its resource is made. */
 export interface ResourceOptions {
@@ -70,7 +70,7 @@ export class Resource implements LogTarget, FeedOwner {
   readonly fingerprint: string;
   readonly generation: number;
   /** What it was made as, if it was made as a stream of some content type. */
-  readonly type: string | undefined;
+  readonly streamType: string | undefined;
   #names: OffsetNames;
   #generationOfNames: number | undefined;
   readonly #appends: SingleAppends;
@@ -100,7 +100,7 @@ export class Resource implements LogTarget, FeedOwner {
     this.fingerprint = fingerprint;
     this.#location = location;
     this.generation = generation;
-    this.type = state.contentType;
+    this.streamType = state.contentType;
     this.sync = new FileSync(log.syncer);
     this.#names = namesOf(generation, state);
     this.#generationOfNames = state.generation;
@@ -132,9 +132,9 @@ export class Resource implements LogTarget, FeedOwner {
     this.#isMisplaced = true;
   }
 
-  /** The content type that an append has given a file which was not made as a stream. */
-  get fileType(): string | undefined {
-    return this.state.fileType;
+  /** The content type that it was made as a stream of, or that an append has given it. */
+  get givenType(): string | undefined {
+    return givenType(this.state);
   }
 
   get committed(): number {
@@ -156,7 +156,7 @@ export class Resource implements LogTarget, FeedOwner {
 
   /** Whether it was made as a stream, and more may come. */
   get isOpen(): boolean {
-    return this.type !== undefined && this.state.closed !== true && !this.#isGone;
+    return this.streamType !== undefined && this.state.closed !== true && !this.#isGone;
   }
 
   /** What is in the file, and counts; without the producers. */
@@ -244,7 +244,7 @@ export class Resource implements LogTarget, FeedOwner {
       this.#assertNothingLost();
       if (this.state.closed === true) throw new StreamClosedError('the stream is closed', this.state.size);
       // A copy gets the lines as they are where it is copied from.
-      if (isJsonType(this.type) && !isCopying) {
+      if (isJsonType(this.streamType) && !isCopying) {
         throw new ContentTypeMismatchError('a stream of JSON values takes them by POST only');
       }
       const { copyOf, diverged } = this.state;
@@ -269,7 +269,7 @@ export class Resource implements LogTarget, FeedOwner {
    * remembered.
    */
   async giveType(fileType: string): Promise<void> {
-    if (this.type !== undefined || this.fileType !== undefined) return;
+    if (this.givenType !== undefined) return;
     const remembered = this.#appends.giveType(fileType);
     this.#feed?.typed(fileType);
     await remembered;

@@ -9,9 +9,9 @@ import { Reader, type ReaderFeed, type Sink, type Stay } from './reader.ts';
 /** Who made a feed, and is notified by it. */
 export interface FeedOwner {
   /** Content type of what was made as a stream. */
-  readonly type?: string | undefined;
-  /** Content type that was given to what was not made as a stream. */
-  readonly fileType?: string | undefined;
+  readonly streamType?: string | undefined;
+  /** The same, or the one that an append has given. */
+  readonly givenType?: string | undefined;
   /** Called when `committed` has grown. */
   feedGrew(committed: number): void;
   /** Called once, when nobody retains the feed or follows any more. */
@@ -81,13 +81,13 @@ export class Feed implements ReaderFeed {
   }
 
   /** Content type of what was made as a stream; undefined of any other file. */
-  get type(): string | undefined {
-    return this.#owner.type;
+  get streamType(): string | undefined {
+    return this.#owner.streamType;
   }
 
-  /** Content type that an append has given to what was not made as a stream. */
-  get fileType(): string | undefined {
-    return this.#owner.fileType;
+  /** Content type that it was made as a stream of, or that an append has given it. */
+  get givenType(): string | undefined {
+    return this.#owner.givenType;
   }
 
   /** How many follow, those included that were ended and do not have everything. */

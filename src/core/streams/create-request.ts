@@ -2,7 +2,7 @@ import type { ForkOrigin, StreamState } from '../../storage/records/stream-state
 import { StreamConflictError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Resource } from '../resource.ts';
-import { isEqualType } from './stream-type.ts';
+import { givenType, isEqualType } from './stream-type.ts';
 
 /** Where a fork begins. */
 export interface ForkRequest {
@@ -78,7 +78,7 @@ export function initialState(
 /** @throws {StreamConflictError} when a stream is not what was to be made */
 export function assertMatches(state: StreamState, request: CreateRequest): void {
   const { contentType, ttlSeconds, expiresAt, fork } = request;
-  const type = state.contentType ?? state.fileType;
+  const type = givenType(state);
   if (contentType !== undefined && type !== undefined && !isEqualType(type, contentType)) {
     throw new StreamConflictError(`the stream is there, and of the type ${type}`);
   }

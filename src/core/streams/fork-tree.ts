@@ -58,7 +58,7 @@ export class ForkTree {
     this.#unnamed.add(fork.stat.fingerprint);
     source.assertWhole();
     await this.#records.readable();
-    const known = source.type ?? source.fileType;
+    const known = source.givenType;
     if (contentType !== undefined && known !== undefined && !isSameType(known, contentType)) {
       throw new ContentTypeMismatchError(`the source is of the type ${known}`);
     }
@@ -76,8 +76,8 @@ export class ForkTree {
         ...(subOffset > 0 && { subOffset }),
         inherited: inheritedOf(source, position),
       },
-      type: source.type,
-      fileType: source.fileType,
+      type: source.streamType,
+      fileType: source.state.fileType,
       expiry: {
         ...(ttlSeconds !== undefined && { ttlSeconds }),
         ...(expiresAt !== undefined && { expiresAt }),

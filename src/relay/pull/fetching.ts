@@ -149,7 +149,7 @@ export class Fetching implements LeaseHolder {
   get part(): Part {
     return {
       generation: this.#generation,
-      type: this.#lease?.feed.type,
+      type: this.#lease?.feed.streamType,
       committed: this.committed,
       size: this.#size,
       isPart: this.#isPart,
@@ -290,7 +290,7 @@ export class Fetching implements LeaseHolder {
     this.#isPart = made.isPart;
     // How long a part will be, nobody knows who is not told.
     lease.feed.expect(this.#size ?? (made.isPart ? undefined : 0), made.isPart);
-    if (isJsonType(lease.feed.type)) this.#line = [];
+    if (isJsonType(lease.feed.streamType)) this.#line = [];
     this.log.opened(lease.received);
     // What was told while the file was opened.
     lease.feed.setWaiting(this.#isWaiting);

@@ -111,7 +111,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
       generation: lease.file.stat.generation,
       position: lease.received,
       live: true,
-      ...toldType(lease.feed.type ?? lease.feed.fileType ?? null),
+      ...toldType(lease.feed.givenType ?? null),
     });
     this.#acknowledge();
     if (this.#loss !== undefined) this.#sendLoss(...this.#loss);
