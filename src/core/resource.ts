@@ -7,9 +7,9 @@ import {
   ResourceGoneError,
   ServerClosingError,
   StorageError,
-  StorageFullError,
   StreamClosedError,
 } from '../wire/errors.ts';
+import { isolationOf } from './isolation.ts';
 import type { StreamAppend } from './log/append-rules.ts';
 import { FileSync } from './log/file-sync.ts';
 import type { LocalLog, LogTarget } from './log/local-log.ts';
@@ -266,13 +266,17 @@ export class Resource implements LogTarget, FeedOwner {
 
   /**
    * Gives a file a content type, unless it has one. It makes no stream of it. While it is claimed. Resolves when that is
-   * remembered.
+   * remembered, and told.
    */
   async giveType(fileType: string): Promise<void> {
     if (this.givenType !== undefined) return;
-    const remembered = this.#appends.giveType(fileType);
-    this.#feed?.typed(fileType);
-    await remembered;
+    await this.#appends.setType(fileType);
+    this.#feed?.tellType(fileType);
+  }
+
+  /** Forgets the type of a file that is empty: who begins it gives it another one. While it is claimed. */
+  async forgetTypeIfEmpty(): Promise<void> {
+    if (this.committed === 0) await this.#appends.forgetType();
   }
 
   /** Counts bytes that a session, or another program, has brought. */
@@ -417,16 +421,4 @@ export class Resource implements LogTarget, FeedOwner {
     if (this.state.closed === true && !this.#isClaimed)
       this.#feed?.end({ reason: 'finished', closed: true }, 'stream');
   }
-}
-
-/** What appends to a stream in quarantine get, and readers of one whose file may lack what was acknowledged. */
-export function isolationOf(cause?: HttpfstreamError): HttpfstreamError {
-  if (cause instanceof StorageFullError) {
-    return new StorageFullError('the disk was full when the server started: restart it when there is room', {
-      cause,
-    });
-  }
-  return new StorageError('the stream cannot be brought up to date: the log of the server says why', {
-    cause,
-  });
 }

@@ -98,8 +98,8 @@ describe('the type that an append has given', () => {
       expect(early.open?.contentType).toBe('text/event-stream');
       const late = await V2Peer.append(server.url('/late'), { session: query.session });
       expect(late.open?.contentType).toBeNull();
-      await late.append('one', 3);
       await tell(late, telling('text/csv'));
+      await late.append('one', 3);
       await late.append('two', 6);
       await server.restart();
       expect(await typeOf(server.url('/early'))).toBe('text/event-stream');

@@ -212,7 +212,7 @@ class ResumingAppend extends Writable implements AppendStream {
 
   #opened({ generation, position, contentType }: OpenMessage): void {
     this.#start ??= position;
-    this.#takesType = contentType === null && this.#start === 0;
+    this.#takesType = contentType === null && position === 0;
     this.#generation ??= generation;
     const arrived = position - this.#start;
     const isUnexpected = generation !== this.#generation || this.#isOpen;

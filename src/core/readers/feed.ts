@@ -188,7 +188,7 @@ export class Feed implements ReaderFeed {
   }
 
   /** Notifies the followers that an append has given the file a content type. */
-  typed(fileType: string): void {
+  tellType(fileType: string): void {
     for (const { sink } of this.#readers) sink.typed?.(fileType);
   }
 

@@ -85,7 +85,7 @@ export class Session implements Claimant, WriterOwner {
   #isCopying = false;
   #grace: NodeJS.Timeout | undefined;
   /** Set when it has given the file a content type; settles when that is remembered. Never rejects. */
-  #typed: Promise<void> | undefined;
+  #typeKept: Promise<void> | undefined;
   #ended: Promise<void> | undefined;
   #failure: HttpfstreamError | undefined;
   #outcome: Outcome | undefined;
@@ -149,19 +149,21 @@ export class Session implements Claimant, WriterOwner {
   }
 
   /**
-   * Gives the file a content type, if the session has begun it, or makes a copy, and it has none. When that cannot be
-   * remembered the session ends.
+   * Gives the file a content type, if it has none and is empty, or a copy. Bytes that come after it are in the file
+   * once it is remembered; when that fails the session ends.
    */
   giveType(fileType: string): void {
-    if ((this.start > 0 && !this.#isCopying) || this.#ended !== undefined) return;
-    this.#typed ??= this.#subject.resource
-      .giveType(fileType)
-      .catch((error) => this.lose(storageFailure(error)));
+    const { resource } = this.#subject;
+    const isBegun = this.#writer.received > 0 && !this.#isCopying;
+    const isTyped = resource.givenType !== undefined || this.#typeKept !== undefined;
+    if (isBegun || isTyped || this.#ended !== undefined) return;
+    this.#typeKept = resource.giveType(fileType).catch((error) => this.lose(storageFailure(error)));
+    this.#writer.holdUntil(this.#typeKept);
   }
 
   /** Resolves when what came through an earlier connection is in the file, and its type is remembered. */
   async ready(): Promise<void> {
-    await this.#typed;
+    await this.#typeKept;
     await this.#writer.flushed();
   }
 
@@ -279,7 +281,8 @@ export class Session implements Claimant, WriterOwner {
     clearTimeout(this.#grace);
     this.#writer.stop();
     await this.#writer.secured();
-    await this.#typed;
+    await this.#typeKept;
+    await this.#forgetTypeOfNothing(reason);
     // A copy is whole when it is on the disk: nobody brings it again who knew that it is not.
     if (this.#isCopying) await this.#writer.sync();
     // What is called finished must be there.
@@ -305,6 +308,16 @@ export class Session implements Claimant, WriterOwner {
     const lost = { reason: reasonOf(this.#failure) };
     await this.#record(lost);
     this.#over(lost);
+  }
+
+  /**
+   * Forgets the type of bytes that never came; of one that waits over a restart they still may. Never rejects: what
+   * cannot be forgotten is so when another one begins.
+   */
+  async #forgetTypeOfNothing(reason: EndReason): Promise<void> {
+    if (reason === 'finished' || reason === 'shutdown') return;
+    const isOwn = this.#typeKept !== undefined || this.#endedBefore === undefined;
+    if (isOwn) await this.#subject.resource.forgetTypeIfEmpty().catch(() => undefined);
   }
 
   /**

@@ -278,6 +278,9 @@ export class Fetching implements LeaseHolder {
     const make = here === undefined ? () => this.copy.make({ ...made, url: this.url.href }) : undefined;
     this.#source = source;
     const lease = await sessions.open(this.path, { session: SESSION, isCopying: true, fileType }, this, make);
+    // Readers are told the type by the first that they hear.
+    await lease.ready();
+    if (lease.failure !== undefined) throw lease.failure;
     this.#lease = lease;
     this.#generation = made.generation;
     if (lease.received !== (here?.size ?? 0)) {

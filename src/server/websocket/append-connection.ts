@@ -134,16 +134,23 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     if (this.#lease?.append(bytes) === false) this.#websocket?.pause();
   }
 
-  /** @throws {FramingError} unless it says what the content type is */
+  /** @throws {FramingError} unless it says what the content type is, before the first byte */
   #takeText(text: string): void {
     const contentType = typeOfMessage(text);
+    const lease = this.#lease as Lease;
+    if (lease.received > lease.startPosition) {
+      throw new FramingError(
+        'the content type is said before the first byte, or in the query',
+        CloseCode.unsupportedData,
+      );
+    }
     if (contentType === undefined) {
       throw new FramingError(
         'an appender sends binary messages, and in text only what their content type is',
         CloseCode.unsupportedData,
       );
     }
-    this.#lease?.giveType(contentType);
+    lease.giveType(contentType);
   }
 
   onDrain(): void {
