@@ -58,6 +58,8 @@ export interface Appended {
 
 /** The session that has claimed a resource. */
 export interface Claimant {
+  /** Whether it has brought nothing yet, and may say of which content type that will be. */
+  readonly mayGiveType: boolean;
   /** Takes no more bytes: the stream cannot be brought up to date. Resolves when none is on its way to the journal. */
   isolate(cause: HttpfstreamError): Promise<void>;
 }
@@ -135,6 +137,10 @@ export class Resource implements LogTarget, FeedOwner {
   /** The content type that it was made as a stream of, or that an append has given it. */
   get givenType(): string | undefined {
     return givenType(this.state);
+  }
+
+  get isTypeAwaited(): boolean {
+    return this.givenType === undefined && this.committed === 0 && this.claimant?.mayGiveType === true;
   }
 
   get committed(): number {

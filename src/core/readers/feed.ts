@@ -5,6 +5,7 @@ import { chunksOf } from './chunk.ts';
 import type { Cutting } from './cutting.ts';
 import { PieceWindow } from './piece-window.ts';
 import { Reader, type ReaderFeed, type Sink, type Stay } from './reader.ts';
+import { untilTyped } from './type-wait.ts';
 
 /** Who made a feed, and is notified by it. */
 export interface FeedOwner {
@@ -12,6 +13,8 @@ export interface FeedOwner {
   readonly streamType?: string | undefined;
   /** The same, or the one that an append has given. */
   readonly givenType?: string | undefined;
+  /** Whether nothing has come yet, and who appends may give a type. */
+  readonly isTypeAwaited?: boolean;
   /** Called when `committed` has grown. */
   feedGrew(committed: number): void;
   /** Called once, when nobody retains the feed or follows any more. */
@@ -88,6 +91,15 @@ export class Feed implements ReaderFeed {
   /** Content type that it was made as a stream of, or that an append has given it. */
   get givenType(): string | undefined {
     return this.#owner.givenType;
+  }
+
+  /** Whether nothing has come yet, and who appends may give a type. */
+  get isTypeAwaited(): boolean {
+    return this.#owner.isTypeAwaited === true;
+  }
+
+  untilTyped(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    return untilTyped((sink) => this.join(0, sink, 'session'), timeoutMs, signal);
   }
 
   /** How many follow, those included that were ended and do not have everything. */

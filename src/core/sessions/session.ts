@@ -20,6 +20,8 @@ const RETURN_MS = 100;
 
 /** Who brings the bytes, and is notified: one connection. */
 export interface LeaseHolder {
+  /** Whether it may say only after it has the lease of which content type its bytes are. Default false. */
+  readonly saysTypeLater?: boolean;
   /** Called when {@link Lease.append} returned false and may be called again. */
   drained(): void;
   /** Called when the bytes below `position` are safe; it only grows. */
@@ -83,6 +85,7 @@ export class Session implements Claimant, WriterOwner {
   #closes = false;
   /** Whether it ends as something else has ended, whatever it has brought. */
   #isCopying = false;
+  #saysTypeLater = false;
   #grace: NodeJS.Timeout | undefined;
   /** Set when it has given the file a content type; settles when that is remembered. Never rejects. */
   #typeKept: Promise<void> | undefined;
@@ -161,6 +164,10 @@ export class Session implements Claimant, WriterOwner {
     this.#writer.holdUntil(this.#typeKept);
   }
 
+  get mayGiveType(): boolean {
+    return this.#saysTypeLater && this.#writer.received === 0 && this.#ended === undefined;
+  }
+
   /** Resolves when what came through an earlier connection is in the file, and its type is remembered. */
   async ready(): Promise<void> {
     await this.#typeKept;
@@ -189,6 +196,7 @@ export class Session implements Claimant, WriterOwner {
     this.#attempt = attempt;
     this.#closes = closes;
     this.#isCopying = isCopying;
+    this.#saysTypeLater = holder.saysTypeLater ?? false;
     this.#holder = holder;
     this.#epoch++;
     clearTimeout(this.#grace);

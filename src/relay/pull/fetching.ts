@@ -87,6 +87,8 @@ export class Fetching implements LeaseHolder {
   readonly copy: LocalCopy;
   readonly log: PullLog;
   readonly progress = new PullProgress();
+  /** It says the type when it is said there. */
+  readonly saysTypeLater = true;
   /** Whether the server there keeps the file for those who come back. */
   isHeld = false;
   /** Whether it is looked only whether what is here still holds: no bytes are fetched. */

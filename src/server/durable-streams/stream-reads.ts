@@ -111,7 +111,7 @@ export class StreamReads {
     const { resource, feed } = live;
     const { names } = resource;
     try {
-      const { contentType, start } = beginningOf(live, path, wanted);
+      const { start } = beginningOf(live, path, wanted);
       const form = jsonFormOf(request, resource.state);
       const { body, end, reason } = await firstBytes(live, start, form?.isArray === true, {
         client: ClientSocket.of(request.raw.socket),
@@ -122,6 +122,8 @@ export class StreamReads {
       if (resource.isClosing) throw new ServerClosingError('the server is shutting down');
       resource.assertWhole();
       const view = { state: { ...resource.state, size: feed.committed }, names };
+      // It may have been given while nothing had come.
+      const contentType = typeOf(live, path);
       if (view.state.size === start) {
         await this.#assertThere(path, resource);
         return sendNothing(reply, view, contentType, wanted);
@@ -204,7 +206,7 @@ function beginningOf(
 ): Beginning {
   const { file, committed } = feed;
   const { state } = resource;
-  const contentType = contentTypeOf(givenType(state), path.segments.at(-1) ?? '', file, committed);
+  const contentType = typeOf({ resource, feed }, path);
   // What an append has brought as JSON is a document.
   const hasValues =
     isJsonType(contentType) && (resource.streamType !== undefined || state.fileType === undefined);
@@ -212,6 +214,10 @@ function beginningOf(
   const start = isAtEnd ? committed : resource.names.positionOf(lastEventId ?? offset, committed);
   if (hasValues) assertBetweenLines(file, start);
   return { contentType, start, hasValues };
+}
+
+function typeOf({ resource, feed }: Pick<LiveReads, 'resource' | 'feed'>, path: ResourcePath): string {
+  return contentTypeOf(resource.givenType, path.segments.at(-1) ?? '', feed.file, feed.committed);
 }
 
 interface StreamAnswer {

@@ -79,6 +79,9 @@ export class HttpFollowResponder {
     try {
       reader = await this.#follow(connection, path, wanted, waitMs);
       const { feed, position } = reader;
+      if (feed.isTypeAwaited) {
+        await connection.wait(() => feed.untilTyped(this.#follows.keepAliveMs, connection.signal));
+      }
       const { state } = await this.#core.resources.viewOrBytes(feed.file);
       const name = path.segments.at(-1) ?? '';
       const contentType = contentTypeOf(givenType(state), name, feed.file, feed.committed);

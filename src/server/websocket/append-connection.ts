@@ -63,6 +63,10 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     this.#log = log;
   }
 
+  get saysTypeLater(): boolean {
+    return !this.#dialect.appendsText;
+  }
+
   /**
    * Acquires the lease of the resource, before the upgrade. It is given back when
    * the connection closes, upgraded or not.
