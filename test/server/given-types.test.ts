@@ -212,6 +212,29 @@ describe('the type that an append has given', () => {
     expect(await get(url)).toMatchObject({ headers: TYPE, text: `${EVENTS}x` });
   });
 
+  test.each([
+    ['/a', { contentType: 'application/json' }],
+    ['/a.json', {}],
+    ['/a', {}],
+  ])(
+    'does not make values of a document: %s with %j is no JSON stream, nor is a fork of it',
+    async (name, options) => {
+      const server = await startServer();
+      await append(server.url(name), DOCUMENT, options);
+      const put = (to: string, headers = {}) =>
+        upload(server.url(to), '', {
+          method: 'PUT',
+          headers: { 'content-type': 'application/json', ...headers },
+        });
+      expect(await put(name)).toMatchObject({ status: 409 });
+      expect(await put('/fork', { 'stream-forked-from': name })).toMatchObject({ status: 409 });
+      const empty = { 'stream-forked-from': name, 'stream-fork-offset': '-1' };
+      expect(await put('/empty', empty)).toMatchObject({ status: 201 });
+      expect(await get(server.url('/empty'))).toMatchObject({ text: '[]\n' });
+      expect(await get(server.url('/fork'))).toMatchObject({ status: 404 });
+    },
+  );
+
   test('may come with an append over plain HTTP, whose header means nothing', async () => {
     const server = await startServer();
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };

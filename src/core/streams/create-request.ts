@@ -2,7 +2,7 @@ import type { ForkOrigin, StreamState } from '../../storage/records/stream-state
 import { StreamConflictError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Resource } from '../resource.ts';
-import { givenType, isEqualType } from './stream-type.ts';
+import { givenType, isEqualType, isJsonType } from './stream-type.ts';
 
 /** Where a fork begins. */
 export interface ForkRequest {
@@ -81,6 +81,10 @@ export function assertMatches(state: StreamState, request: CreateRequest): void 
   const type = givenType(state);
   if (contentType !== undefined && type !== undefined && !isEqualType(type, contentType)) {
     throw new StreamConflictError(`the stream is there, and of the type ${type}`);
+  }
+  // What was appended to it may be anything, and so may what is appended from now on.
+  if (isJsonType(contentType) && state.contentType === undefined) {
+    throw new StreamConflictError('there is a file, and no stream of JSON values, one a line');
   }
   const { origin } = state;
   const isSameFork =
