@@ -173,7 +173,7 @@ export function parseAppendArguments(argv: readonly string[], io: CommandIo): Ap
   } else if (linger !== undefined) return refuse('--linger needs a command after --');
   else if (pty) return refuse('--pty needs a command after --');
   if (contentType !== undefined && !isContentType(contentType)) {
-    return refuse(`${contentType} is not a content type, such as text/plain`);
+    return refuse(`${JSON.stringify(contentType)} is not a content type, such as text/plain`);
   }
   const mistake = mistakeInRequest(options, data);
   if (mistake !== undefined) return refuse(mistake);

@@ -209,9 +209,9 @@ describe('the type of the file', () => {
     }
   });
 
-  test('must be one', async () => {
-    const { exit, stderr } = await append('--content-type', 'csv', 'http://127.0.0.1:1/a');
-    expect([exit, stderr]).toEqual([2, expect.stringContaining('csv is not a content type')]);
+  test.each(['csv', ''])('must be one, which %j is not', async (type) => {
+    const { exit, stderr } = await append('--content-type', type, 'http://127.0.0.1:1/a');
+    expect([exit, stderr]).toEqual([2, expect.stringContaining(`"${type}" is not a content type`)]);
   });
 });
 
