@@ -3,7 +3,7 @@ import type { Core } from '../../core/core.ts';
 import type { Resource } from '../../core/resource.ts';
 import { givenType, isJsonType, isSameType } from '../../core/streams/stream-type.ts';
 import type { Created, NewFile } from '../../core/streams/streams.ts';
-import { isMediaType } from '../../wire/content-type.ts';
+import { FORM_TYPE, isMediaType } from '../../wire/content-type.ts';
 import { MAX_APPEND_BYTES, StreamHeader } from '../../wire/durable-streams.ts';
 import { ContentTypeMismatchError, InvalidRequestError, ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -17,9 +17,6 @@ import { knownContentType } from '../response/content-type.ts';
 import { closedHeader, expiryHeaders, setRefusalHeaders } from '../response/headers.ts';
 import { storeBody } from './store-body.ts';
 import { createRequestOf, hasBody, producerOf, sequenceOf } from './stream-request.ts';
-
-/** The type that curl gives a body if it is told none. */
-const FORM_TYPE = 'application/x-www-form-urlencoded';
 
 const HINT = 'to append to a plain file, which is made if it is missing, say ?verb=APPEND';
 
