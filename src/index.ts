@@ -1,7 +1,7 @@
 /** The server side: a Fastify plugin, its options, and the errors it makes. */
 
 export type { Durability } from './core/log/local-log.ts';
-export type { UpstreamSettings } from './relay/upstream-option.ts';
+export type { UpstreamSettings } from './relay/upstream/upstream-option.ts';
 export { httpfstream } from './server/plugin.ts';
 export type { HttpfstreamOptions } from './server/settings.ts';
 export {

@@ -15,6 +15,9 @@ const SHARED = ['access', 'json', 'request', 'response'].map((name) => `server/$
 
 const COMMANDS = ['append', 'follow', 'server'].map((name) => `cli/${name}`);
 
+/** What pulls work with: none knows another one. */
+const OF_RELAYS = ['copies', 'upstream'].map((name) => `relay/${name}`);
+
 /** What of the HTTP client runs in a browser. */
 const IN_BROWSERS = ['http', 'http/answer', 'http/body'];
 
@@ -26,6 +29,13 @@ const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
   storage: ['core', 'server', 'http', 'client', 'relay', 'cli'],
   core: ['server', 'http', 'client', 'relay', 'cli'],
   relay: ['server', 'storage', 'cli'],
+  'relay/pull': ['relay', 'server', 'storage', 'cli'],
+  ...Object.fromEntries(
+    OF_RELAYS.map(
+      (room) =>
+        [room, ['relay', 'relay/pull', ...othersThan(room, OF_RELAYS), 'server', 'storage', 'cli']] as const,
+    ),
+  ),
   server: ['storage', 'client', 'cli'],
   'server/node': ['storage', 'core', 'server', ...PROTOCOLS, ...SHARED, 'client', 'relay', 'cli'],
   'server/relay': [...PROTOCOLS, 'storage', 'client', 'cli'],
@@ -54,7 +64,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   wire: ['wire'],
   storage: ['wire', 'storage', 'storage/journal'],
   core: ['wire', 'core', 'core/streams', 'storage', 'storage/records'],
-  relay: ['wire', 'core', 'core/sessions', 'client', 'http', 'relay'],
+  relay: ['wire', 'core', 'core/sessions', 'client', 'http', 'relay', 'relay/pull', ...OF_RELAYS],
+  'relay/pull': ['wire', 'core', 'client', 'relay/pull', ...OF_RELAYS],
+  ...Object.fromEntries(OF_RELAYS.map((room) => [room, ['wire', 'core', 'client', room]] as const)),
   server: ['wire', 'core', 'relay', 'server/node', 'server/relay', ...PROTOCOLS, ...SHARED],
   'server/relay': ['wire', 'core', 'relay', 'server', 'server/node', ...SHARED],
   'server/node': ['wire', 'server/node'],
@@ -75,8 +87,8 @@ interface Import {
 const WRONG: Import[] = Object.entries(FORBIDDEN).flatMap(([room, rooms]) =>
   rooms.flatMap((to) => {
     // Beside which files a folder lies is known of the folder itself only.
-    const folders =
-      to === 'server' && room === 'server/node' ? [room] : [room, `${room}/deep`, `${room}/deep/er`];
+    const isAround = room.startsWith(`${to}/`);
+    const folders = isAround ? [room] : [room, `${room}/deep`, `${room}/deep/er`];
     return folders.map((from) => ({ from, to }));
   }),
 );

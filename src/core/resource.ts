@@ -253,8 +253,7 @@ export class Resource implements LogTarget, FeedOwner {
       if (isJsonType(this.streamType) && !isCopying) {
         throw new ContentTypeMismatchError('a stream of JSON values takes them by POST only');
       }
-      const { copyOf, diverged } = this.state;
-      if (copyOf !== undefined && diverged !== true && !isCopying) this.#appends.amend({ diverged: true });
+      if (!isCopying) this.#appends.diverge();
       // From now on the file has bytes of which the journal does not know.
       await this.#appends.remember();
       await this.#appends.closeFile();
@@ -283,6 +282,11 @@ export class Resource implements LogTarget, FeedOwner {
   /** Forgets the type of a file that is empty: who begins it gives it another one. While it is claimed. */
   async forgetTypeIfEmpty(): Promise<void> {
     if (this.committed === 0) await this.#appends.forgetType();
+  }
+
+  /** Notes where a copy comes from by now. Resolves when that is remembered. */
+  noteSource(source: object): Promise<void> {
+    return this.#appends.noteSource(source);
   }
 
   /** Counts bytes that a session, or another program, has brought. */

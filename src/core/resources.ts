@@ -232,7 +232,7 @@ export class Resources {
     if (kind === 'directory') return false;
     try {
       const { state, accessedMs } = await this.#store.readOf(file);
-      if (state.copyOf !== undefined) file.copyOf = state.copyOf;
+      if (state.copy !== undefined) file.copyOf = state.copy.generation;
       // A live reader keeps it alive.
       return isExpired(state, this.#live.isUsed(fingerprint) ? Date.now() : accessedMs);
     } catch {

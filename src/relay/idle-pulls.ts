@@ -1,5 +1,5 @@
 import { UnreadError } from '../wire/errors.ts';
-import { isNearlyThere } from './pull/fetching.ts';
+import { isNearlyThere } from './pull/copying.ts';
 import type { Pull } from './pull/pull.ts';
 
 /** Time between two looks at pulls that nobody reads. */

@@ -1,6 +1,6 @@
 import type { ResourcePath } from '../wire/resource-path.ts';
+import type { Verdict } from './pull/verdict.ts';
 import { holdsFor, type Wanted } from './readiness.ts';
-import type { Verdict } from './verdict.ts';
 
 /** About how many paths something is known. */
 const MAX_KNOWN = 4096;

@@ -1,88 +1,72 @@
-import type { Part } from './pull/fetching.ts';
+import type { Asker } from './pull/asker.ts';
+import type { Part } from './pull/copying.ts';
 import type { Overflow } from './pull/overflow.ts';
-import { OpenAnswer } from './upstream/open-answer.ts';
-import { isAboutTheWay, isMissing, isValidated, stored, type Verdict } from './verdict.ts';
-
-/** Who asks for a path. */
-export interface Asker {
-  /** The servers through which the request has come (`Via`). */
-  via: string | undefined;
-  /** How long it waits for what is not there, in milliseconds. */
-  waitMs: number;
-  /** How long after an end it may be back, in milliseconds. Default 0: it does not come back. */
-  holdMs?: number;
-  /** Whether it follows: nothing is a part for it, since it gets what comes. */
-  follows?: boolean;
-  /** Whether it wants what was held against what is there. */
-  revalidates?: boolean;
-  /** Whether it has use for what is here only, if that still holds: nothing else is fetched for it. */
-  looksOnly?: boolean;
-  /**
-   * What it would ask there: it can be given the answer to that which is not kept, if it is the first to ask; to
-   * `connect` (to follow over a WebSocket) that is a refusal.
-   */
-  asksTo?: 'read' | 'follow' | 'connect';
-  /** Aborts when nobody asks any more. */
-  signal: AbortSignal;
-  /** Aborts when it may be that nobody does: nothing is fetched for it alone for long, without a byte. */
-  left?: AbortSignal;
-}
+import { isAboutTheWay, isMissing, isValidated, stored, type Verdict } from './pull/verdict.ts';
+import type { OpenAnswer } from './upstream/open-answer.ts';
 
 /** What is no answer for everybody. */
 export type Wanted = Pick<Asker, 'waitMs' | 'revalidates'>;
 
-/** What is here of a path. */
-export interface Served extends Part {
-  /** Whether everything is here that was there when it was asked for. */
-  isCaughtUp: boolean;
-  /** How it has come to be here (RFC 9211); empty if it is this server's own. */
+/** Everything is here that is there, as far as that is known. */
+export interface Stored {
+  way: 'stored';
+  /** How it has come to be here (RFC 9211); empty if it is a local file. */
   cacheStatus: string;
+}
+
+/** It is being fetched, and what has come of it can be read. */
+export interface Coming {
+  way: 'coming';
+  cacheStatus: string;
+  part: Part;
   /** What comes of it beyond what may be kept, for who has asked first. */
   overflow?: Overflow | undefined;
 }
 
+/** It is read from here. */
+export type Served = Stored | Coming;
+
 /** What becomes of a request for a path. */
 export type Readiness =
-  /** It can be read from here. */
   | Served
   /** It is not there, and is waited for. */
-  | 'missing'
+  | { way: 'missing' }
   /** It is not kept, and this is the answer. */
-  | OpenAnswer
+  | { way: 'answer'; answer: OpenAnswer }
   /** It is to be passed on. */
-  | undefined;
+  | { way: 'pass' };
+
+/** It is for the other server, which knows more. */
+export const PASS: Readiness = { way: 'pass' };
 
 /** What is here is served though nobody can be asked. */
 export const STALE = stored('fwd=stale');
-
-/** Everything is here. */
-const ALL: Omit<Served, 'cacheStatus'> = {
-  generation: undefined,
-  type: undefined,
-  committed: Number.POSITIVE_INFINITY,
-  size: undefined,
-  isPart: false,
-  isFinal: false,
-  isCaughtUp: true,
-};
 
 /** @throws why it has failed */
 export function readinessOf(
   verdict: Verdict,
   cacheStatus: string = verdict.kind === 'stored' ? verdict.use : '',
-): Served | undefined {
+): Readiness {
   if (verdict.kind === 'failed') throw verdict.error;
-  if (verdict.kind !== 'stored') return undefined;
-  return { ...ALL, cacheStatus: verdict.isOwn === true ? '' : cacheStatus };
+  if (verdict.kind !== 'stored') return PASS;
+  return { way: 'stored', cacheStatus: verdict.isLocal === true ? '' : cacheStatus };
 }
 
 /** What is here of what is being fetched. */
-export function servedPart(part: Part, isFirst: boolean): Served {
-  return {
-    ...part,
-    isCaughtUp: part.size !== undefined && part.committed >= part.size,
-    cacheStatus: `fwd=uri-miss; stored${isFirst ? '' : '; collapsed'}`,
-  };
+export function comingOf(part: Part, isFirst: boolean): Coming {
+  return { way: 'coming', cacheStatus: `fwd=uri-miss; stored${isFirst ? '' : '; collapsed'}`, part };
+}
+
+/** Whether it is read from here. */
+export function isServed(readiness: Readiness): readiness is Served {
+  return readiness.way === 'stored' || readiness.way === 'coming';
+}
+
+/** Whether everything is here that was there when it was asked for. */
+export function isCaughtUp(here: Served): boolean {
+  if (here.way === 'stored') return true;
+  const { size, committed } = here.part;
+  return size !== undefined && committed >= size;
 }
 
 /** How it has come to be here for somebody who has joined. */
@@ -97,10 +81,6 @@ export function holdsFor(verdict: Verdict, via: string, asker: Wanted, asksVia: 
   if (asker.waitMs > 0 && isMissing(verdict)) return false;
   if (isAboutTheWay(verdict) && via !== asksVia) return false;
   return asker.revalidates !== true || isValidated(verdict);
-}
-
-export function isServed(readiness: Readiness): readiness is Served {
-  return typeof readiness === 'object' && !(readiness instanceof OpenAnswer);
 }
 
 /** @throws {UpstreamRefusalError} when that is the answer to one who follows */

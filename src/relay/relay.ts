@@ -1,41 +1,36 @@
 import type { FollowRequest } from '../core/request.ts';
-import {
-  ResourceNotFoundError,
-  ServerClosingError,
-  StorageBusyError,
-  UpstreamError,
-} from '../wire/errors.ts';
+import { ResourceNotFoundError, UpstreamError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import { abortable, within } from './abortable.ts';
-import { KeptAnswer } from './copies/kept-answer.ts';
-import { KeptCopies } from './copies/kept-copies.ts';
-import { type Copied, mayServeStale } from './copies/local-copy.ts';
-import { HeldPaths } from './held-paths.ts';
-import { type IdleOptions, IdlePulls, SWEEP_MS } from './idle-pulls.ts';
-import { KnownVerdicts } from './known-verdicts.ts';
-import { LivePaths } from './live-paths.ts';
-import { kindByAnswer } from './pull/asking.ts';
-import { assertUncrossed, isOfRelay } from './pull/crossed.ts';
-import { Fetching, type PullOptions } from './pull/fetching.ts';
-import { Pull } from './pull/pull.ts';
+import { Copies } from './copies/copies.ts';
+import { type Copied, mayServeStale } from './copies/copy-file.ts';
+import { StoredAnswer } from './copies/stored-answer.ts';
+import { assertUncrossed, isOfRelay } from './crossed.ts';
+import { abortable, within } from './pull/abortable.ts';
+import type { Asker } from './pull/asker.ts';
+import { HeldPaths } from './pull/held-paths.ts';
+import type { Pull } from './pull/pull.ts';
+import type { RelayLog } from './pull/pull-log.ts';
 import type { PullState } from './pull/pull-state.ts';
+import { LOCAL, UNKNOWN, type Verdict } from './pull/verdict.ts';
+import { Pulls, type PullsOptions } from './pulls.ts';
 import {
-  type Asker,
   assertNotRefused,
   collapsed,
+  comingOf,
   holdsFor,
   isServed,
+  PASS,
   type Readiness,
   readinessOf,
   type Served,
   STALE,
-  servedPart,
 } from './readiness.ts';
+import { kindByAnswer } from './upstream/first-contact.ts';
 import { Hops } from './upstream/hops.ts';
-import { Upstream, type UpstreamKind } from './upstream/upstream.ts';
-import type { UpstreamOption } from './upstream-option.ts';
-import { FAILED_MS, OWN, UNKNOWN, type Verdict } from './verdict.ts';
-import { WaitingPaths } from './waiters.ts';
+import type { Upstream, UpstreamKind } from './upstream/upstream.ts';
+import type { UpstreamOption } from './upstream/upstream-option.ts';
+import { UpstreamRequest, type UpstreamRequestOptions } from './upstream/upstream-request.ts';
+import { Upstreams } from './upstreams.ts';
 
 /** For so long it is waited whether what is here still holds, when it may be served anyway. */
 const LOOK_MS = 3000;
@@ -44,57 +39,44 @@ const LOOK_MS = 3000;
 const MAX_ATTEMPTS = 4;
 
 /** Options of {@link Relay}. */
-export interface RelayOptions extends IdleOptions, Omit<PullOptions, 'copies' | 'held'> {
+export interface RelayOptions extends Omit<PullsOptions, 'copies' | 'held'> {
   upstreams: readonly UpstreamOption[];
   /** How much is kept, in bytes. */
-  keptBytes: number;
-  /** How many pulls there are at a time. */
-  maxPulls: number;
+  keepBytes: number;
 }
 
-/** What comes from other servers: one {@link Pull} for each path that is being fetched, however many ask for it. */
+/** What comes from other servers, and what becomes of who asks for it. */
 export class Relay {
   readonly #hops = new Hops();
-  readonly #options: RelayOptions;
-  /** Those with the longest prefixes first. */
-  readonly #upstreams: readonly Upstream[];
-  readonly #pulls = new Map<string, Pull>();
-  readonly #known = new KnownVerdicts();
-  readonly #waiting = new WaitingPaths();
+  readonly #log: RelayLog;
+  readonly #upstreams: Upstreams;
+  readonly #copies: Copies;
   readonly #held = new HeldPaths();
-  readonly #kept: KeptCopies;
-  readonly #pullOptions: PullOptions;
-  readonly #live = new LivePaths();
-  readonly #idle: IdlePulls;
-  #sweep: NodeJS.Timeout | undefined;
-  #isClosed = false;
+  readonly #pulls: Pulls;
+  readonly #requestOptions: UpstreamRequestOptions;
 
-  constructor(options: RelayOptions) {
-    this.#options = options;
-    this.#upstreams = options.upstreams
-      .map((option) => new Upstream(option))
-      .sort((a, b) => b.depth - a.depth);
-    this.#kept = new KeptCopies(options.core, options.keptBytes);
-    this.#idle = new IdlePulls(options);
-    this.#pullOptions = { ...options, copies: this.#kept, held: this.#held };
+  constructor({ upstreams, keepBytes, ...options }: RelayOptions) {
+    this.#log = options.log;
+    this.#copies = new Copies(options.core, keepBytes);
+    this.#upstreams = new Upstreams(upstreams, options.core);
+    this.#pulls = new Pulls(this.#upstreams, { ...options, copies: this.#copies, held: this.#held });
+    this.#requestOptions = options;
   }
 
-  /** Finds what a server before this one has kept. Never rejects. */
-  async findKept(): Promise<void> {
-    // Who asks first need not wait for that then.
-    for (const upstream of this.#upstreams) upstream.recall(this.#kept).catch(ignore);
-    if (!this.#kept.isBounded) return;
+  /** Finds the copies that a server before this one has made. Never rejects. */
+  async findCopies(): Promise<void> {
+    if (!this.#copies.isBounded) return;
     try {
-      await this.#kept.find();
+      await this.#copies.find();
     } catch (error) {
-      this.#options.log.warn({ err: error }, 'what is kept may be more than is known');
+      this.#log.warn({ err: error }, 'what is kept may be more than is known');
     }
-    this.#makeRoom();
+    this.#pulls.makeRoom();
   }
 
-  /** Where a path comes from; undefined when it is this server's own. */
+  /** Where a path comes from; undefined when it is local. */
   upstreamOf(path: ResourcePath): Upstream | undefined {
-    return this.#upstreams.find((upstream) => upstream.covers(path));
+    return this.#upstreams.of(path);
   }
 
   /**
@@ -114,31 +96,31 @@ export class Relay {
    * @throws {StorageBusyError} when too much is being fetched already
    * @throws {RelayLoopError}
    * @throws the signal's reason when it aborts
-   * @throws what {@link Upstream.recall} throws
+   * @throws what {@link Upstreams.recall} throws
    */
   async ready(path: ResourcePath, asker: Asker): Promise<Readiness> {
     const { signal, waitMs, follows, holdMs = 0 } = asker;
     const via = this.viaOf(asker.via);
     signal.throwIfAborted();
-    if (path.isRoot || path.trailingSlash) return undefined;
+    if (path.isRoot || path.trailingSlash) return PASS;
     await this.#recall(this.upstreamOf(path), signal);
-    if (waitMs > 0) this.#wait(path, asker);
+    if (waitMs > 0) this.#pulls.wait(path, asker);
     // What is known was asked for nobody who comes back.
-    if (holdMs > 0 && this.#held.hold(path, holdMs)) this.#known.delete(path);
+    if (holdMs > 0 && this.#held.hold(path, holdMs)) this.#pulls.forget(path);
     for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
-      await this.#kept.dropping(path);
-      this.#kept.read(path);
-      const running = this.#pulls.get(path.key);
-      const known = running === undefined ? this.#known.get(path, asker, via) : undefined;
+      await this.#copies.dropping(path);
+      this.#copies.read(path);
+      const running = this.#pulls.at(path);
+      const known = running === undefined ? this.#pulls.known(path, asker, via) : undefined;
       if (known !== undefined) return readinessOf(known, 'hit');
       const phase = running?.state.phase ?? 'asking';
       // What it finds out is old; who follows gets what comes.
-      if (running?.isOutdated === true && !(follows === true && phase === 'storing')) return undefined;
+      if (running?.isOutdated === true && !(follows === true && phase === 'storing')) return PASS;
       const stale = phase === 'asking' ? await this.#stale(path, via) : undefined;
       if (stale !== undefined) return readinessOf(stale);
       const readiness = await this.#readyBy(path, asker, via);
       // That may have taken long.
-      this.#kept.read(path);
+      this.#copies.read(path);
       if (readiness !== 'again') return readiness;
     }
     throw new UpstreamError('what is there changes again and again');
@@ -147,39 +129,40 @@ export class Relay {
   /** @returns `again` when what has become of the pull is nothing for this asker, and it is over */
   async #readyBy(path: ResourcePath, asker: Asker, via: string): Promise<Readiness | 'again'> {
     const { signal, waitMs, follows } = asker;
-    const running = this.#pulls.get(path.key);
+    const running = this.#pulls.at(path);
     // What has begun to go meanwhile is not to be taken for what is here.
-    if (running === undefined && this.#kept.dropping(path) !== undefined) return 'again';
-    const pull = running ?? this.#begin(path, via, asker);
-    if (running !== undefined) await this.#join(running, asker);
-    this.#idle.read(pull);
+    if (running === undefined && this.#copies.dropping(path) !== undefined) return 'again';
+    const isFirst = running === undefined;
+    const pull = running ?? this.#pulls.begin(path, via, asker);
+    if (!isFirst) await this.#join(pull, asker);
+    this.#pulls.read(pull);
     const state = await this.#stateOf(pull, asker);
     if (state === undefined) return readinessOf(STALE);
     if (state.phase === 'waiting') {
       if (waitMs === 0) throw new ResourceNotFoundError('there is nothing at this path');
-      return 'missing';
+      return { way: 'missing' };
     }
     if (state.phase === 'storing') {
       const { part } = pull;
       // What is here of what still comes is a part while nothing can come: who asks for all of it is told there how
       // much that is.
-      if (!state.isConnected && !part.isFinal && !follows) return undefined;
-      const served = servedPart(part, running === undefined);
-      const isFirst = running === undefined && asker.asksTo === 'read';
-      return isFirst ? { ...served, overflow: pull.overflowFor(signal) } : served;
+      if (!state.isConnected && !part.isFinal && !follows) return PASS;
+      const coming = comingOf(part, isFirst);
+      const getsAll = isFirst && asker.asksTo === 'read';
+      return getsAll ? { ...coming, overflow: pull.overflowFor(signal) } : coming;
     }
     const verdict = pull.verdict ?? UNKNOWN;
-    if (running === undefined && verdict.kind !== 'unknown') {
+    if (isFirst && verdict.kind !== 'unknown') {
       const offered = pull.takeOffered(asker.asksTo);
-      if (offered !== undefined) return offered;
+      if (offered !== undefined) return { way: 'answer', answer: offered };
       assertNotRefused(verdict, asker);
       return readinessOf(verdict);
     }
     if (holdsFor(verdict, pull.via, asker, via)) return readinessOf(verdict, collapsed(verdict));
-    if (asker.looksOnly === true && verdict.kind === 'unknown') return undefined;
+    if (asker.looksOnly === true && verdict.kind === 'unknown') return PASS;
     await abortable(pull.over, signal);
     // It was stopped because this one may be gone.
-    if (asker.left?.aborted === true && pull.stopReason !== undefined) throw pull.stopReason;
+    if (asker.left?.aborted === true) pull.throwIfStopped();
     return 'again';
   }
 
@@ -188,8 +171,9 @@ export class Relay {
     const { via } = asker;
     if (pull.verdict === undefined) pull.joined();
     if (!isOfRelay(via)) return;
-    const asked = new Fetching(pull.path, pull.upstream, { via: this.viaOf(via) }, this.#pullOptions);
-    await assertUncrossed(pull.toldTo(asker), asked);
+    const { path, upstream } = pull;
+    const target = { path, upstream, via: this.viaOf(via) };
+    await assertUncrossed(pull.toldTo(asker), target, this.#requestOptions);
   }
 
   /**
@@ -200,7 +184,7 @@ export class Relay {
     const soon = await within(told, LOOK_MS);
     if (soon !== undefined) return soon;
     const { path, upstream } = pull;
-    if (!mayServeStale(await this.#kept.at(path).look(), upstream.urlOf(path))) return told;
+    if (!mayServeStale(await this.#copies.at(path).look(), upstream.urlOf(path))) return told;
     upstream.reachability.failed();
     // It is looked at behind, as long as anybody waits.
     told.catch(ignore);
@@ -215,35 +199,35 @@ export class Relay {
     const upstream = this.upstreamOf(path) as Upstream;
     const { reachability } = upstream;
     if (!reachability.isDoubted) return undefined;
-    const here = await this.#kept.at(path).look();
-    if (!mayServeStale(here, upstream.urlOf(path))) return undefined;
-    if (here === 'own') return OWN;
-    if (!reachability.isAway && this.#mayBegin(path)) this.#begin(path, via);
+    const found = await this.#copies.at(path).look();
+    if (!mayServeStale(found, upstream.urlOf(path))) return undefined;
+    if (found === 'local') return LOCAL;
+    if (!reachability.isAway && this.#pulls.mayBegin(path)) this.#pulls.begin(path, via);
     return STALE;
   }
 
   /**
-   * As {@link ready}, of what is here, if that still holds, or under way already; undefined of anything else: nothing
-   * is fetched for that.
+   * As {@link ready}, of what is here, if that still holds, or under way already; all else is to be passed on:
+   * nothing is fetched for it.
    */
-  async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Served | undefined> {
-    const pull = this.#pulls.get(path.key);
-    if (pull?.isOutdated === true || pull?.state.phase === 'waiting') return undefined;
-    if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
-    const copied = await this.#kept.at(path).look();
-    const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
-    const readiness = hasEnded ? await this.ready(path, { ...asker, looksOnly: true }) : undefined;
-    return isServed(readiness) ? readiness : undefined;
+  async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Readiness> {
+    const pull = this.#pulls.at(path);
+    if (pull?.isOutdated === true || pull?.state.phase === 'waiting') return PASS;
+    if (pull?.state.phase === 'storing') return comingOf(pull.part, false);
+    const found = await this.#copies.at(path).look();
+    const hasEnded = found === 'local' || (typeof found === 'object' && found.outcome !== undefined);
+    if (!hasEnded) return PASS;
+    const readiness = await this.ready(path, { ...asker, looksOnly: true });
+    return isServed(readiness) ? readiness : PASS;
   }
 
   /**
-   * Has a path of a server of ours looked at again and again, as long as somebody reads it live.
+   * Has a path of an httpfstream server looked at again and again, as long as somebody reads it live.
    *
    * @returns to be called when that is over, once
    */
   watch(path: ResourcePath, via: string | undefined): () => void {
-    this.#startSweep();
-    return this.#live.add(path, this.viaOf(via));
+    return this.#pulls.watch(path, this.viaOf(via));
   }
 
   /**
@@ -253,23 +237,26 @@ export class Relay {
    * @throws the signal's reason when it aborts
    */
   async isHeld(path: ResourcePath, request: FollowRequest, signal: AbortSignal): Promise<boolean> {
-    const pull = this.#pulls.get(path.key);
+    const pull = this.#pulls.at(path);
     if (pull?.state.phase === 'storing' && !(await abortable(pull.hold(), signal))) return false;
-    return this.#held.isSame(path, await this.#kept.at(path).look(), request);
+    return this.#held.isSame(path, await this.#copies.at(path).look(), request);
   }
 
   /** Whether what is here of a path has a position, of a file of this generation, if one is named. */
   async has(path: ResourcePath, served: Served, position: number, named?: number): Promise<boolean> {
     if (position <= 0) return true;
-    const isAll = served.committed === Number.POSITIVE_INFINITY;
-    const copied = isAll ? await this.#kept.at(path).look() : { ...served, size: served.committed };
+    if (served.way === 'coming') {
+      const { committed, generation } = served.part;
+      return position <= committed && (named === undefined || named === generation);
+    }
+    const copied = await this.#copies.at(path).look();
     if (typeof copied !== 'object') return true;
     return position <= copied.size && (named === undefined || named === copied.generation);
   }
 
   /** Whether a path is being fetched. */
-  isFetching({ key }: ResourcePath): boolean {
-    return this.#pulls.has(key);
+  isFetching(path: ResourcePath): boolean {
+    return this.#pulls.at(path) !== undefined;
   }
 
   /**
@@ -284,150 +271,57 @@ export class Relay {
     authorization?: string,
   ): Promise<UpstreamKind | undefined> {
     const upstream = this.upstreamOf(path) as Upstream;
-    const headers = { via: this.viaOf(via) };
+    const names = this.viaOf(via);
     await this.#recall(upstream, signal);
     // An error of a path may be that of any server; what is at the top has an answer.
     for (const asked of [path, path.upTo(upstream.depth)]) {
       if (upstream.kind !== undefined) return upstream.kind;
-      const fetching = new Fetching(asked, upstream, headers, this.#pullOptions);
-      upstream.kind = await kindByAnswer(fetching, signal, authorization);
+      const target = { path: asked, upstream, via: names, signal };
+      upstream.kind = await kindByAnswer(new UpstreamRequest(target, this.#requestOptions), authorization);
+      void this.#upstreams.note(upstream);
     }
     return upstream.kind;
   }
 
   /**
-   * Has what is here of an answer of a server that is none of ours fetched anew by the next one who asks. What is still
+   * Has what is here of an answer of another server fetched anew by the next one who asks. What is still
    * coming is for those who read it, and goes then.
    */
   async invalidate(path: ResourcePath): Promise<void> {
     this.changed(path);
-    const pull = this.#pulls.get(path.key);
-    if (pull === undefined) await this.#kept.forget(path);
+    const pull = this.#pulls.at(path);
+    if (pull === undefined) await this.#copies.forget(path);
     else pull.invalidate();
   }
 
-  /** Whether what is at a path is a file of this server's own. */
-  async isOwn(path: ResourcePath): Promise<boolean> {
+  /** Whether what is at a path is a local file. */
+  async isLocal(path: ResourcePath): Promise<boolean> {
     if (path.isRoot || path.trailingSlash) return false;
-    return (await this.#kept.at(path).look()) === 'own';
+    return (await this.#copies.at(path).look()) === 'local';
   }
 
-  /** What is kept here of an answer of a server that is none of ours; undefined when nothing is. */
-  async keptAt(path: ResourcePath): Promise<{ answer: KeptAnswer; copied: Copied } | undefined> {
-    const copied = await this.#kept.at(path).look();
+  /** The answer of another server that is stored here; undefined without one. */
+  async storedAt(path: ResourcePath): Promise<{ answer: StoredAnswer; copied: Copied } | undefined> {
+    const copied = await this.#copies.at(path).look();
     if (typeof copied !== 'object' || copied.answer === undefined) return undefined;
     const url = (this.upstreamOf(path) as Upstream).urlOf(path);
     if (copied.url !== url.href) return undefined;
-    const answer = KeptAnswer.from(url, copied.answer);
+    const answer = StoredAnswer.from(url, copied.answer);
     return answer && { answer, copied };
   }
 
   /** Tells that a path was changed through here: what is known of it is old, and what is being found out, too. */
   changed(path: ResourcePath): void {
-    this.#known.delete(path);
-    this.#pulls.get(path.key)?.changed();
-    this.#live.changed(path);
+    this.#pulls.changed(path);
   }
 
   /** Fetches nothing more; whoever follows is told that the server closes. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    clearInterval(this.#sweep);
-    const reason = new ServerClosingError('the server is shutting down');
-    await Promise.all(Array.from(this.#pulls.values(), (pull) => pull.stop(reason)));
-  }
-
-  get #isFull(): boolean {
-    return this.#pulls.size >= this.#options.maxPulls;
-  }
-
-  /** Whether it can be begun at the moment to fetch a path. */
-  #mayBegin(path: ResourcePath): boolean {
-    const isFree = !this.isFetching(path) && this.#kept.dropping(path) === undefined;
-    return isFree && !this.#isFull && !this.#isClosed;
+  close(): Promise<void> {
+    return this.#pulls.close();
   }
 
   async #recall(upstream: Upstream | undefined, signal: AbortSignal): Promise<void> {
-    if (upstream !== undefined) await abortable(upstream.recall(this.#kept), signal);
-  }
-
-  #wait(path: ResourcePath, { waitMs, signal }: Asker): void {
-    this.#waiting.at(path).add(waitMs, signal);
-    const leave = () => {
-      if (!this.#pulls.has(path.key)) this.#waiting.letGo(path);
-    };
-    signal.addEventListener('abort', leave, { once: true });
-  }
-
-  /**
-   * @throws {StorageBusyError} when there are too many
-   * @throws {ServerClosingError}
-   */
-  #begin(path: ResourcePath, via: string, asker: Pick<Asker, 'revalidates' | 'looksOnly'> = {}): Pull {
-    if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
-    if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
-    const upstream = this.upstreamOf(path) as Upstream;
-    const waiters = this.#waiting.at(path);
-    const { revalidates = false, looksOnly = false } = asker;
-    const pull = new Pull({ path, upstream, via, revalidates, looksOnly, waiters }, this.#pullOptions);
-    this.#pulls.set(path.key, pull);
-    this.#startSweep();
-    void pull.over.then(() => this.#isOver(pull));
-    return pull;
-  }
-
-  #isOver(pull: Pull): void {
-    const { path, via, verdict = UNKNOWN } = pull;
-    const { key } = path;
-    this.#pulls.delete(key);
-    this.#makeRoom();
-    this.#idle.read(pull);
-    if (pull.isRemembered) this.#known.add(path, verdict, via);
-    if (!this.#waiting.letGo(path) && verdict.kind !== 'stored') this.#beginAnew(pull);
-  }
-
-  /** Waits on for those who do, after a while: what they wait for is made here. */
-  #beginAnew(pull: Pull): void {
-    const { path, via } = pull;
-    const begin = () => {
-      if (this.#isClosed || this.isFetching(path) || this.#waiting.letGo(path)) return;
-      if (this.#mayBegin(path)) this.#begin(path, via);
-      else this.#beginAnew(pull);
-    };
-    setTimeout(begin, FAILED_MS).unref();
-  }
-
-  /** Deletes what is too much, by and by. */
-  #makeRoom(): void {
-    if (!this.#kept.isOverfull) return;
-    this.#startSweep();
-    const isLive = (path: ResourcePath) => this.isFetching(path);
-    void this.#kept.evict(isLive, (path) => this.changed(path));
-  }
-
-  #startSweep(): void {
-    if (this.#isClosed) return;
-    this.#sweep ??= setInterval(() => this.#sweepAll(), SWEEP_MS).unref();
-  }
-
-  #sweepAll(): void {
-    this.#makeRoom();
-    this.#idle.stop(this.#pulls.values(), this.#isFull);
-    this.#lookAtLive();
-    if (this.#pulls.size > 0 || this.#live.count > 0 || this.#kept.isOverfull) return;
-    clearInterval(this.#sweep);
-    this.#sweep = undefined;
-  }
-
-  /** Looks whether what has ended, and is read live, goes on. */
-  #lookAtLive(): void {
-    for (const live of this.#live.due(performance.now())) {
-      const { path, via } = live;
-      if (!this.#mayBegin(path)) continue;
-      if (this.#known.get(path, { waitMs: 0 }, via) !== undefined) continue;
-      const pull = this.#begin(path, via);
-      void pull.over.then(() => live.looked(pull.hasBegun));
-    }
+    if (upstream !== undefined) await abortable(this.#upstreams.recall(upstream), signal);
   }
 }
 

@@ -125,7 +125,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     const { RelayResponder } = await import('./relay/relay-responder.ts');
     const responder = new RelayResponder(core, appends, app, settings);
     // Nobody waits for that.
-    void responder.findKept();
+    void responder.findCopies();
     return responder;
   }
 

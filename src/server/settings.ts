@@ -1,5 +1,9 @@
 import type { Durability } from '../core/log/local-log.ts';
-import { parseUpstreams, type UpstreamOption, type UpstreamSettings } from '../relay/upstream-option.ts';
+import {
+  parseUpstreams,
+  type UpstreamOption,
+  type UpstreamSettings,
+} from '../relay/upstream/upstream-option.ts';
 
 /** Options of the Fastify plugin, beside Fastify's own `prefix`. */
 export interface HttpfstreamOptions {

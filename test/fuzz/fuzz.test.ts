@@ -81,7 +81,7 @@ test(
       throw new Error(`it has not closed all of ${server.openFiles()}`, { cause });
     });
     const after = await memoryOf(fuzzer);
-    expect(after.keptBytes - warm.keptBytes).toBeLessThan(MAX_KEPT_BYTES);
+    expect(after.keepBytes - warm.keepBytes).toBeLessThan(MAX_KEPT_BYTES);
     expect(after.residentMiB - warm.residentMiB).toBeLessThan(MAX_RESIDENT_MIB);
 
     // It closes while there is much to do, and finds everything as it was.
@@ -120,8 +120,8 @@ async function startControl(): Promise<HealthyClient> {
 }
 
 async function memoryOf({ server }: Fuzzer) {
-  if (server.hasEnded) return { keptBytes: 0, residentMiB: 0 };
-  return { keptBytes: await server.keptBytes(), residentMiB: server.process.residentMiB() };
+  if (server.hasEnded) return { keepBytes: 0, residentMiB: 0 };
+  return { keepBytes: await server.keepBytes(), residentMiB: server.process.residentMiB() };
 }
 
 /** Throws when there is something that must not be, with as few conversations as make it happen again. */

@@ -24,7 +24,7 @@ export class FuzzedServer {
   readonly warnings = new Map<string, number>();
   readonly #onError: (line: string) => void;
   readonly #nodeWarnings: string;
-  #keptBytes: number | undefined;
+  #keepBytes: number | undefined;
   #rest = '';
 
   private constructor(server: ServerProcess, nodeWarnings: string, onError: (line: string) => void) {
@@ -47,11 +47,11 @@ export class FuzzedServer {
   }
 
   /** What it has in memory, in bytes, without what it would throw away. */
-  async keptBytes(): Promise<number> {
-    this.#keptBytes = undefined;
+  async keepBytes(): Promise<number> {
+    this.#keepBytes = undefined;
     this.process.child.kill('SIGUSR2');
-    await waitFor(() => this.#keptBytes !== undefined, 'the garbage to be collected');
-    return this.#keptBytes as unknown as number;
+    await waitFor(() => this.#keepBytes !== undefined, 'the garbage to be collected');
+    return this.#keepBytes as unknown as number;
   }
 
   /** What its descriptors are of, for people. Linux only. */
@@ -84,7 +84,7 @@ export class FuzzedServer {
 
   #readLine(line: string): void {
     const kept = /^collected, kept (\d+) bytes/.exec(line)?.[1];
-    if (kept !== undefined) this.#keptBytes = Number(kept);
+    if (kept !== undefined) this.#keepBytes = Number(kept);
     if (!line.startsWith('{')) return;
     const { level, msg, err } = JSON.parse(line) as { level: number; msg: string; err?: { code?: string } };
     if (level >= ERROR_LEVEL && !EXPECTED_ERRORS.includes(err?.code ?? '')) this.#onError(line);

@@ -1,8 +1,8 @@
 import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { openAppend } from '../../src/client/index.ts';
-import { parseUpstream } from '../../src/relay/upstream-option.ts';
+import { append, openAppend } from '../../src/client/index.ts';
+import { parseUpstream } from '../../src/relay/upstream/upstream-option.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { ChaosProxy, NO_CHAOS } from '../support/chaos/proxy.ts';
 import { CollectingSink } from '../support/core/harness.ts';
@@ -30,12 +30,12 @@ describe('a pull', () => {
     const server = await startRelay({ idleMs: 1 });
     await startAppend(server);
     const { relay, root, origin, core } = server;
-    expect(await relay.ready(F, NOBODY)).toMatchObject({ committed: 3, size: 3, isCaughtUp: true });
+    expect(await relay.ready(F, NOBODY)).toMatchObject({ way: 'coming', part: { committed: 3, size: 3 } });
     await waitFor(() => !relay.isFetching(F), 'it to be stopped');
     await waitFor(async () => !(await isConnected(origin)), 'the connection to be closed');
     // As after a crash: what is here is known as a part.
     await waitForSize(path.join(root, 'f'), 3);
-    expect(await relay.ready(F, NOBODY)).toMatchObject({ committed: 3 });
+    expect(await relay.ready(F, NOBODY)).toMatchObject({ part: { committed: 3 } });
     const sink = new CollectingSink();
     const reader = await core.followers.follow(F, {}, sink, NOBODY.signal);
     reader.drained();
@@ -86,6 +86,25 @@ describe('a pull', () => {
     expect(relay.isFetching(F)).toBe(false);
   });
 
+  test('of a server that does not answer leaves places to those of others', async () => {
+    const mute = await ScriptedServer.start(() => undefined);
+    const origin = await startOrigin();
+    const upstreams = [`/mute=${mute.url}`, origin.url('')].map((url) => parseUpstream(url));
+    const { relay } = await startRelay({ upstreams, maxPulls: 4 });
+    const client = new AbortController();
+    onTestFinished(() => client.abort());
+    const ready = (name: string) =>
+      relay
+        .ready(ResourcePath.parse(name), { ...NOBODY, signal: client.signal })
+        .then(String, ({ code }) => code);
+    void ready('/mute/a');
+    void ready('/mute/b');
+    expect(await ready('/mute/c')).toBe('HFS_STORAGE_BUSY');
+    expect(await ready('/f')).toBe('HFS_RESOURCE_NOT_FOUND');
+    await append(origin.url('/g'), ['one']);
+    expect(await relay.ready(ResourcePath.parse('/g'), NOBODY)).toMatchObject({ way: 'stored' });
+  });
+
   test('is told in the log, with who joined it and how much came', async () => {
     const server = await startRelay();
     await startAppend(server);
@@ -122,7 +141,7 @@ describe('a pull', () => {
   test('of what is not kept is told in the log, with why', async () => {
     const { relay, origin, lines } = await startRelay({ maxBytes: 3 });
     await fetch(origin.url('/f?verb=APPEND'), { method: 'PUT', body: 'four' });
-    expect(await relay.ready(F, NOBODY)).toBeUndefined();
+    expect(await relay.ready(F, NOBODY)).toEqual({ way: 'pass' });
     await waitFor(() => lines.length === 1, 'the line');
     expect(lines[0]).toContain(
       '"reason":"passed on","bytes":0,"joined":0,"kept":false,"why":"longer than may be kept"',
@@ -176,7 +195,7 @@ describe('a pull', () => {
     const client = new AbortController();
     onTestFinished(() => client.abort());
     const waiter = { via: undefined, waitMs: 600_000, signal: client.signal };
-    expect(await relay.ready(F, waiter)).toBe('missing');
+    expect(await relay.ready(F, waiter)).toEqual({ way: 'missing' });
     network.targetPort = Number(new URL(refusing.url).port);
     network.resetAll();
     await waitFor(() => !relay.isFetching(F), 'the pull to end');
@@ -190,7 +209,9 @@ describe('a pull', () => {
   test('of what is waited for ends when nobody waits any more', async () => {
     const { relay, origin } = await startRelay({ idleMs: 1 });
     const client = new AbortController();
-    expect(await relay.ready(F, { via: undefined, waitMs: 600_000, signal: client.signal })).toBe('missing');
+    expect(await relay.ready(F, { via: undefined, waitMs: 600_000, signal: client.signal })).toEqual({
+      way: 'missing',
+    });
     await expect(relay.ready(F, NOBODY)).rejects.toMatchObject({ code: 'HFS_RESOURCE_NOT_FOUND' });
     client.abort();
     await waitFor(async () => !(await isConnected(origin)), 'the connection to be closed');

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { parseUpstream, prefixOf } from '../../relay/upstream-option.ts';
+import { parseUpstream, prefixOf } from '../../relay/upstream/upstream-option.ts';
 import type { HttpfstreamOptions } from '../../server/settings.ts';
 import { positiveSecondsOption, secondsOption } from '../parse-arguments.ts';
 import { type ListenAddress, parseListenAddress } from './listen-address.ts';

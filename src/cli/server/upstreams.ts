@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { parseUpstream, type UpstreamSettings } from '../../relay/upstream-option.ts';
+import { parseUpstream, type UpstreamSettings } from '../../relay/upstream/upstream-option.ts';
 import { parseHeaders } from '../header-lines.ts';
 
 /** A file with headers, which may be secrets. */

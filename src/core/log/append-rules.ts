@@ -1,4 +1,4 @@
-import type { StreamState } from '../../storage/records/stream-state.ts';
+import { diverged, type StreamState } from '../../storage/records/stream-state.ts';
 import { ContentTypeMismatchError, SequenceConflictError, StreamClosedError } from '../../wire/errors.ts';
 import { isSameType } from '../streams/stream-type.ts';
 import type { ProducerRequest, Producers } from './producers.ts';
@@ -45,7 +45,7 @@ export function judge(
     ...state,
     version: state.version + 1,
     size: state.size + bytes.length,
-    ...(state.copyOf !== undefined && { diverged: true as const }),
+    ...(state.copy !== undefined && { copy: diverged(state.copy) }),
     ...(seq !== undefined && { seq }),
     ...(close && { closed: true as const }),
     ...(close && producer && { closedBy: [producer.id, producer.epoch, producer.seq] as const }),

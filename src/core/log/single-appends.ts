@@ -1,5 +1,5 @@
 import type { Batch, JournalWriter } from '../../storage/journal/batch.ts';
-import type { StreamState } from '../../storage/records/stream-state.ts';
+import { diverged, isCopy, type StreamState } from '../../storage/records/stream-state.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { AppendFile } from '../../storage/stored-file.ts';
 import { AppendBusyError, OutcomeUnknownError, StorageError } from '../../wire/errors.ts';
@@ -140,6 +140,20 @@ export class SingleAppends implements JournalWriter {
   async forgetType(): Promise<void> {
     const { fileType, origin } = this.settled;
     if (fileType !== undefined && origin === undefined) await this.setType(undefined);
+  }
+
+  /** Notes that a copy gets what is not there; while nothing is under way. */
+  diverge(): void {
+    if (isCopy(this.settled)) this.amend({ copy: diverged(this.settled.copy) });
+  }
+
+  /** Notes, and remembers, where a copy comes from by now. */
+  noteSource(source: object): Promise<void> {
+    return this.whileIdle(async () => {
+      if (!isCopy(this.settled)) return;
+      this.amend({ copy: { ...this.settled.copy, source } });
+      await this.remember();
+    });
   }
 
   /** Notes that another program has cut the file, which the next append opens anew; while nothing is under way. */

@@ -1,4 +1,4 @@
-import type { ForkOrigin, StreamState } from '../../storage/records/stream-state.ts';
+import type { CopyState, ForkOrigin, StreamState } from '../../storage/records/stream-state.ts';
 import { StreamConflictError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Resource } from '../resource.ts';
@@ -13,16 +13,6 @@ export interface ForkRequest {
   subOffset: number;
 }
 
-/** What is copied from elsewhere. */
-export interface CopyOrigin {
-  /** Generation of the file there. */
-  generation: number;
-  /** Whether it must not be taken for what is there as long as it has not finished. */
-  isPart: boolean;
-  /** What it is, for whoever copies, and nobody else. */
-  copiedFrom: object;
-}
-
 /** What is to be made. */
 export interface CreateRequest {
   /** As it was given. */
@@ -33,7 +23,7 @@ export interface CreateRequest {
   isClosed: boolean;
   fork: ForkRequest | undefined;
   /** Of what it is to be a copy. Default: it is none. */
-  copyOf?: CopyOrigin;
+  copy?: CopyState;
   /** Whether nothing but content was brought: a file is to be stored there, whatever it is. */
   isUpload: boolean;
 }
@@ -55,7 +45,7 @@ export interface Inherited {
  * @param inherited what it takes over from the stream that it is forked from
  */
 export function initialState(
-  { contentType, ttlSeconds, expiresAt, isClosed, copyOf }: CreateRequest,
+  { contentType, ttlSeconds, expiresAt, isClosed, copy }: CreateRequest,
   size: number,
   inherited: Inherited | undefined,
 ): StreamState {
@@ -66,7 +56,7 @@ export function initialState(
     size,
     ...(type !== undefined && { contentType: type }),
     ...(type === undefined && inherited?.fileType !== undefined && { fileType: inherited.fileType }),
-    ...(copyOf !== undefined && { copyOf: copyOf.generation }),
+    ...(copy !== undefined && { copy }),
     ...(isClosed && { closed: true as const }),
     ...(!ends && inherited?.expiry),
     ...(ttlSeconds !== undefined && { ttlSeconds }),

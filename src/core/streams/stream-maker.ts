@@ -1,5 +1,4 @@
 import type { NewFile } from '../../storage/new-file.ts';
-import type { FileRecord } from '../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../storage/records/record-draft.ts';
 import { NOT_DURABLE, type Records } from '../../storage/records/records.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
@@ -18,13 +17,7 @@ import type { LiveResources } from '../live-resources.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
-import {
-  assertMatches,
-  type CopyOrigin,
-  type CreateRequest,
-  type Inherited,
-  initialState,
-} from './create-request.ts';
+import { assertMatches, type CreateRequest, type Inherited, initialState } from './create-request.ts';
 import { forgetFile } from './fork-links.ts';
 import type { ForkTree } from './fork-tree.ts';
 import { namesOf } from './stream-offset.ts';
@@ -105,7 +98,7 @@ export class StreamMaker {
     content: Buffer | NewFile,
   ): Promise<StreamView | undefined> {
     const { root, records, store, resources, syncer, isDurable, made } = this.#options;
-    const { contentType, fork, copyOf } = request;
+    const { contentType, fork } = request;
     if (fork?.source.key === path.key) throw new ResourceNotFoundError('the source is not there');
     const file = Buffer.isBuffer(content) ? await root.newFile() : content;
     const { fingerprint, generation } = file.stat;
@@ -124,7 +117,6 @@ export class StreamMaker {
       state = initialState(request, file.size, inherited);
       const making = (draft: RecordDraft) => {
         store.put(draft, fingerprint, path.key, state);
-        if (copyOf !== undefined) noteOrigin(draft, fingerprint, copyOf);
         if (inherited !== undefined) this.#forks.link(draft, inherited, { path: path.key, fingerprint });
       };
       await records.write(making, { durable: isDurable, isNew: true });
@@ -181,9 +173,4 @@ async function hasSameContent(one: StoredFile, other: StoredFile, size: number):
     if (!a.equals(b)) return false;
   }
   return true;
-}
-
-function noteOrigin(draft: RecordDraft, fingerprint: string, { isPart, copiedFrom }: CopyOrigin): void {
-  const record = draft.get(fingerprint) as FileRecord;
-  draft.set(fingerprint, { ...record, copiedFrom, ...(isPart && { isPart }) });
 }

@@ -66,7 +66,7 @@ export function placeOf(token: string): { generation: number; position: number }
 
 /** @param generation of the stream's file */
 export function namesOf(generation: number, state: StreamState): OffsetNames {
-  return new OffsetNames(state.generation ?? state.copyOf ?? generation, state.origin?.inherited);
+  return new OffsetNames(state.generation ?? state.copy?.generation ?? generation, state.origin?.inherited);
 }
 
 function pad(value: number): string {

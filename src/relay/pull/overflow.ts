@@ -1,21 +1,26 @@
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 
 /**
- * What comes of an answer after it has become longer than may be kept. It is for the reader who has asked first: all
- * that comes before it is read from the copy, which goes then.
+ * What comes of an answer after it has become longer than may be kept. It is for the reader who has asked first, if he
+ * wants it: all that comes before it is read from the copy, which goes then.
  */
 export class Overflow {
-  /** Resolves when its reader reads the copy, or will not. */
-  readonly settled: Promise<void>;
+  #settled: Promise<void> | undefined;
   #settle = () => {};
   #isClaimed = false;
-  #isUnwanted = false;
+  #isWanted = false;
   #answer: OpenAnswer | undefined;
   #position = 0;
 
+  /** Resolves when its reader reads the copy, or will not; at once without one. */
+  get settled(): Promise<void> {
+    return this.#settled ?? Promise.resolve();
+  }
+
   /** @param signal aborts when its reader asks no more, and has not begun to read the copy */
-  constructor(signal: AbortSignal) {
-    this.settled = new Promise((resolve) => {
+  wantedUntil(signal: AbortSignal): void {
+    this.#isWanted = true;
+    this.#settled = new Promise((resolve) => {
       this.#settle = resolve;
     });
     const leave = () => {
@@ -35,7 +40,7 @@ export class Overflow {
   put(answer: OpenAnswer, position: number): void {
     this.#answer = answer;
     this.#position = position;
-    if (this.#isUnwanted) answer.cancel();
+    if (!this.#isWanted) answer.cancel();
   }
 
   /** The rest, if there is one that begins there. */
@@ -45,7 +50,7 @@ export class Overflow {
 
   /** Lets the rest go: nobody reads it. */
   cancel(): void {
-    this.#isUnwanted = true;
+    this.#isWanted = false;
     this.#settle();
     this.#answer?.cancel();
   }

@@ -1,4 +1,4 @@
-import type { Verdict } from '../verdict.ts';
+import type { Verdict } from './verdict.ts';
 
 /** Where a pull is. It goes forward only, and from `waiting` to `storing`. */
 export type PullState =
@@ -40,6 +40,11 @@ export class PullProgress {
       this.#tell = resolve;
     });
     return this.#told;
+  }
+
+  /** Tells what becomes of it, before its append has ended. What was told first stays. */
+  conclude(verdict: Verdict): void {
+    this.become({ phase: 'ending', verdict });
   }
 
   /**

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Core } from '../../core/core.ts';
 import {
   RangeNotSatisfiableError,
   ResourceGoneError,
@@ -8,26 +9,40 @@ import {
   UnreadError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import { abortable } from '../abortable.ts';
-import { type Copied, isNoPlace, mayServeStale } from '../copies/local-copy.ts';
-import type { Asker } from '../readiness.ts';
+import type { Copies } from '../copies/copies.ts';
+import { type Copied, type Found, isNoPlace, mayServeStale } from '../copies/copy-file.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import { isOfTheWay } from '../upstream/reachability.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { FAILED_MS, failed, OWN, stored, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
-import type { Waiters } from '../waiters.ts';
-import { fetchAnswer } from './answered.ts';
-import { Fetching, type Part, type PullOptions } from './fetching.ts';
-import { followFile, holdFile } from './followed.ts';
-import type { Overflow } from './overflow.ts';
-import type { PullState } from './pull-state.ts';
+import { UpstreamRequest, type UpstreamRequestOptions } from '../upstream/upstream-request.ts';
+import { abortable } from './abortable.ts';
+import type { Asker } from './asker.ts';
+import { Copying, type Part } from './copying.ts';
+import { fetchAnswer, type Offered } from './fetched-answer.ts';
+import { followFile, holdFile } from './followed-file.ts';
+import type { HeldPaths } from './held-paths.ts';
+import { Overflow } from './overflow.ts';
+import { PullLog, type RelayLog } from './pull-log.ts';
+import { PullProgress, type PullState } from './pull-state.ts';
 import { refusalIn, statusVerdict } from './refusal.ts';
+import { FAILED_MS, failed, LOCAL, stored, UNKNOWN, unstored, type Verdict } from './verdict.ts';
+import type { Waiters } from './waiters.ts';
 
 /** Why what has no place here is not kept. */
 const NO_PLACE = 'something else has its place';
 
 /** How often what is here may turn out to be outdated while it is looked at. */
 const MAX_ATTEMPTS = 3;
+
+/** What pulls are made with. */
+export interface PullOptions extends UpstreamRequestOptions {
+  core: Core;
+  copies: Copies;
+  held: HeldPaths;
+  log: RelayLog;
+  /** How long what is kept may be, in bytes. */
+  maxBytes: number;
+}
 
 /** For whom a pull begins. */
 export interface PullRequest {
@@ -52,23 +67,39 @@ export class Pull {
   readonly via: string;
   /** Resolves when nothing more comes; never rejects. */
   readonly over: Promise<void>;
-  readonly #fetching: Fetching;
+  readonly #request: UpstreamRequest;
+  readonly #progress = new PullProgress();
+  readonly #copying: Copying;
+  readonly #overflow = new Overflow();
+  readonly #log: PullLog;
+  readonly #held: HeldPaths;
   readonly #revalidates: boolean;
+  readonly #looksOnly: boolean;
   readonly #waiters: Waiters;
+  readonly #aborter = new AbortController();
   readonly #askers = new Set<Pick<Asker, 'left'>>();
-  #held: Promise<boolean> | undefined;
+  #offered: Offered | undefined;
+  /** Whether the server there keeps the file for those who come back. */
+  #isHeld = false;
+  #holding: Promise<boolean> | undefined;
   #isOutdated = false;
   #isInvalidated = false;
 
   constructor(request: PullRequest, options: PullOptions) {
     const { path, upstream, via, revalidates, looksOnly, waiters } = request;
+    const { core, copies, held, log, maxBytes } = options;
+    const { signal } = this.#aborter;
     this.path = path;
     this.upstream = upstream;
     this.via = via;
     this.#revalidates = revalidates;
+    this.#looksOnly = looksOnly;
     this.#waiters = waiters;
-    this.#fetching = new Fetching(path, upstream, { via }, options);
-    this.#fetching.looksOnly = looksOnly;
+    this.#held = held;
+    this.#log = new PullLog(log, path, upstream);
+    this.#request = new UpstreamRequest({ path, upstream, via, signal }, options);
+    const copyingOptions = { sessions: core.sessions, held, log: this.#log, maxBytes };
+    this.#copying = new Copying(this.#request, copies.at(path), this.#progress, copyingOptions);
     this.over = this.#run();
   }
 
@@ -82,24 +113,29 @@ export class Pull {
     const asker = left === undefined ? {} : { left };
     this.#askers.add(asker);
     try {
-      await abortable(this.#fetching.progress.told, signal);
+      await abortable(this.told, signal);
       return this.state;
     } finally {
       this.#askers.delete(asker);
       const isAwaited = this.#askers.size > 0 || this.isAwaited;
       if (signal.aborted && this.state.phase === 'asking' && !isAwaited) {
-        this.#fetching.abort(new UnreadError('nobody asks any more'));
+        this.#aborter.abort(new UnreadError('nobody asks any more'));
       }
     }
   }
 
+  /** Resolves when its state says something; never rejects. */
+  get told(): Promise<void> {
+    return this.#progress.told;
+  }
+
   get state(): PullState {
-    return this.#fetching.progress.state;
+    return this.#progress.state;
   }
 
   /** What has become of it, as soon as that is known. */
   get verdict(): Verdict | undefined {
-    return this.#fetching.progress.verdict;
+    return this.#progress.verdict;
   }
 
   /** Whether the path was changed since the server there was asked for it: there is more, or something else. */
@@ -109,7 +145,7 @@ export class Pull {
 
   /** Whether anything was appended to the copy, or is. */
   get hasBegun(): boolean {
-    return this.#fetching.lease !== undefined;
+    return this.#copying.lease !== undefined;
   }
 
   /** Whether what it has found out holds for those who ask next. */
@@ -127,24 +163,30 @@ export class Pull {
     this.#isInvalidated = true;
   }
 
-  /** Takes the answer that is not kept, if nobody has, and it is one to what is asked. */
+  /** Takes the answer that is not kept, if nobody has, and it is one to what is asked: it is the caller's own then. */
   takeOffered(asksTo: Asker['asksTo']): OpenAnswer | undefined {
-    return this.#fetching.takeOffered(asksTo === 'connect' ? undefined : asksTo);
+    const offered = this.#offered;
+    const isFor =
+      offered?.isToFollow === true ? asksTo === 'follow' : asksTo === 'read' || asksTo === 'follow';
+    if (!isFor) return undefined;
+    this.#offered = undefined;
+    return offered?.answer;
   }
 
   /** What comes beyond what may be kept, for who has asked first, until the signal aborts. */
   overflowFor(signal: AbortSignal): Overflow {
-    return this.#fetching.overflowFor(signal);
+    this.#overflow.wantedUntil(signal);
+    return this.#overflow;
   }
 
   /** What is here. */
   get part(): Part {
-    return this.#fetching.part;
+    return this.#copying.part;
   }
 
   /** How many follow it here. */
   get readerCount(): number {
-    return this.#fetching.lease?.feed.readerCount ?? 0;
+    return this.#copying.lease?.feed.readerCount ?? 0;
   }
 
   /** Whether anybody who is there for sure waits to be told, or for a file that is not there. */
@@ -152,9 +194,9 @@ export class Pull {
     return this.#waiters.waitMs > 0 || [...this.#askers].some(({ left }) => left?.aborted !== true);
   }
 
-  /** Why it was stopped, if it was. */
-  get stopReason(): unknown {
-    return this.#fetching.signal.reason;
+  /** @throws why it was stopped, if it was */
+  throwIfStopped(): void {
+    this.#request.signal.throwIfAborted();
   }
 
   /**
@@ -164,119 +206,149 @@ export class Pull {
    * @returns whether it does
    */
   async hold(): Promise<boolean> {
-    const fetching = this.#fetching;
-    if (fetching.isHeld) return true;
-    this.#held ??= holdFile(fetching).finally(() => {
-      this.#held = undefined;
+    if (this.#isHeld) return true;
+    this.#holding ??= this.#hold().finally(() => {
+      this.#holding = undefined;
     });
-    return this.#held;
+    return this.#holding;
   }
 
   /** Notes that one more asks for it. */
   joined(): void {
-    this.#fetching.log.joined();
+    this.#log.joined();
   }
 
   /** Fetches nothing more. Its readers are told that it goes on later. */
   async stop(reason: unknown): Promise<void> {
-    this.#fetching.abort(reason);
+    this.#aborter.abort(reason);
     await this.over;
   }
 
+  async #hold(): Promise<boolean> {
+    this.#isHeld = await holdFile(this.#request, this.part, this.#held.holdMs(this.path));
+    return this.#isHeld;
+  }
+
   async #run(): Promise<void> {
-    const { progress, log } = this.#fetching;
-    this.#fetching.conclude(await this.#pull().catch((error) => this.#failed(error)));
+    const copying = this.#copying;
+    this.#progress.conclude(await this.#pull().catch((error) => this.#failed(error)));
     const { verdict } = this;
-    const { lease } = this.#fetching;
+    const { lease } = copying;
+    const isBypass = verdict?.kind === 'bypass';
     // Who has asked first reads what is here to its end, and goes on with the rest.
-    if (verdict?.kind === 'bypass') await this.#fetching.overflow?.settled;
+    if (isBypass) await this.#overflow.settled;
     // Whoever reads it comes back. Nothing happens if it has ended.
     await lease?.end('shutdown');
-    this.#fetching.count();
-    if (verdict?.kind === 'bypass' && lease !== undefined) await this.#fetching.copy.drop().catch(ignore);
-    const { aborted, reason } = this.#fetching.signal;
+    copying.count();
+    if (isBypass && lease !== undefined) await copying.copy.drop().catch(ignore);
+    const { aborted, reason } = this.#request.signal;
     const stopped = verdict?.kind === 'unknown' && aborted ? reason : undefined;
     const failure = verdict?.kind === 'failed' ? verdict.error : stopped;
     // Others need the room.
-    if (failure instanceof StorageFullError) await this.#fetching.drop('the disk is full').catch(ignore);
-    if (this.#isInvalidated) await this.#fetching.copy.forget().catch(ignore);
-    progress.become({ phase: 'over', verdict: verdict ?? UNKNOWN });
-    log.closed(lease, failure);
+    if (failure instanceof StorageFullError) await copying.drop('the disk is full').catch(ignore);
+    if (this.#isInvalidated) await copying.copy.forget().catch(ignore);
+    this.#progress.become({ phase: 'over', verdict: verdict ?? UNKNOWN });
+    if (isBypass) this.#log.unkept(verdict.why);
+    this.#log.closed(lease, failure);
     // Whoever takes it has by then.
-    setImmediate(() => this.#fetching.takeOffered('follow')?.cancel());
+    setImmediate(() => this.#letGoOffered());
+  }
+
+  /** Lets the answer that is not kept go: nobody has taken it. */
+  #letGoOffered(): void {
+    this.#offered?.answer.cancel();
+    this.#offered = undefined;
   }
 
   #failed(error: unknown): Verdict {
-    return this.#fetching.signal.aborted ? UNKNOWN : failed(error);
+    return this.#request.signal.aborted ? UNKNOWN : failed(error);
   }
 
   async #pull(): Promise<Verdict> {
-    const fetching = this.#fetching;
-    const { held } = fetching.options;
+    const { signal } = this.#request;
+    const { copy } = this.#copying;
     for (let attempts = 1; ; ) {
-      const here = await this.#look();
-      if (here === 'own') return OWN;
-      if (here === 'occupied') return unstored(NO_PLACE);
-      if (fetching.looksOnly && here?.outcome === undefined) return UNKNOWN;
+      const found = await this.#look();
+      if (found === 'local') return LOCAL;
+      if (found === 'occupied') return unstored(NO_PLACE);
+      if (this.#looksOnly && found?.outcome === undefined) return UNKNOWN;
       try {
-        return await this.#fetch(here);
+        return await this.#fetch(found);
       } catch (error) {
-        fetching.signal.throwIfAborted();
+        signal.throwIfAborted();
         // Once it appends, there is no other beginning.
-        if (fetching.lease !== undefined) throw error;
-        const verdict = this.#verdictOf(error, here);
+        if (this.hasBegun) throw error;
+        const verdict = this.#verdictOf(error, found);
         if (verdict !== undefined) return verdict;
         const isOutdated = error instanceof ResourceGoneError || error instanceof RangeNotSatisfiableError;
-        if (here !== undefined && isOutdated && attempts < MAX_ATTEMPTS) {
+        if (found !== undefined && isOutdated && attempts < MAX_ATTEMPTS) {
           attempts++;
-          held.cut(this.path, here.generation);
-          await fetching.copy.drop();
-        } else if (here === undefined && this.#mayCome(error)) {
+          this.#held.cut(this.path, found.generation);
+          await copy.drop();
+        } else if (found === undefined && this.#mayCome(error)) {
           // A server that does not wait is not asked again and again.
-          if (fetching.progress.state.phase !== 'waiting') await delay(FAILED_MS, undefined, fetching);
+          if (this.state.phase !== 'waiting') await delay(FAILED_MS, undefined, { signal });
         } else throw error;
       }
     }
   }
 
   /** What is here, if it comes from there. */
-  async #look(): Promise<Copied | 'own' | 'occupied' | undefined> {
-    const { copy, url } = this.#fetching;
-    const here = await copy.look();
-    if (typeof here !== 'object') return here;
-    copy.counted(here.size);
-    if (here.url === url.href) return here;
-    await this.#fetching.drop('it comes from another server');
+  async #look(): Promise<Found> {
+    const { copy } = this.#copying;
+    const found = await copy.look();
+    if (typeof found !== 'object') return found;
+    copy.counted(found.size);
+    if (found.url === this.#request.url.href) return found;
+    await this.#copying.drop('it comes from another server');
     return undefined;
   }
 
   /** One request serves both kinds of servers: the answer tells which one it is. */
-  async #fetch(here: Copied | undefined): Promise<Verdict> {
-    const fetching = this.#fetching;
+  async #fetch(found: Copied | undefined): Promise<Verdict> {
     const { waitMs } = this.#waiters;
-    if (fetching.upstream.kind !== 'ours') {
-      const answered = await fetchAnswer(fetching, here, this.#revalidates).catch((error) => {
+    if (this.upstream.kind !== 'httpfstream') {
+      const answered = await this.#fetchAnswer(found).catch((error) => {
         // It is waited for there.
         if (this.#mayCome(error)) return 'followable' as const;
         throw error;
       });
       if (answered !== 'followable') return answered;
     }
-    return followFile(fetching, here, waitMs);
+    return this.#follow(found, waitMs);
+  }
+
+  async #fetchAnswer(found: Copied | undefined): Promise<Verdict | 'followable'> {
+    const answered = await fetchAnswer(this.#copying, found, {
+      revalidates: this.#revalidates,
+      looksOnly: this.#looksOnly,
+      overflow: this.#overflow,
+    });
+    if (answered === 'followable') return answered;
+    this.#offered = answered.offered;
+    return answered.verdict;
+  }
+
+  #follow(found: Copied | undefined, waitMs: number): Promise<Verdict> {
+    const { path } = this;
+    const holdMs = this.#held.holdMs(path);
+    this.#isHeld = holdMs > 0;
+    const isTracked = this.#isHeld && this.#held.track(path);
+    return followFile(this.#copying, found, { waitMs, holdMs, isTracked, looksOnly: this.#looksOnly });
   }
 
   /** Whether what is not there may come while it is waited for. */
   #mayCome(error: unknown): boolean {
-    const isOurs = this.#fetching.upstream.kind === 'ours';
-    return isOurs && error instanceof ResourceNotFoundError && this.#waiters.waitMs > 0;
+    const isHttpfstream = this.upstream.kind === 'httpfstream';
+    return isHttpfstream && error instanceof ResourceNotFoundError && this.#waiters.waitMs > 0;
   }
 
   /** What those who ask are told though it cannot be followed, if anything. */
-  #verdictOf(error: unknown, here: Copied | undefined): Verdict | undefined {
+  #verdictOf(error: unknown, found: Copied | undefined): Verdict | undefined {
     if (isNoPlace(error)) return unstored(NO_PLACE);
-    if (isOfTheWay(error) && mayServeStale(here, this.#fetching.url)) return stored('fwd=stale', FAILED_MS);
+    if (isOfTheWay(error) && mayServeStale(found, this.#request.url)) return stored('fwd=stale', FAILED_MS);
     return error instanceof UnexpectedStatusError
-      ? statusVerdict(error.status, here, refusalIn(error))
+      ? statusVerdict(error.status, found, refusalIn(error))
       : undefined;
   }
 }

@@ -6,31 +6,30 @@ import {
   type UnexpectedStatusError,
   UpstreamRefusalError,
 } from '../../wire/errors.ts';
-import type { Copied } from '../copies/local-copy.ts';
-import { OUR_CODES } from '../upstream/first-contact.ts';
+import type { Copied, CopyFile } from '../copies/copy-file.ts';
+import { CODE_PREFIX } from '../upstream/first-contact.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
-import { FAILED_MS, refused, stored, type Verdict } from '../verdict.ts';
-import { LOOP_STATUS, UNAUTHORIZED } from './asking.ts';
-import type { Fetching } from './fetching.ts';
+import { LOOP_STATUS, UNAUTHORIZED } from '../upstream/upstream-request.ts';
+import { FAILED_MS, refused, stored, type Verdict } from './verdict.ts';
 
 /**
- * What an error of a server of ours means.
+ * What an error of an httpfstream server means.
  *
- * @param here what is here, if it comes from there
+ * @param copied what is here, if it comes from there
  * @throws {ResourceNotFoundError} {@link StreamGoneError} when it is not there
  * @throws {RelayLoopError} when the request has come back
  */
 export async function refusalOf(
-  { copy }: Fetching,
-  here: Copied | undefined,
+  copy: CopyFile,
+  copied: Copied | undefined,
   { status }: OpenAnswer,
 ): Promise<Verdict> {
   const missing = missingBy(status);
   if (missing !== undefined) {
-    if (here !== undefined) await copy.drop();
+    if (copied !== undefined) await copy.drop();
     throw missing;
   }
-  return statusVerdict(status, here);
+  return statusVerdict(status, copied);
 }
 
 /** What a status says of something that is not there, or not any more; undefined when it says something else. */
@@ -40,7 +39,7 @@ export function missingBy(status: number): HttpfstreamError | undefined {
 }
 
 /**
- * What an error of a server of ours means for those who ask for the path: it is for them to see, unless what is here
+ * What an error of an httpfstream server means for those who ask for the path: it is for them to see, unless what is here
  * has ended.
  *
  * @param refusal what was said to a request to follow
@@ -48,22 +47,22 @@ export function missingBy(status: number): HttpfstreamError | undefined {
  */
 export function statusVerdict(
   status: number,
-  here: Copied | undefined,
+  copied: Copied | undefined,
   refusal?: UpstreamRefusalError,
 ): Verdict {
   if (status === LOOP_STATUS)
     throw new RelayLoopError('the request has come back to a relay through which it has passed');
-  if (status >= 500 && here?.outcome !== undefined) return stored('fwd=stale', FAILED_MS);
+  if (status >= 500 && copied?.outcome !== undefined) return stored('fwd=stale', FAILED_MS);
   return refused(`HTTP status ${status}`, FAILED_MS, refusal);
 }
 
 /**
- * What a server of ours has said by refusing to be followed; undefined when something in front of it has, or asks who
+ * What an httpfstream server has said by refusing to be followed; undefined when something in front of it has, or asks who
  * that is.
  */
 export function refusalIn(error: UnexpectedStatusError): UpstreamRefusalError | undefined {
   const { status, problem } = error;
   const { code = '', detail = error.message } = problem;
-  if (status < 400 || status === UNAUTHORIZED || !code.startsWith(OUR_CODES)) return undefined;
+  if (status < 400 || status === UNAUTHORIZED || !code.startsWith(CODE_PREFIX)) return undefined;
   return new UpstreamRefusalError(status, code, detail, { cause: error });
 }

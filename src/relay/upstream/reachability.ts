@@ -1,5 +1,7 @@
 import { UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
-import { FAILED_MS } from '../verdict.ts';
+
+/** For how long a server is believed to be away that has not answered once, in milliseconds. It doubles. */
+const MIN_AWAY_MS = 1000;
 
 /** The longest time for which a server is believed to be away, in milliseconds. */
 const MAX_AWAY_MS = 30_000;
@@ -33,7 +35,7 @@ export class Reachability {
   /** Notes that it has not: for a while, and longer from one time to the next. */
   failed(): void {
     if (this.isAway) return;
-    this.#awayUntilMs = performance.now() + Math.min(MAX_AWAY_MS, FAILED_MS * 2 ** this.#failures);
+    this.#awayUntilMs = performance.now() + Math.min(MAX_AWAY_MS, MIN_AWAY_MS * 2 ** this.#failures);
     this.#failures++;
   }
 }

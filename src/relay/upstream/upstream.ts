@@ -1,15 +1,14 @@
 import { whyUnreachable } from '../../client/connection/cannot-connect.ts';
 import { InvalidPathError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
-import type { KeptCopies } from '../copies/kept-copies.ts';
-import type { UpstreamOption } from '../upstream-option.ts';
 import { Reachability } from './reachability.ts';
+import type { UpstreamOption } from './upstream-option.ts';
 
-/** What a server is from which something comes: one of ours, which is followed, or any other. */
-export type UpstreamKind = 'ours' | 'foreign';
+/** What a server is from which something comes: an httpfstream server, which is followed, or any other. */
+export type UpstreamKind = 'httpfstream' | 'other';
 
-/** How long it is believed that a server is none of ours: what is in front of it may have answered. */
-const FOREIGN_MS = 10_000;
+/** How long it is believed that a server is another one: what is in front of it may have answered. */
+const OTHER_MS = 10_000;
 
 /**
  * What may stand in a path for itself, and means something else to some servers when it is escaped (RFC 3986, section
@@ -32,11 +31,10 @@ export class Upstream {
   readonly #basePath: string;
   /** Of all requests to it: they may be secrets. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Whether users' own `Authorization` is passed on to it, if it is one of ours. */
+  /** Whether users' own `Authorization` is passed on to it, if it is an httpfstream server. */
   readonly passesAuthorization: boolean;
   readonly reachability = new Reachability();
-  #wasOurs = false;
-  #recalled: Promise<void> | undefined;
+  #wasHttpfstream = false;
   #kind: UpstreamKind | undefined;
   #knownAtMs = 0;
 
@@ -50,49 +48,45 @@ export class Upstream {
 
   /** What it is, as far as that is known. */
   get kind(): UpstreamKind | undefined {
-    const isOld = this.#kind === 'foreign' && performance.now() - this.#knownAtMs > FOREIGN_MS;
+    const isOld = this.#kind === 'other' && performance.now() - this.#knownAtMs > OTHER_MS;
     return isOld ? undefined : this.#kind;
   }
 
   /**
-   * One that was found to be one of ours, also before a restart, stays that: what seems to be another one is in front
+   * One that was found to be an httpfstream server, also before a restart, stays that: what seems to be another one is in front
    * of it.
    */
   set kind(kind: UpstreamKind | undefined) {
-    if (this.#kind === 'ours' || (this.#wasOurs && kind !== 'ours')) return;
+    if (this.#kind === 'httpfstream' || (this.#wasHttpfstream && kind !== 'httpfstream')) return;
     this.#kind = kind;
     this.#knownAtMs = performance.now();
   }
 
   /**
-   * What is told when something else has answered in the place of one of ours. Until that answers, nobody knows what it
+   * What is told when something else has answered in the place of an httpfstream server. Until that answers, nobody knows what it
    * is.
    */
   notItself(cause?: unknown): UpstreamError {
-    if (this.#kind === 'ours') {
+    if (this.#kind === 'httpfstream') {
       this.#kind = undefined;
-      this.#wasOurs = true;
+      this.#wasHttpfstream = true;
     }
     return new UpstreamError(`${this.origin} has not answered itself`, { cause });
   }
 
-  /** Whether it was one of ours, also before this process began, as far as that was recalled. */
-  get wasOurs(): boolean {
-    return this.#wasOurs;
+  /** Whether it was an httpfstream server, also before this process began, as far as that was recalled. */
+  get wasHttpfstream(): boolean {
+    return this.#wasHttpfstream;
   }
 
-  /**
-   * Finds out, once, from what is here of it, what it was before this process began, unless it is known what it is.
-   *
-   * @throws {StorageError} and the like when that cannot be found out: it is tried again the next time
-   */
-  async recall(copies: KeptCopies): Promise<void> {
-    if (this.#kind !== undefined) return;
-    this.#recalled ??= this.#recall(copies).catch((error) => {
-      this.#recalled = undefined;
-      throw error;
-    });
-    await this.#recalled;
+  /** Notes that it was an httpfstream server before this process began. */
+  recallHttpfstream(): void {
+    this.#wasHttpfstream = true;
+  }
+
+  /** The URL below which its paths are, without what must not be told. */
+  get href(): string {
+    return this.#base.href;
   }
 
   /** Scheme, host and port, for people. */
@@ -110,6 +104,12 @@ export class Upstream {
   /** What is told when it does not answer. */
   timedOut(): UpstreamTimeoutError {
     return new UpstreamTimeoutError(`${this.origin} does not answer`);
+  }
+
+  /** What is told when what it sends breaks off. */
+  broken(cause: unknown): UpstreamError | UpstreamTimeoutError {
+    if (cause instanceof UpstreamError || cause instanceof UpstreamTimeoutError) return cause;
+    return new UpstreamError(`${this.origin} has broken off`, { cause });
   }
 
   /** How many names its paths have in common. */
@@ -172,11 +172,6 @@ export class Upstream {
     const rest = location.slice(base.length);
     if (!location.startsWith(base) || !/^(?:[/?#]|$)/.test(rest)) return undefined;
     return this.#names.map((name) => `/${encodeURIComponent(name)}`).join('') + rest || '/';
-  }
-
-  async #recall(copies: KeptCopies): Promise<void> {
-    const wasOurs = await copies.hasFollowed((url) => this.localPathOf(url) !== undefined);
-    this.#wasOurs ||= wasOurs;
   }
 }
 

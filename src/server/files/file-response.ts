@@ -99,10 +99,10 @@ function lastModifiedOf({ stat }: OpenFile, { size }: StreamState): LastModified
 
 /** Changes whenever what is sent does: with the bytes, when the file is made anew, when a stream is closed. */
 function tagOf({ stat }: OpenFile, state: StreamState, isArray: boolean): string {
-  const { size, closed, copyOf, diverged } = state;
+  const { size, closed, copy } = state;
   const forms = [...(closed === true ? ['c'] : []), ...(isArray ? ['a'] : [])];
   // When it was written here tells nothing of what is there.
-  if (copyOf !== undefined && diverged !== true) return copyTag(size, copyOf, ...forms);
+  if (copy !== undefined && copy.diverged !== true) return copyTag(size, copy.generation, ...forms);
   const parts = [size, stat.mtimeNs, stat.generation].map((part) => part.toString(36));
   return `"${[...parts, ...forms].join('-')}"`;
 }

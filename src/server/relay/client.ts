@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import type { FastifyRequest } from 'fastify';
-import type { Asker } from '../../relay/readiness.ts';
+import type { Asker } from '../../relay/pull/asker.ts';
 import { ClientSocket } from '../node/client-socket.ts';
 
 /** In `Cache-Control` of a reader who wants what is there by now (RFC 9111, section 5.2.1). */

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
-import { type Asker, isServed } from '../../relay/readiness.ts';
+import type { Asker } from '../../relay/pull/asker.ts';
+import { isCaughtUp, isServed } from '../../relay/readiness.ts';
 import type { Relay } from '../../relay/relay.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
@@ -26,10 +27,10 @@ export class ForkedFrom {
   async ready(request: FastifyRequest, asker: Asker): Promise<void> {
     const source = forkSourceOf(request, this.#prefix);
     if (source === undefined || this.#relay.upstreamOf(source) === undefined) return;
-    const served = await this.#relay.ready(source, asker);
-    // While nothing can come of it, it is passed on, and a part of it is here.
-    const isHere = isServed(served) ? served.isCaughtUp : !this.#relay.isFetching(source);
-    if (!isHere) {
+    const readiness = await this.#relay.ready(source, asker);
+    // What is passed on while it is fetched is here in part.
+    const isWhole = isServed(readiness) ? isCaughtUp(readiness) : !this.#relay.isFetching(source);
+    if (!isWhole) {
       throw new StorageBusyError('what is to be forked is still being fetched');
     }
   }

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
-import type { Served } from '../../relay/readiness.ts';
+import type { Part } from '../../relay/pull/copying.ts';
+import type { Coming } from '../../relay/readiness.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { contentRange } from '../response/byte-ranges.ts';
 import { copyTag } from '../response/conditions.ts';
@@ -11,12 +12,10 @@ import { LastModified } from '../response/last-modified.ts';
 import { sendStream } from '../response/send-bytes.ts';
 import { joinPart } from './joined-part.ts';
 
-/** What is read of a file of a server of ours that still comes. */
+/** What is read of a file of an httpfstream server that still comes. */
 export interface Joined {
-  served: Served;
-  /** How many bytes of it; undefined: all that come until it has finished. */
-  size: number | undefined;
-  /** The part of these that is asked for. Default: all of them. */
+  coming: Coming;
+  /** The bytes that are asked for. Default: those that were there when it was asked for, or, if nobody knows how many these are, all that come. */
   range?: Range;
 }
 
@@ -30,11 +29,12 @@ export async function sendJoined(
   request: FastifyRequest,
   reply: FastifyReply,
   path: ResourcePath,
-  { served, size, range }: Joined,
+  { coming: { part, overflow }, range }: Joined,
   signal: AbortSignal,
 ): Promise<void> {
+  const { size } = part;
   const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
-  const { body, reader } = await joinPart(core, path, served, wanted, reply, signal);
+  const { body, reader } = await joinPart(core, path, { ...part, overflow }, wanted, reply, signal);
   const { feed, outcome } = reader;
   const nowMs = Date.now();
   const type = contentTypeOf(feed.givenType, path.segments.at(-1) ?? '', feed.file, feed.committed);
@@ -45,7 +45,7 @@ export async function sendJoined(
     ...(wanted !== undefined && { 'content-length': wanted.end - wanted.start }),
     'cache-control': 'no-cache',
     'accept-ranges': 'bytes',
-    ...(size !== undefined && { etag: tagOf(served) }),
+    ...(size !== undefined && { etag: tagOf(part) }),
     // As of all that grows: a date that no later state of it has.
     'last-modified': new LastModified(nowMs, false, nowMs).header,
     ...statusHeaders(outcome?.status),
@@ -54,6 +54,6 @@ export async function sendJoined(
 }
 
 /** The strong entity tag of what still comes; empty without one. */
-export function tagOf({ size, generation }: Served): string {
+export function tagOf({ size, generation }: Part): string {
   return size === undefined || generation === undefined ? '' : copyTag(size, generation);
 }

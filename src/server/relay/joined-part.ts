@@ -2,7 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { Reader } from '../../core/readers/reader.ts';
-import type { Served } from '../../relay/readiness.ts';
+import type { Part } from '../../relay/pull/copying.ts';
+import type { Coming } from '../../relay/readiness.ts';
 import { ResourceGoneError, StorageBusyError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { breakOff } from '../response/break-off.ts';
@@ -26,7 +27,7 @@ const NO_DATE = new LastModified(0, false, 0);
  */
 export function partOfComing(
   headers: IncomingHttpHeaders,
-  { committed, size, isFinal }: Served,
+  { committed, size, isFinal }: Part,
   etag: string,
 ): Range | undefined {
   if (size === undefined || !isFinal) return undefined;
@@ -47,7 +48,7 @@ export function partOfComing(
 export async function joinPart(
   core: Core,
   path: ResourcePath,
-  { generation, committed, overflow }: Pick<Served, 'generation' | 'committed' | 'overflow'>,
+  { generation, committed, overflow }: Pick<Part, 'generation' | 'committed'> & Pick<Coming, 'overflow'>,
   range: Range = { start: 0, end: Number.POSITIVE_INFINITY },
   { raw }: FastifyReply,
   signal: AbortSignal,

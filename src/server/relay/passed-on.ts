@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { FastifyReply } from 'fastify';
-import type { Served } from '../../relay/readiness.ts';
+import type { Stored } from '../../relay/readiness.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { VERB_HEADER } from '../../wire/protocol.ts';
 import { userContentHeaders } from '../response/headers.ts';
@@ -102,12 +102,12 @@ function namesIn(connection: string | string[] | undefined): string[] {
 const POLICY = 'content-security-policy';
 
 /**
- * The headers of what a server answers that is none of ours: in a browser it is nobody's page, as all that is served
+ * The headers of what another server answers: in a browser it is nobody's page, as all that is served
  * here and comes from others.
  *
  * @param cacheStatus how a cache has answered (RFC 9211)
  */
-export function foreign(
+export function headersOfOther(
   headers: Readonly<Record<string, string | string[]>>,
   cacheStatus: string,
 ): Record<string, string | string[]> {
@@ -123,11 +123,11 @@ export function foreign(
 }
 
 /**
- * What is said of a copy of a file of a server of ours.
+ * What is said of a copy of a file of an httpfstream server.
  *
  * @param via the servers through which the request has come, this one included
  */
-export function asCopy({ cacheStatus }: Served, via: string): Record<string, string> {
+export function asCopy({ cacheStatus }: Pick<Stored, 'cacheStatus'>, via: string): Record<string, string> {
   return cacheStatus === '' ? {} : { via, 'cache-status': `httpfstream; ${cacheStatus}` };
 }
 
@@ -140,7 +140,7 @@ export function varyOf(
   return all.length === 0 ? {} : { vary: all.join(', ') };
 }
 
-/** The headers of what a server of ours answers: in a browser it is nobody's page, even if it does not say so itself. */
+/** The headers of what an httpfstream server answers: in a browser it is nobody's page, even if it does not say so itself. */
 export function sandboxed(
   headers: Readonly<Record<string, string | string[]>>,
 ): Record<string, string | string[]> {

@@ -24,8 +24,8 @@ import { breakOff } from '../response/break-off.ts';
 import {
   assertConnection,
   FOR_THE_NEXT,
-  foreign,
   framingOf,
+  headersOfOther,
   passedOn,
   sandboxed,
   varyOf,
@@ -51,8 +51,8 @@ const FOR_US = [
   'x-forwarded-proto',
 ];
 
-/** What users, or servers before this one, say of themselves, which only servers of ours are told. */
-const FOR_OURS = [
+/** What users, or servers before this one, say of themselves, which only httpfstream servers are told. */
+const FOR_HTTPFSTREAM = [
   'referer',
   'true-client-ip',
   'x-api-key',
@@ -93,7 +93,7 @@ export interface Passage {
   headTimeoutMs: number;
   /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
   waitMs: number;
-  /** Longest time without a byte of an answer of a server that is none of ours, in milliseconds. */
+  /** Longest time without a byte of an answer of another server, in milliseconds. */
   silenceMs: number;
 }
 
@@ -209,7 +209,7 @@ export class Tunnel {
       method: raw.method as string,
       isHandshake: isHandshake(request),
       headers: {
-        ...passedOn(raw.headers, kind === 'ours' ? FOR_US : [...FOR_US, ...forOurs(raw)]),
+        ...passedOn(raw.headers, kind === 'httpfstream' ? FOR_US : [...FOR_US, ...forHttpfstreamOnly(raw)]),
         ...upstream.headers,
         ...headers,
         via,
@@ -247,7 +247,7 @@ export class Tunnel {
     const isLast = request.ws || isUntilClose || isBodyUnderWay(request.raw);
     const all = {
       ...reply.getHeaders(),
-      ...(upstream.kind === 'ours' ? sandboxed(headers) : foreign(headers, cacheStatus)),
+      ...(upstream.kind === 'httpfstream' ? sandboxed(headers) : headersOfOther(headers, cacheStatus)),
       ...referencesIn(response.headers, { request, upstream, url, prefix: this.#prefix }),
       ...varyOf(reply, response.headers),
       // Without chunks there are no trailers, and without a body there is no length.
@@ -284,7 +284,7 @@ export class Tunnel {
       if (isChunked) raw.addTrailers(response.trailers as Record<string, string>);
       raw.end();
     });
-    if (upstream.kind !== 'ours' && !isEndless) breakWhenSilent(response, raw, silenceMs);
+    if (upstream.kind !== 'httpfstream' && !isEndless) breakWhenSilent(response, raw, silenceMs);
     response.on('error', ignore).pipe(raw, { end: false });
   }
 
@@ -293,14 +293,14 @@ export class Tunnel {
     request: FastifyRequest,
     reply: FastifyReply,
     response: IncomingMessage,
-    there: Socket,
+    upstream: Socket,
     head: Buffer,
   ): void {
-    const { socket: here } = request.raw;
+    const { socket: client } = request.raw;
     reply.hijack();
-    reply.raw.detachSocket(here);
-    this.#sockets.release(here);
-    const cut = () => void here.destroy();
+    reply.raw.detachSocket(client);
+    this.#sockets.release(client);
+    const cut = () => void client.destroy();
     const connection = { shutDown: cut, terminate: cut };
     this.#appends.add(connection);
     const passed = passedOn(response.headers, FOR_THE_NEXT);
@@ -308,17 +308,17 @@ export class Tunnel {
     const lines = Object.entries(headers).flatMap(([name, values]) =>
       [values].flat().map((value) => `${name}: ${value}\r\n`),
     );
-    here.write(`HTTP/1.1 101 ${response.statusMessage}\r\n${lines.join('')}\r\n`);
-    here.write(head);
-    there.write(sentAhead(request));
-    there.on('error', ignore);
-    there.once('close', () => cutLike(there, here));
-    here.once('close', () => {
+    client.write(`HTTP/1.1 101 ${response.statusMessage}\r\n${lines.join('')}\r\n`);
+    client.write(head);
+    upstream.write(sentAhead(request));
+    upstream.on('error', ignore);
+    upstream.once('close', () => cutLike(upstream, client));
+    client.once('close', () => {
       this.#appends.delete(connection);
-      cutLike(here, there);
+      cutLike(client, upstream);
     });
-    here.pipe(there).pipe(here);
-    if (here.destroyed) there.destroy();
+    client.pipe(upstream).pipe(client);
+    if (client.destroyed) upstream.destroy();
   }
 }
 
@@ -351,8 +351,8 @@ function isHeldUp({ socket }: ClientRequest): boolean {
   return socket === null || socket.connecting || socket.writableLength > 0;
 }
 
-function forOurs({ headers }: IncomingMessage): string[] {
-  return [...FOR_OURS, ...Object.keys(headers).filter((name) => name.startsWith(FORWARDED))];
+function forHttpfstreamOnly({ headers }: IncomingMessage): string[] {
+  return [...FOR_HTTPFSTREAM, ...Object.keys(headers).filter((name) => name.startsWith(FORWARDED))];
 }
 
 /**
@@ -370,7 +370,7 @@ function assertPassable(response: IncomingMessage, { origin }: Upstream): void {
 }
 
 /**
- * Whether an answer of success to what was written is one of a server of ours, which all say how browsers are to take
+ * Whether an answer of success to what was written is one of an httpfstream server, which all say how browsers are to take
  * them: a page in front of it acknowledges nothing.
  */
 function isAcknowledged(
@@ -378,7 +378,7 @@ function isAcknowledged(
   { statusCode = 0, headers }: IncomingMessage,
   { kind }: Upstream,
 ): boolean {
-  const isWritten = kind === 'ours' && method !== 'GET' && method !== 'HEAD';
+  const isWritten = kind === 'httpfstream' && method !== 'GET' && method !== 'HEAD';
   return !isWritten || statusCode >= 300 || headers['x-content-type-options'] === 'nosniff';
 }
 
@@ -388,7 +388,7 @@ function hasBody({ method }: FastifyRequest, { statusCode }: IncomingMessage): b
 }
 
 /**
- * Whether it is natural that nothing comes for long: of what is followed at a server that turns out to be one of ours,
+ * Whether it is natural that nothing comes for long: of what is followed at a server that turns out to be an httpfstream server,
  * too.
  */
 function mayBeSilent({ headers }: IncomingMessage): boolean {

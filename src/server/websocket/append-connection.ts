@@ -7,7 +7,7 @@ import type { Lease } from '../../core/sessions/lease.ts';
 import type { LeaseHolder } from '../../core/sessions/session.ts';
 import { FramingError, type HttpfstreamError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
-import { CloseCode, type ControlMessage, type EndReason, contentTypeIn } from '../../wire/protocol.ts';
+import { CloseCode, type ControlMessage, contentTypeIn, type EndReason } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
 import { allowIdle, ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';

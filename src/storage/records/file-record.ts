@@ -31,10 +31,6 @@ export interface FileRecord {
   isForked?: true;
   /** When it was read or written last, in milliseconds since 1970, if its time to live begins anew then. */
   accessedMs?: number;
-  /** Of a copy: of what it is one, in the words of whoever has made it. */
-  copiedFrom?: object;
-  /** Of a copy: as long as it has not finished, it must not be taken for what is there. */
-  isPart?: true;
   /** Before which nobody needs to look whether it has expired, in milliseconds since 1970. */
   dueMs?: number;
 }

@@ -59,10 +59,10 @@ export interface ImportOptions {
  */
 export async function import03({ root, records, report, progress }: ImportOptions): Promise<number> {
   let count = 0;
-  const timer = setInterval(
-    () => progress('records of an earlier version are imported', { count }),
-    PROGRESS_MS,
-  );
+  const timer = setInterval(() => {
+    // Most roots have none, and are only slow.
+    if (count > 0) progress('records of an earlier version are imported', { count });
+  }, PROGRESS_MS);
   try {
     const batch = new ImportBatch(records, () => {
       count++;

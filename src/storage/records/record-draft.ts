@@ -7,7 +7,7 @@ import {
   parseTombstone,
   type Tombstone,
 } from './file-record.ts';
-import { dueKey, fileKey, forksKey, removalKey, tombstoneKey } from './record-keys.ts';
+import { dueKey, fileKey, forksKey, removalKey, tombstoneKey, upstreamKey } from './record-keys.ts';
 import type { StreamLink } from './stream-state.ts';
 
 /** What is at keys: the changes that were made before, or what is stored. */
@@ -116,6 +116,11 @@ export class RecordDraft {
   /** Notes that all is done that belongs to the removal of a file, or that it stays. */
   endRemoval(fingerprint: string): void {
     this.#changes.set(removalKey(fingerprint), undefined);
+  }
+
+  /** Notes when the server at a URL was known to be an httpfstream server, in milliseconds since 1970. */
+  setUpstreamKnown(url: string, atMs: number): void {
+    this.#changes.set(upstreamKey(url), String(atMs));
   }
 
   /** Takes keys away, whatever they are. */

@@ -8,9 +8,10 @@
  * | `forks!FINGERPRINT` | the forks of a file, or of what has left a tombstone, as a JSON array |
  * | `due!MS!FINGERPRINT` | nothing; when a file's record says that somebody has to look whether it has expired |
  * | `removal!FINGERPRINT` | path of a file that is being removed |
+ * | `upstream!URL` | when the server there was known to be an httpfstream server, in milliseconds since 1970 |
  * | `journaled!` | number of the last entry of the journal that the store has |
  */
-export type KeySpace = 'file' | 'tombstone' | 'forks' | 'due' | 'removal';
+export type KeySpace = 'file' | 'tombstone' | 'forks' | 'due' | 'removal' | 'upstream';
 
 /** See {@link KeySpace}; of one that there is once. */
 export const JOURNALED_KEY = 'journaled!';
@@ -38,6 +39,10 @@ export function dueKey(dueMs: number, fingerprint: string): string {
 
 export function removalKey(fingerprint: string): string {
   return `removal!${fingerprint}`;
+}
+
+export function upstreamKey(url: string): string {
+  return `upstream!${url}`;
 }
 
 /** Where the keys of a space begin, and where they have ended. */

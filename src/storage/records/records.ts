@@ -19,6 +19,7 @@ import {
   rangeOf,
   removalKey,
   tombstoneKey,
+  upstreamKey,
 } from './record-keys.ts';
 import type { StoreRepair } from './store-repair.ts';
 import type { StreamLink } from './stream-state.ts';
@@ -184,6 +185,15 @@ export class Records {
   /** Whether the removal of a file has begun, and not all is done that belongs to it. Throws as {@link get}. */
   isBeingRemoved(fingerprint: string): boolean {
     return this.#valueOf(removalKey(fingerprint)) !== undefined;
+  }
+
+  /**
+   * When the server at a URL, from which files come, was known last to be an httpfstream server, in milliseconds since
+   * 1970. Throws as {@link get}.
+   */
+  upstreamKnownMs(url: string): number | undefined {
+    const text = this.#valueOf(upstreamKey(url));
+    return text === undefined ? undefined : Number(text);
   }
 
   /**

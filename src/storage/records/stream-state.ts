@@ -26,6 +26,18 @@ export interface ForkOrigin extends StreamLink {
 /** What a producer has brought last: its id, its epoch, and the number of its request. */
 export type ProducerEntry = readonly [id: string, epoch: number, seq: number];
 
+/** What makes a file a copy of one on another server. */
+export interface CopyState {
+  /** Generation of the file there, which names the positions here, too. */
+  generation: number;
+  /** Whether something was appended here that is not there: since then nothing comes from there. */
+  diverged?: true;
+  /** Whether it must not be taken for what is there as long as it has not finished. */
+  isPart?: true;
+  /** Where it comes from, in the words of whoever has made it, and for nobody else. Missing once it has diverged. */
+  source?: object;
+}
+
 /** What is remembered of a stream beside its bytes. */
 export interface StreamState {
   /** Grows by one with each change, so that one that was made already is known. */
@@ -34,10 +46,8 @@ export interface StreamState {
   size: number;
   /** Names its positions in place of the file's, since another program has cut the file: in microseconds since 1970. */
   generation?: number;
-  /** Of a copy: the generation of the file on another server that it is a copy of, which names its positions, too. */
-  copyOf?: number;
-  /** Of a copy: whether something was appended here that is not there. */
-  diverged?: true;
+  /** Missing for what is no copy. */
+  copy?: CopyState;
   /** As it was given. Missing for a file that was not made as a stream. */
   contentType?: string;
   /** Of a file that was not made as a stream: the content type that an append has given. Missing: its name says it. */
@@ -60,6 +70,16 @@ export interface StreamState {
 /** The state of a file that was not made as a stream. */
 export function untypedState(size: number): StreamState {
   return { version: 0, size };
+}
+
+/** What becomes of a copy to which something is appended that is not there. */
+export function diverged({ generation }: CopyState): CopyState {
+  return { generation, diverged: true };
+}
+
+/** Whether a file is a copy, and nothing else was appended to it. */
+export function isCopy(state: StreamState | undefined): state is StreamState & { copy: CopyState } {
+  return state?.copy !== undefined && state.copy.diverged !== true;
 }
 
 /** Whether a document says this much at least that can be worked with. */

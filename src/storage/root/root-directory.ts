@@ -16,6 +16,9 @@ import { Pace } from './pace.ts';
 /** How deep directories are made: each costs the disk, and each sync of a name in it, too. What is deeper is served. */
 const MAX_MADE_DEPTH = 64;
 
+/** Of how many directories is known that they were made here. */
+const MAX_MADE = 10_000;
+
 /** Because each read of a directory is a trip to another thread. */
 const NAMES_AT_A_TIME = 256;
 
@@ -51,6 +54,8 @@ export class RootDirectory {
   readonly holder: PathHolder;
   /** What the name of everything below it begins with. */
   readonly #above: string;
+  /** Fingerprints of the directories that were made in this process, the newest ones last. */
+  readonly #made = new Set<string>();
 
   private constructor(name: string, holder: PathHolder) {
     this.name = name;
@@ -130,19 +135,34 @@ export class RootDirectory {
     });
   }
 
-  /** Deletes the directories that lead to a file, those in which nothing is, in line. */
+  /**
+   * Deletes the directories that lead to a file, those in which nothing is, in line. Those that others have made, or a
+   * process before this one, stay.
+   */
   pruneWayTo({ segments }: ResourcePath): void {
-    for (let depth = segments.length - 1; depth > 0; depth--) {
-      let parent: HeldPath | undefined;
-      try {
-        parent = this.hold(path.join(this.name, ...segments.slice(0, depth - 1)), { directory: true });
-        fs.rmdirSync(path.join(parent.entry, segments[depth - 1] as string));
-      } catch {
-        // Something is in it, or it is no directory.
-        return;
-      } finally {
-        parent?.release();
-      }
+    let depth = segments.length - 1;
+    while (depth > 0 && this.#prune(segments.slice(0, depth))) depth--;
+  }
+
+  /** @returns whether it is gone */
+  #prune(names: readonly string[]): boolean {
+    let parent: HeldPath | undefined;
+    let directory: HeldPath | undefined;
+    try {
+      parent = this.hold(path.join(this.name, ...names.slice(0, -1)), { directory: true });
+      const entry = path.join(parent.entry, names.at(-1) as string);
+      directory = this.hold(entry, { directory: true, noFollow: true });
+      const { fingerprint } = directory.stat();
+      if (!this.#made.has(fingerprint)) return false;
+      fs.rmdirSync(entry);
+      this.#made.delete(fingerprint);
+      return true;
+    } catch {
+      // Something is in it, or it is no directory.
+      return false;
+    } finally {
+      directory?.release();
+      parent?.release();
     }
   }
 
@@ -230,13 +250,20 @@ export class RootDirectory {
         .then(() => false, ignoreExisting);
       // A symlink to nothing is in the way: it was there, and the path led nowhere.
       try {
-        return this.hold(entry, { directory: true, noFollow: true });
+        const directory = this.hold(entry, { directory: true, noFollow: true });
+        if (!isThere) this.#noteMade(directory);
+        return directory;
       } catch (error) {
         throw isThere ? leadsOut(error) : error;
       }
     } finally {
       parent.release();
     }
+  }
+
+  #noteMade(directory: HeldPath): void {
+    this.#made.add(directory.stat().fingerprint);
+    if (this.#made.size > MAX_MADE) this.#made.delete(this.#made.values().next().value as string);
   }
 
   async #syncDirectory(location: string): Promise<void> {

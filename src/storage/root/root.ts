@@ -273,8 +273,8 @@ export class Root {
   }
 
   /**
-   * Deletes the directories that lead to a file, those in which nothing is, in line. They stay while any file is made,
-   * for which they may be.
+   * Deletes the directories that lead to a file, those in which nothing is, and that were made in this process, in line.
+   * They stay while any file is made, for which they may be.
    */
   pruneWayTo(resource: ResourcePath): void {
     if (this.#makers === 0) this.#directory.pruneWayTo(resource);

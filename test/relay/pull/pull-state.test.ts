@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { PullProgress, type PullState } from '../../../src/relay/pull/pull-state.ts';
-import { failed, stored } from '../../../src/relay/verdict.ts';
+import { failed, stored } from '../../../src/relay/pull/verdict.ts';
 
 const STORING: PullState = { phase: 'storing', isReadable: false, isConnected: true };
 

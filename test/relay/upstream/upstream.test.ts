@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Upstream } from '../../../src/relay/upstream/upstream.ts';
-import { parseUpstream } from '../../../src/relay/upstream-option.ts';
+import { parseUpstream } from '../../../src/relay/upstream/upstream-option.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 
 const upstreamOf = (option: string) => new Upstream(parseUpstream(option));
@@ -66,11 +66,11 @@ describe('what an upstream is told besides', () => {
   });
 });
 
-test('what was found to be a server of ours stays one, whatever is in front of it answers for a while', () => {
+test('what was found to be an httpfstream server stays one, whatever is in front of it answers for a while', () => {
   const upstream = upstreamOf('http://h');
-  upstream.kind = 'foreign';
-  expect(upstream.kind).toBe('foreign');
-  upstream.kind = 'ours';
-  upstream.kind = 'foreign';
-  expect(upstream.kind).toBe('ours');
+  upstream.kind = 'other';
+  expect(upstream.kind).toBe('other');
+  upstream.kind = 'httpfstream';
+  upstream.kind = 'other';
+  expect(upstream.kind).toBe('httpfstream');
 });

@@ -50,7 +50,7 @@ class MeasuredServer {
   }
 
   /** What it has in memory, in bytes, without what it would throw away. */
-  async keptBytes(): Promise<number> {
+  async keepBytes(): Promise<number> {
     this.#output = '';
     this.process.child.kill('SIGUSR2');
     const kept = () => /collected, kept (\d+) bytes/.exec(this.#output)?.[1];
@@ -72,13 +72,13 @@ test(`${READERS} idle readers of events take little, are all reached by one appe
   const first = await IdleReaders.connect(port, TARGET, 50);
   await stream.append('warm\n');
   await first.waitForAll('data:warm');
-  const base = await server.keptBytes();
+  const base = await server.keepBytes();
   const residentBase = server.residentBytes();
   const baseDescriptors = server.process.descriptorCount();
 
   const readers = await IdleReaders.connect(port, TARGET, READERS);
   await readers.waitForAll('upToDate');
-  const full = await server.keptBytes();
+  const full = await server.keepBytes();
   expect((full - base) / READERS).toBeLessThan(MAX_BYTES_EACH);
   if (READERS >= MIN_READERS_FOR_RESIDENT) {
     expect((server.residentBytes() - residentBase) / READERS).toBeLessThan(MAX_BYTES_EACH);
@@ -94,5 +94,5 @@ test(`${READERS} idle readers of events take little, are all reached by one appe
   await waitFor(isGone, 'the connections to be gone');
   await stream.append('after all\n');
   await first.waitForAll('data:after all');
-  expect((await server.keptBytes()) - base).toBeLessThan((full - base) / 10 + MAX_LEFT_BYTES);
+  expect((await server.keepBytes()) - base).toBeLessThan((full - base) / 10 + MAX_LEFT_BYTES);
 });

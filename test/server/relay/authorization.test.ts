@@ -6,7 +6,7 @@ import path from 'node:path';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { follow, openAppend } from '../../../src/client/index.ts';
-import type { UpstreamSettings } from '../../../src/relay/upstream-option.ts';
+import type { UpstreamSettings } from '../../../src/relay/upstream/upstream-option.ts';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
 import { startOrigin } from '../../support/relay/origin.ts';
 import { ScriptedServer, say } from '../../support/relay/scripted.ts';
@@ -96,7 +96,7 @@ test('where it goes on, who may see what is decided there, and nothing is kept o
   expect(seen).toEqual(Array.from({ length: 5 }, () => USER.authorization));
 });
 
-test('it does not go on to a server that is none of ours, whatever was named', async () => {
+test('it does not go on to another server, whatever was named', async () => {
   const server = await ScriptedServer.start((_request, socket) => say(socket, '200 OK', {}, 'content'));
   const relay = await startServer({ upstreams: [{ url: server.url, passAuthorization: true }] });
   expect(await (await fetch(relay.url('/f'), { headers: USER })).text()).toBe('content');
@@ -125,7 +125,7 @@ test('nor do writes go to one of which nothing tells what it is; it is asked tha
   expect(new Set(follows)).toEqual(new Set(['GET /f FOLLOW', 'GET / FOLLOW']));
 });
 
-test('it goes on to a server of ours behind something that asks who comes', async () => {
+test('it goes on to an httpfstream server behind something that asks who comes', async () => {
   const origin = await startOrigin();
   await writeFile(path.join(origin.root, 'f'), 'content');
   const front = http.createServer(({ method, url, headers }, response) => {

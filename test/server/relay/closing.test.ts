@@ -9,7 +9,7 @@ import { waitFor } from '../../support/wait-for.ts';
 
 const PROBLEM = { 'Content-Type': 'application/problem+json' };
 
-/** A relay of a server of ours that says nothing of its own accord to what is passed on. */
+/** A relay of an httpfstream server that says nothing of its own accord to what is passed on. */
 async function startPair(closeTimeoutMs: number) {
   /** By path. */
   const asked = new Map<string, Socket>();

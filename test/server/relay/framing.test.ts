@@ -4,7 +4,7 @@ import Fastify from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Forwarder } from '../../../src/relay/upstream/forward.ts';
 import { Upstream } from '../../../src/relay/upstream/upstream.ts';
-import { parseUpstream } from '../../../src/relay/upstream-option.ts';
+import { parseUpstream } from '../../../src/relay/upstream/upstream-option.ts';
 import { ActiveConnections } from '../../../src/server/active-connections.ts';
 import { sendFailure } from '../../../src/server/failure.ts';
 import { type Passage, Tunnel } from '../../../src/server/relay/tunnel.ts';
@@ -18,7 +18,7 @@ import { cutConnectionsAfterTest, listen } from '../../support/server/server.ts'
 
 const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nHost: other\r\n\r\n';
 
-/** A server that counts as one of ours, and what it was asked. */
+/** A server that counts as an httpfstream server, and what it was asked. */
 async function pair() {
   const seen: { line: string; body: string; trailers: NodeJS.Dict<string> }[] = [];
   const url = await serve(async (request, response) => {

@@ -16,12 +16,19 @@ async function pair() {
   return { origin, relay, file: path.join(origin.root, 'f'), url: relay.url('/f') };
 }
 
-/** What one gets who comes back, and how it ends. */
-async function pass(url: string, options: FollowOptions = {}) {
+/**
+ * What one gets who comes back, and how it ends.
+ *
+ * @param heard called with each piece that comes
+ */
+async function pass(url: string, options: FollowOptions = {}, heard = () => {}) {
   const stream = follow(url, { hold: 300, ...options });
   let text = '';
   const error = await (async () => {
-    for await (const chunk of stream) text += chunk;
+    for await (const chunk of stream) {
+      text += chunk;
+      heard();
+    }
   })().catch(({ code }) => code);
   const { position: from, generation } = stream;
   return {
@@ -58,8 +65,12 @@ describe('those who come back after each end', () => {
     const first = pass(url, { hold: 0 });
     await waitForSize(path.join(relay.root, 'f'), 4);
     const asked = origin.requests.length;
-    const others = Array.from({ length: 20 }, () => pass(url));
-    await waitFor(() => origin.requests.length > asked, 'it to be held');
+    let joined = 0;
+    const others = Array.from({ length: 20 }, () => pass(url, {}, () => joined++));
+    await waitFor(
+      () => origin.requests.length > asked && joined === 20,
+      'it to be held, and all to have joined',
+    );
     appender.end('two');
     const passes = await Promise.all([first, ...others]);
     expect(new Set(passes.map(({ text, error }) => text + error))).toEqual(new Set(['one twoundefined']));

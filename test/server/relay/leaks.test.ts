@@ -31,8 +31,8 @@ function read(url: string, isAbandoned: boolean): Promise<void> {
   });
 }
 
-/** A server of ours, with a file for each path, … */
-async function startOurs() {
+/** An httpfstream server, with a file for each path, … */
+async function startHttpfstream() {
   const origin = await startOrigin();
   const make = (name: string, content: Buffer) => writeFile(path.join(origin.root, name), content);
   return { url: origin.url(''), make };
@@ -47,7 +47,7 @@ async function startOther() {
 }
 
 test.each([
-  ['a server of ours', startOurs],
+  ['an httpfstream server', startHttpfstream],
   ['another one', startOther],
 ])(
   'pulls from %s, of which half are abandoned, leave nothing open and take no memory',

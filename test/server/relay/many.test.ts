@@ -29,10 +29,14 @@ test('a hundred who ask at the same time for what ends, and for what goes on, co
   await waitForSize(path.join(origin.root, 'live'), 1000);
   const asked = origin.requests.length;
   const ended = Array.from({ length: 50 }, async () => (await fetch(relay.url('/ended'))).arrayBuffer());
-  const live = Array.from({ length: 50 }, () => bytesOf(follow(relay.url('/live'))));
+  const followers = Array.from({ length: 50 }, () => follow(relay.url('/live')));
+  const joined = followers.map((follower) => once(follower, 'open'));
+  const live = followers.map(bytesOf);
   for (const bytes of await Promise.all(ended)) {
     expect(Buffer.from(bytes).equals(pattern(0, 300_000))).toBe(true);
   }
+  // Who comes as it ends is passed on.
+  await Promise.all(joined);
   appender.end(pattern(1000, 1_000_000));
   for (const bytes of await Promise.all(live)) expect(bytes.equals(pattern(0, 1_001_000))).toBe(true);
   // What has ended is looked at again after a second.

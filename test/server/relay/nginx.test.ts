@@ -105,7 +105,7 @@ describe.runIf(isNginxHere())('nginx', () => {
     expect((await send('GET', relay.url('/dir/f.txt'))).text).toBe('content');
   });
 
-  test('in front of one of ours it lets all through, in both directions', async () => {
+  test('in front of an httpfstream server it lets all through, in both directions', async () => {
     const origin = await startOrigin();
     const nginx = await startNginx(`location / {
       proxy_pass http://127.0.0.1:${origin.port};

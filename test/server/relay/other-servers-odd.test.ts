@@ -221,12 +221,12 @@ test('what tells browsers something of all that has the name of a server is told
   }
 });
 
-describe('what says that it is a server of ours', () => {
-  const OURS = { 'Stream-Generation': 1, 'Content-Type': 'text/html' };
+describe('what says that it is an httpfstream server', () => {
+  const CLAIMS = { 'Stream-Generation': 1, 'Content-Type': 'text/html' };
 
   test('is not followed when it says what cannot be understood', async () => {
     const server = await ScriptedServer.start(({ headers }, socket) => {
-      if (headers.upgrade === undefined) return say(socket, '200 OK', OURS, '');
+      if (headers.upgrade === undefined) return say(socket, '200 OK', CLAIMS, '');
       const accept = createHash('sha1')
         .update(`${headers['sec-websocket-key']}${WEBSOCKET_KEY}`)
         .digest('base64');
@@ -242,7 +242,7 @@ describe('what says that it is a server of ours', () => {
   });
 
   test('acknowledges nothing by a page', async () => {
-    const server = await ScriptedServer.start((_request, socket) => say(socket, '200 OK', OURS, '<p>'));
+    const server = await ScriptedServer.start((_request, socket) => say(socket, '200 OK', CLAIMS, '<p>'));
     const relay = await startRelay(server.url);
     for (const method of ['PUT', 'POST', 'DELETE']) {
       const { status } = await fetch(relay.url('/f'), { method, ...(method !== 'DELETE' && { body: 'x' }) });
@@ -251,7 +251,7 @@ describe('what says that it is a server of ours', () => {
   });
 
   test('has no pages in the name of this server', async () => {
-    const server = await ScriptedServer.start((_request, socket) => say(socket, '404 No', OURS, '<p>'));
+    const server = await ScriptedServer.start((_request, socket) => say(socket, '404 No', CLAIMS, '<p>'));
     const relay = await startRelay(server.url);
     const { headers } = await fetch(relay.url('/f'), { method: 'PUT', body: 'x' });
     expect(headers.get('content-security-policy')).toMatch(/^sandbox/);

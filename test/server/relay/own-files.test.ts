@@ -74,7 +74,7 @@ describe('what has no place here, since something else has it, is passed on', ()
     expect((await fetch(relay.url(`/there/${name}`), { method: 'PUT' })).status).toBe(405);
   });
 
-  test('of one of ours, too', async () => {
+  test('of an httpfstream server, too', async () => {
     const origin = await startOrigin();
     const relay = await startRelay(origin.url(''));
     await append(origin.url('/a/b'), ['below']);

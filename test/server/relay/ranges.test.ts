@@ -84,7 +84,7 @@ describe('a part of what is still coming', () => {
     expect(server.requests).toHaveLength(5);
   });
 
-  test('is read from here, too, when it comes from one of ours', async () => {
+  test('is read from here, too, when it comes from an httpfstream server', async () => {
     const origin = await startOrigin();
     const size = 60 * 1024 * 1024;
     await writeFile(path.join(origin.root, 'f'), pattern(0, size));
@@ -166,7 +166,7 @@ describe('a head, a part, or a condition', () => {
     expect((await (await fetch(relay.url('/f'))).arrayBuffer()).byteLength).toBe(SIZE);
   });
 
-  test('of what goes on at one of ours is answered there, too', async () => {
+  test('of what goes on at an httpfstream server is answered there, too', async () => {
     const origin = await startOrigin();
     const relay = await startRelay(origin.url(''));
     await writeFile(path.join(origin.root, 'f'), 'content');

@@ -32,8 +32,8 @@ async function pair(script: Script, mount = (url: string) => url) {
 
 const sayLine: Script = ({ line }, socket) => say(socket, '200 OK', FRESH, line);
 
-/** Answers as a server of ours would: it refuses what is asked for to find that out. */
-const asOurs =
+/** Answers as an httpfstream server would: it refuses what is asked for to find that out. */
+const asHttpfstream =
   (script: Script): Script =>
   (request, socket) => {
     if (request.headers['x-verb'] !== 'FOLLOW') script(request, socket);
@@ -47,7 +47,7 @@ function acceptOf({ headers }: ScriptedRequest, more: Readonly<Record<string, st
   return headOf('101 Switching Protocols', { ...own, ...more });
 }
 
-describe('what a server that is none of ours is asked for', () => {
+describe('what another server is asked for', () => {
   test('is what was written, and only what everybody writes so is kept', async () => {
     const { relay, lines } = await pair(sayLine, (url) => `/m=${url}/base`);
     const kept = ['/@scope/name', '/a;v=1', '/a=b,c+d', '/%C3%BC%20x', '/a[1]|', "/!$&'()*:~"];
@@ -77,7 +77,7 @@ describe('what a server that is none of ours is asked for', () => {
   });
 });
 
-describe('a server that is none of ours', () => {
+describe('another server', () => {
   test('gets no WebSockets', async () => {
     const { server, relay } = await pair((request, socket) => {
       say(
@@ -176,7 +176,7 @@ test('a connection becomes a tunnel only for who has asked for a WebSocket', asy
 
 test('an answer to a handshake sets nothing for this server, and each value has a line of its own', async () => {
   const { relay } = await pair(
-    asOurs((request, socket) => {
+    asHttpfstream((request, socket) => {
       const head = acceptOf(request, { 'Clear-Site-Data': '"*"', 'X-Own': 'yes' });
       socket.write(head.replace('X-Own', 'Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Own'));
     }),
@@ -213,7 +213,7 @@ test.each([
 
 test.runIf(canMakeCertificates)('a WebSocket over TLS that is cut on the other side is cut', async () => {
   const server = await ScriptedServer.start(
-    asOurs((request, socket) => socket.write(acceptOf(request), () => socket.resetAndDestroy())),
+    asHttpfstream((request, socket) => socket.write(acceptOf(request), () => socket.resetAndDestroy())),
   );
   const app = Fastify({ https: await makeCertificate('localhost') });
   await app.register(httpfstream, { root: await temporaryDirectory(), upstreams: [server.url] });

@@ -252,7 +252,7 @@ describe('what is kept', () => {
     }
   });
 
-  test('of a server of ours is not what another one has at the same path, also when that is away', async () => {
+  test('of an httpfstream server is not what another one has at the same path, also when that is away', async () => {
     const one = await startRelay('http://127.0.0.1:9', { upstreams: [] });
     await fetch(one.url('/f?verb=APPEND'), { method: 'POST', body: 'one' });
     const relay = await InProcessServer.start({ upstreams: [one.url('')] });
@@ -309,7 +309,7 @@ describe('what is kept', () => {
   });
 
   test.each(['while the relay runs', 'over a restart of it'])(
-    'of a server of ours stays when what is in front of that answers in its place, %s',
+    'of an httpfstream server stays when what is in front of that answers in its place, %s',
     async (when) => {
       const origin = await startRelay('http://127.0.0.1:9', { upstreams: [] });
       await fetch(origin.url('/f?verb=APPEND'), { method: 'POST', body: 'one' });

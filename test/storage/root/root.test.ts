@@ -7,6 +7,7 @@ import {
   readFile,
   realpath,
   rename,
+  rmdir,
   stat,
   symlink,
   unlink,
@@ -499,4 +500,20 @@ it('directories that lead to a file go when nothing is in them, and no file is b
   await unlink(path.join(directory, 'a/b/e/f'));
   root.pruneWayTo(ResourcePath.parse('/a/b/e/f'));
   expect(await readdir(path.join(directory, 'a'))).toEqual(['d']);
+});
+
+it('directories that others have made, or a process before this one, stay when nothing is in them', async () => {
+  const directory = await diskDirectory();
+  await mkdir(path.join(directory, 'a/b'), { recursive: true });
+  const root = await Root.open(directory);
+  const f = ResourcePath.parse('/a/b/c/d/f');
+  await (await root.openAppend(f, { create: true })).close();
+  await unlink(path.join(directory, 'a/b/c/d/f'));
+  await rmdir(path.join(directory, 'a/b/c/d'));
+  await mkdir(path.join(directory, 'a/b/c/d'));
+  root.pruneWayTo(f);
+  expect(await readdir(path.join(directory, 'a/b/c'))).toEqual(['d']);
+  await rmdir(path.join(directory, 'a/b/c/d'));
+  root.pruneWayTo(ResourcePath.parse('/a/b/c/f'));
+  expect(await readdir(path.join(directory, 'a/b'))).toEqual([]);
 });

@@ -2,7 +2,7 @@ import { onTestFinished } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { Relay, type RelayOptions } from '../../../src/relay/relay.ts';
 import { Forwarder } from '../../../src/relay/upstream/forward.ts';
-import { parseUpstream } from '../../../src/relay/upstream-option.ts';
+import { parseUpstream } from '../../../src/relay/upstream/upstream-option.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { temporaryDirectory } from '../server/server.ts';
 import { type Origin, startOrigin } from './origin.ts';
@@ -38,7 +38,7 @@ export async function startRelay(options: Partial<RelayOptions> = {}): Promise<B
     headTimeoutMs: 30_000,
     silenceMs: 30_000,
     maxBytes: Number.MAX_SAFE_INTEGER,
-    keptBytes: Number.MAX_SAFE_INTEGER,
+    keepBytes: Number.MAX_SAFE_INTEGER,
     idleMs: 30_000,
     goesOnForNobody: false,
     maxPulls: 100,

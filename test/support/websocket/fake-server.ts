@@ -107,7 +107,7 @@ export class FakeServer {
         serve(connection, fake.connections.length - 1);
       });
     });
-    // It is one of ours for who asks over HTTP, too.
+    // It is an httpfstream server for who asks over HTTP, too.
     fake.#server.on('request', (_request, response) => response.setHeader(GENERATION_HEADER, 1).end());
     await new Promise<void>((resolve) => fake.#server.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => {

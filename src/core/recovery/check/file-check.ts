@@ -3,7 +3,7 @@ import { setAside } from '../../../storage/records/aside.ts';
 import { type FileRecord, isDamaged } from '../../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../../storage/records/record-draft.ts';
 import { DURABLE } from '../../../storage/records/records.ts';
-import type { StreamState } from '../../../storage/records/stream-state.ts';
+import { type CopyState, isCopy, type StreamState } from '../../../storage/records/stream-state.ts';
 import type { FoundName } from '../../../storage/root/walk.ts';
 import { reasonOf } from '../../../storage/storage-failure.ts';
 import { ResourceNotFoundError, StreamGoneError } from '../../../wire/errors.ts';
@@ -108,7 +108,7 @@ export class FileCheck {
     }
     await this.#checkSize(subject);
     const checked = records.get(stat.fingerprint);
-    if (isCopy(checked)) this.#countCopy(checked);
+    if (isOfCopy(checked)) this.#countCopy(checked);
     const { stream, isForked } = checked ?? {};
     if (isForked) this.sources.add(stat.fingerprint);
     if (stream === undefined) return;
@@ -132,10 +132,10 @@ export class FileCheck {
     findings.repaired(location, `what was remembered of it is damaged; moved to ${aside}`);
   }
 
-  #countCopy({ append, isPart }: FileRecord): void {
+  #countCopy({ append, stream: { copy } }: FileRecord & { stream: { copy: CopyState } }): void {
     this.#copyCount++;
     // Of what is no part `interrupted` is how it has ended there.
-    const isWhole = append?.state === 'finished' || (append?.state === 'interrupted' && isPart !== true);
+    const isWhole = append?.state === 'finished' || (append?.state === 'interrupted' && copy.isPart !== true);
     if (!isWhole) this.#partCount++;
   }
 
@@ -145,7 +145,7 @@ export class FileCheck {
     const expected = Math.max(stream?.size ?? 0, append?.start ?? 0, append?.end ?? 0);
     if (size >= expected) return;
     const missing = `${expected - size} bytes are missing at its end`;
-    if (isCopy(record)) {
+    if (isOfCopy(record)) {
       await this.#core.records.write((draft) => draft.set(fingerprint, partOf(record, size)), DURABLE);
       this.#findings.repaired(
         location,
@@ -210,9 +210,11 @@ export class FileCheck {
   }
 }
 
-/** Whether a file is a copy of what is on another server, and nothing else was appended to it. */
-function isCopy(record: FileRecord | undefined): record is FileRecord & { stream: StreamState } {
-  return record?.stream?.copyOf !== undefined && record.stream.diverged !== true;
+/** Whether what is remembered of a file is that of a copy. */
+function isOfCopy(
+  record: FileRecord | undefined,
+): record is FileRecord & { stream: StreamState & { copy: CopyState } } {
+  return isCopy(record?.stream);
 }
 
 /** What is remembered of a copy of which only so much is here: it has not ended. */

@@ -1,4 +1,4 @@
-import { ResourcePath } from '../wire/resource-path.ts';
+import { ResourcePath } from '../../wire/resource-path.ts';
 
 /** An upstream as it is given. */
 export interface UpstreamSettings {
@@ -7,7 +7,7 @@ export interface UpstreamSettings {
   /** Of all requests to it: they may be secrets. Default none. */
   headers?: Readonly<Record<string, string>>;
   /**
-   * Whether what users say of themselves (`Authorization`) is passed on to it, if it is a server of this package. What
+   * Whether what users say of themselves (`Authorization`) is passed on to it, if it is an httpfstream server. What
    * they ask for then is answered by it, and is not kept. Default false.
    */
   passAuthorization?: boolean;
@@ -21,7 +21,7 @@ export interface UpstreamOption {
   url: URL;
   /** Of all requests to it: they may be secrets. */
   headers: Readonly<Record<string, string>>;
-  /** Whether users' own `Authorization` is passed on to it, if it is one of ours. */
+  /** Whether users' own `Authorization` is passed on to it, if it is an httpfstream server. */
   passesAuthorization: boolean;
 }
 

@@ -4,7 +4,7 @@ import { InvalidPathError, PathConflictError } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { CopyLedger } from './copy-ledger.ts';
-import { type AnswerRecord, KeptAnswer } from './kept-answer.ts';
+import { type AnswerRecord, StoredAnswer } from './stored-answer.ts';
 
 /** What is here of a file that is elsewhere. */
 export interface Copied {
@@ -21,15 +21,22 @@ export interface Copied {
   isClosed: boolean;
   /** Where it is there, as far as that is known. */
   url: string | undefined;
-  /** The head of the answer of which it is the body, if it comes from a server that is none of ours. */
+  /** The head of the answer of which it is the body, if it comes from another server. */
   answer: AnswerRecord | undefined;
 }
+
+/**
+ * What is at a path: a copy, nothing, `local`: a file that was not copied, or to which something else was appended since,
+ * or `occupied`: there is no place for a file, since it is a directory, or its name is too long. What a directory has in
+ * it may come from elsewhere.
+ */
+export type Found = Copied | 'local' | 'occupied' | undefined;
 
 /** Where a copy comes from. */
 export interface CopySource {
   /** Where it is there. */
   url: string;
-  /** The head of the answer of which it is the body, if it comes from a server that is none of ours. */
+  /** The head of the answer of which it is the body, if it comes from another server. */
   answer: AnswerRecord | undefined;
 }
 
@@ -45,12 +52,12 @@ export interface NewCopy {
    * Whether it is the body of an answer, maybe by way of other relays: a part of that as long as it has not finished.
    */
   isPart: boolean;
-  /** The head of the answer of which it is the body, if it comes from a server that is none of ours. */
+  /** The head of the answer of which it is the body, if it comes from another server. */
   answer?: AnswerRecord;
 }
 
 /** The copy at one path of what is there on another server. */
-export class LocalCopy {
+export class CopyFile {
   readonly #core: Core;
   readonly #path: ResourcePath;
   readonly #ledger: CopyLedger;
@@ -62,14 +69,8 @@ export class LocalCopy {
     this.#ledger = ledger;
   }
 
-  /**
-   * Looks what is here: a copy, nothing (undefined), `own`: a file that was not copied, or to which something else was
-   * appended since, or `occupied`: there is no place for a file, since it is a directory, or its name is too long. What
-   * a directory has in it may come from elsewhere.
-   *
-   * @throws what {@link Resources.openAny} and {@link Resources.view} throw
-   */
-  async look(): Promise<Copied | 'own' | 'occupied' | undefined> {
+  /** @throws what {@link Resources.openAny} and {@link Resources.view} throw */
+  async look(): Promise<Found> {
     const { resources, sessions } = this.#core;
     const file = await resources.openAny(this.#path).catch((error) => {
       return isNoPlace(error) ? 'occupied' : ignoreMissing(error);
@@ -78,15 +79,14 @@ export class LocalCopy {
     try {
       if (file.stat.kind !== 'file') return 'occupied';
       const { state } = await resources.view(file);
-      const { copyOf: generation, size, closed, diverged } = state;
-      if (generation === undefined || diverged === true) return 'own';
+      const { copy, size, closed } = state;
+      if (copy === undefined || copy.diverged === true) return 'local';
       const last = await sessions.history.last(file);
       const hasEnded = last !== undefined && last.state !== 'open';
       const ended = hasEnded ? await sessions.history.outcome(file, size) : undefined;
-      const record = this.#core.records.get(file.stat.fingerprint);
-      const outcome = record?.isPart === true && ended?.reason !== 'finished' ? undefined : ended;
-      const { url, answer } = sourceOf(record) ?? {};
-      return { size, generation, outcome, isClosed: closed === true, url, answer };
+      const outcome = copy.isPart === true && ended?.reason !== 'finished' ? undefined : ended;
+      const { url, answer } = sourceOf(copy) ?? {};
+      return { size, generation: copy.generation, outcome, isClosed: closed === true, url, answer };
     } finally {
       await file.close();
     }
@@ -116,7 +116,7 @@ export class LocalCopy {
   async make({ generation, url, contentType, isPart, answer }: NewCopy): Promise<void> {
     const wanted = {
       contentType,
-      copyOf: { generation, isPart, copiedFrom: recordOf({ url, answer }) },
+      copy: { generation, ...(isPart && { isPart }), source: { url, ...(answer && { answer }) } },
       ttlSeconds: undefined,
       expiresAt: undefined,
       isClosed: false,
@@ -130,24 +130,17 @@ export class LocalCopy {
   /**
    * Replaces the head of the answer of which it is the body.
    *
-   * @throws what {@link Resources.open} and {@link Records.write} throw
+   * @param url where it is there
+   * @throws what {@link Resources.acquire} and {@link Resource.noteSource} throw
    */
-  async note(answer: AnswerRecord): Promise<void> {
-    const { resources, records, store } = this.#core;
-    const file = await resources.open(this.#path);
+  async note(url: URL, answer: AnswerRecord): Promise<void> {
+    const { resources } = this.#core;
+    const resource = await resources.acquire(this.#path);
+    const source: CopySource = { url: url.href, answer };
     try {
-      const { fingerprint } = file.stat;
-      await records.write(
-        (draft) => {
-          const record = draft.get(fingerprint);
-          const source = sourceOf(record);
-          if (record === undefined || source === undefined) return;
-          draft.set(fingerprint, { ...record, copiedFrom: recordOf({ ...source, answer }) });
-        },
-        { durable: store.isDurable },
-      );
+      await resource.noteSource(source);
     } finally {
-      await file.close();
+      resources.release(resource);
     }
   }
 
@@ -161,7 +154,7 @@ export class LocalCopy {
     this.#ledger.grown(this.#path, size);
   }
 
-  /** Deletes it, if it is a copy: what is this server's own by now is nobody's to delete. */
+  /** Deletes it, if it is a copy: what is local by now is nobody's to delete. */
   async forget(): Promise<void> {
     if (typeof (await this.look()) === 'object') await this.drop();
     else this.#ledger.dropped(this.#path);
@@ -175,15 +168,11 @@ export class LocalCopy {
   }
 }
 
-/** What the record of a copy says of where it comes from; undefined when that makes no sense. */
-export function sourceOf({ copiedFrom }: { copiedFrom?: object } = {}): CopySource | undefined {
-  const { url, answer } = (copiedFrom ?? {}) as Partial<Record<keyof CopySource, unknown>>;
+/** What a copy says of where it comes from; undefined when that makes no sense. */
+function sourceOf({ source }: { source?: object } = {}): CopySource | undefined {
+  const { url, answer } = (source ?? {}) as Partial<Record<keyof CopySource, unknown>>;
   if (typeof url !== 'string') return undefined;
   return { url, answer: typeof answer === 'object' ? (answer as AnswerRecord) : undefined };
-}
-
-function recordOf({ url, answer }: CopySource): object {
-  return { url, ...(answer !== undefined && { answer }) };
 }
 
 /** Whether something else has the place of a file: a directory, or a file where one would have to be. */
@@ -192,9 +181,9 @@ export function isNoPlace(error: unknown): boolean {
 }
 
 /** Whether what is here may be served when nobody can be asked whether it still holds. */
-export function mayServeStale(here: Copied | 'own' | 'occupied' | undefined, url: URL): boolean {
-  if (typeof here !== 'object') return here === 'own';
-  if (here.outcome === undefined || here.url !== url.href) return false;
-  if (here.answer === undefined) return true;
-  return here.outcome.reason === 'finished' && KeptAnswer.from(url, here.answer)?.mayBeStale === true;
+export function mayServeStale(found: Found, url: URL): boolean {
+  if (typeof found !== 'object') return found === 'local';
+  if (found.outcome === undefined || found.url !== url.href) return false;
+  if (found.answer === undefined) return true;
+  return found.outcome.reason === 'finished' && StoredAnswer.from(url, found.answer)?.mayBeStale === true;
 }

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import type { Copied } from '../../src/relay/copies/local-copy.ts';
-import { HeldPaths } from '../../src/relay/held-paths.ts';
-import { ResourcePath } from '../../src/wire/resource-path.ts';
+import type { Copied } from '../../../src/relay/copies/copy-file.ts';
+import { HeldPaths } from '../../../src/relay/pull/held-paths.ts';
+import { ResourcePath } from '../../../src/wire/resource-path.ts';
 
 const F = ResourcePath.parse('/f');
 
@@ -53,6 +53,6 @@ test('what is here is what was followed if it has its generation, and was not cu
 
 test('what is no copy is what it is', () => {
   const held = start();
-  const isSame = (here: 'own' | 'occupied' | undefined) => held.isSame(F, here, { generation: 7 });
-  expect([isSame('own'), isSame('occupied'), isSame(undefined)]).toEqual([true, false, false]);
+  const isSame = (here: 'local' | 'occupied' | undefined) => held.isSame(F, here, { generation: 7 });
+  expect([isSame('local'), isSame('occupied'), isSame(undefined)]).toEqual([true, false, false]);
 });

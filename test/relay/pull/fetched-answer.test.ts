@@ -1,14 +1,18 @@
 import { appendFile, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { append } from '../../../src/client/index.ts';
-import { KeptCopies } from '../../../src/relay/copies/kept-copies.ts';
-import { HeldPaths } from '../../../src/relay/held-paths.ts';
-import { fetchAnswer } from '../../../src/relay/pull/answered.ts';
-import { Fetching } from '../../../src/relay/pull/fetching.ts';
+import { Copies } from '../../../src/relay/copies/copies.ts';
+import { Copying } from '../../../src/relay/pull/copying.ts';
+import { fetchAnswer } from '../../../src/relay/pull/fetched-answer.ts';
+import { HeldPaths } from '../../../src/relay/pull/held-paths.ts';
+import { Overflow } from '../../../src/relay/pull/overflow.ts';
+import { PullLog } from '../../../src/relay/pull/pull-log.ts';
+import { PullProgress } from '../../../src/relay/pull/pull-state.ts';
 import { Forwarder } from '../../../src/relay/upstream/forward.ts';
 import { Upstream } from '../../../src/relay/upstream/upstream.ts';
-import { parseUpstream } from '../../../src/relay/upstream-option.ts';
+import { parseUpstream } from '../../../src/relay/upstream/upstream-option.ts';
+import { UpstreamRequest } from '../../../src/relay/upstream/upstream-request.ts';
 import { F, NOBODY, startRelay } from '../../support/relay/bare-relay.ts';
 import { chunked, headOf, rangeStart, ScriptedServer, say } from '../../support/relay/scripted.ts';
 import { waitFor, waitForSize } from '../../support/wait-for.ts';
@@ -30,11 +34,11 @@ test('a part that has all bytes, but not their end, is fetched anew', async () =
   const { relay, root } = await startRelay({ upstreams: [parseUpstream(server.url)] });
   await relay.ready(F, NOBODY);
   await waitFor(() => !relay.isFetching(F), 'it to break');
-  expect((await relay.keptAt(F))?.copied.outcome?.reason).not.toBe('finished');
+  expect((await relay.storedAt(F))?.copied.outcome?.reason).not.toBe('finished');
   relay.changed(F);
   await relay.ready(F, NOBODY);
   await waitFor(() => !relay.isFetching(F), 'all of it');
-  expect((await relay.keptAt(F))?.copied).toMatchObject({ size: 7, outcome: { reason: 'finished' } });
+  expect((await relay.storedAt(F))?.copied).toMatchObject({ size: 7, outcome: { reason: 'finished' } });
   expect(server.requests.at(-1)?.headers.range).toBeUndefined();
 });
 
@@ -43,24 +47,25 @@ test('an answer of which a part was appended is not given to who has asked first
     socket.write(Buffer.concat([Buffer.from(CHUNKED), chunked('too long')]));
   });
   const { core } = await startRelay();
-  const fetching = new Fetching(
-    F,
-    new Upstream(parseUpstream(server.url)),
-    {},
-    {
-      core,
-      copies: new KeptCopies(core, Number.MAX_SAFE_INTEGER),
-      held: new HeldPaths(),
-      log: { debug: () => undefined, info: () => undefined, warn: () => undefined },
-      forwarder: new Forwarder(),
-      headTimeoutMs: 30_000,
-      silenceMs: 30_000,
-      maxBytes: 3,
-    },
+  const upstream = new Upstream(parseUpstream(server.url));
+  const forwarder = new Forwarder();
+  onTestFinished(() => forwarder.close());
+  const request = new UpstreamRequest(
+    { path: F, upstream, via: '1.1 relay', signal: NOBODY.signal },
+    { forwarder, headTimeoutMs: 30_000, silenceMs: 30_000 },
   );
-  expect(await fetchAnswer(fetching, undefined, false)).toMatchObject({ kind: 'bypass' });
-  await fetching.lease?.end('shutdown');
-  expect(fetching.takeOffered('read')).toBeUndefined();
+  const none = () => undefined;
+  const copy = new Copies(core, Number.MAX_SAFE_INTEGER).at(F);
+  const copying = new Copying(request, copy, new PullProgress(), {
+    sessions: core.sessions,
+    held: new HeldPaths(),
+    log: new PullLog({ debug: none, info: none, warn: none }, F, upstream),
+    maxBytes: 3,
+  });
+  const use = { revalidates: false, looksOnly: false, overflow: new Overflow() };
+  const answered = await fetchAnswer(copying, undefined, use);
+  expect(answered).toMatchObject({ verdict: { kind: 'bypass' }, offered: undefined });
+  await copying.lease?.end('shutdown');
 });
 
 test('a copy that another program changes while it is opened is fetched anew', async () => {

@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
-import type { KeptAnswer } from '../../relay/copies/kept-answer.ts';
-import type { Copied } from '../../relay/copies/local-copy.ts';
-import type { Served } from '../../relay/readiness.ts';
+import type { Copied } from '../../relay/copies/copy-file.ts';
+import type { StoredAnswer } from '../../relay/copies/stored-answer.ts';
+import type { Coming } from '../../relay/readiness.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { contentRange } from '../response/byte-ranges.ts';
@@ -12,14 +12,17 @@ import { LastModified, parseHttpDate } from '../response/last-modified.ts';
 import { sendStream } from '../response/send-bytes.ts';
 import { sendRanges } from '../response/send-ranges.ts';
 import { beingReplaced, joinPart } from './joined-part.ts';
-import { FOR_THE_NEXT, foreign, passedOn, varyOf } from './passed-on.ts';
+import { FOR_THE_NEXT, headersOfOther, passedOn, varyOf } from './passed-on.ts';
 import { referencesIn } from './references.ts';
 
 /** What is kept of an answer. */
-export interface Kept {
-  answer: KeptAnswer;
+export interface StoredCopy {
+  answer: StoredAnswer;
   copied: Copied;
-  served: Served;
+  /** How it has come to be here (RFC 9211). */
+  cacheStatus: string;
+  /** What has come of it by now. Missing: all of it is here. */
+  coming?: Coming;
   /** The part that is asked for of what is still coming. Default: all of it. */
   range?: Range | undefined;
   /** The servers through which it has come, this one included. */
@@ -28,8 +31,8 @@ export interface Kept {
   upstream: Upstream;
 }
 
-/** Answers plain reads with what is kept of the answers of servers that are none of ours, as they were. */
-export class KeptResponder {
+/** Answers plain reads with what is kept of the answers of other servers, as they were. */
+export class StoredResponder {
   readonly #core: Core;
   readonly #prefix: string;
 
@@ -50,16 +53,15 @@ export class KeptResponder {
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    kept: Kept,
+    stored: StoredCopy,
     signal: AbortSignal,
   ): Promise<void> {
-    const { answer, copied, served, via, upstream } = kept;
+    const { answer, copied, cacheStatus, coming, range, via, upstream } = stored;
     const url = upstream.urlOf(path);
-    const isWhole = copied.outcome?.reason === 'finished';
     const headers = passedOn(answer.headers, FOR_THE_NEXT);
     const before = reply.getHeaders();
     reply.headers({
-      ...foreign(headers, served.cacheStatus),
+      ...headersOfOther(headers, cacheStatus),
       ...referencesIn(headers, { request, upstream, url, prefix: this.#prefix }),
       ...varyOf(reply, headers),
       via,
@@ -70,8 +72,11 @@ export class KeptResponder {
       reply.headers(before);
     };
     try {
-      if (isWhole) await this.#sendWhole(request, reply, path, kept);
-      else await this.#sendComing(request, reply, path, kept, signal, takeBack);
+      if (coming === undefined) await this.#sendWhole(request, reply, path, stored);
+      else {
+        const { generation } = copied;
+        await this.#sendComing(request, reply, path, { ...coming, generation, range }, signal, takeBack);
+      }
     } catch (error) {
       takeBack();
       throw error;
@@ -83,15 +88,15 @@ export class KeptResponder {
    *
    * @throws {PreconditionFailedError} when it means something else
    */
-  assertMeant({ headers }: FastifyRequest, kept: Pick<Kept, 'answer'> | undefined): void {
-    assertChangeable(headers, kept && validatorsOf(kept.answer, lastModifiedOf(kept.answer)));
+  assertMeant({ headers }: FastifyRequest, stored: Pick<StoredCopy, 'answer'> | undefined): void {
+    assertChangeable(headers, stored && validatorsOf(stored.answer, lastModifiedOf(stored.answer)));
   }
 
   async #sendWhole(
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    { answer, copied }: Kept,
+    { answer, copied }: StoredCopy,
   ): Promise<void> {
     const file = await this.#core.resources.open(path);
     try {
@@ -121,7 +126,12 @@ export class KeptResponder {
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    { copied: { generation }, served: { size, committed, overflow }, range }: Kept,
+    {
+      part: { size, committed },
+      overflow,
+      generation,
+      range,
+    }: Coming & Pick<StoredCopy, 'range'> & { generation: number },
     signal: AbortSignal,
     broken: () => void,
   ): Promise<void> {
@@ -141,13 +151,13 @@ export class KeptResponder {
 }
 
 /** Of what says no date nothing can be concluded from dates. */
-function lastModifiedOf({ lastModified = '' }: KeptAnswer): LastModified {
+function lastModifiedOf({ lastModified = '' }: StoredAnswer): LastModified {
   const changedMs = parseHttpDate(lastModified);
   const isKnown = !Number.isNaN(changedMs);
   return new LastModified(isKnown ? changedMs : Date.now(), isKnown, Date.now());
 }
 
-function validatorsOf({ etag, lastModified: date }: KeptAnswer, lastModified: LastModified): Validators {
+function validatorsOf({ etag, lastModified: date }: StoredAnswer, lastModified: LastModified): Validators {
   return {
     etags: etag === undefined ? [] : [etag.replace(/^W\//, '')],
     lastModified: date === undefined ? undefined : lastModified,

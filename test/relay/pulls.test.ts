@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { append, openAppend } from '../../src/client/index.ts';
-import { parseUpstream } from '../../src/relay/upstream-option.ts';
+import { parseUpstream } from '../../src/relay/upstream/upstream-option.ts';
 import { AppendFile } from '../../src/storage/stored-file.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { type BareRelay, F, NOBODY, startRelay } from '../support/relay/bare-relay.ts';
@@ -43,7 +43,7 @@ const isFollowed = ({ origin }: BareRelay) =>
 
 describe('nothing is fetched in the place of what is being deleted', () => {
   test('because it was read longest ago', async () => {
-    const server = await startRelay({ keptBytes: BYTES + 8192 });
+    const server = await startRelay({ keepBytes: BYTES + 8192 });
     const { release, hasBegun } = holdDeletions(server);
     await fetchAll(server, [F, G]);
     await waitFor(hasBegun, 'room to be made');
@@ -100,13 +100,11 @@ test('what was not found at the start is counted when it is read', async () => {
   });
   const { relay, lines } = await startRelay({
     core,
-    keptBytes: BYTES + 8192,
+    keepBytes: BYTES + 8192,
     upstreams: [parseUpstream(origin.url(''))],
   });
-  await relay.findKept();
+  await relay.findCopies();
   expect(lines).toEqual([expect.stringContaining('what is kept may be more than is known')]);
-  // Nor is it known what the other server was.
-  await expect(relay.ready(F, NOBODY)).rejects.toThrow('the disk is broken');
   files.mockRestore();
   await relay.ready(F, NOBODY);
   await relay.ready(G, NOBODY);
@@ -115,10 +113,8 @@ test('what was not found at the start is counted when it is read', async () => {
 
 test('who has gone before it was found out what the other server is waits for nothing', async () => {
   const { relay, core } = await startRelay();
-  const files = vi.spyOn(core.records, 'files').mockImplementation(async function* () {
-    await new Promise(() => undefined);
-  });
-  onTestFinished(() => files.mockRestore());
+  const readable = vi.spyOn(core.records, 'readable').mockImplementation(() => new Promise(() => undefined));
+  onTestFinished(() => readable.mockRestore());
   const client = new AbortController();
   const ready = relay.ready(F, { ...NOBODY, waitMs: 600_000, signal: client.signal });
   client.abort();
@@ -132,15 +128,18 @@ describe('what is written by way of here while it is fetched', () => {
     const appender = openAppend(origin.url('/f'));
     appender.write('one');
     await waitForSize(path.join(origin.root, 'f'), 3);
-    expect(await relay.ready(F, NOBODY)).toMatchObject({ committed: 3 });
+    expect(await relay.ready(F, NOBODY)).toMatchObject({ way: 'coming', part: { committed: 3 } });
     relay.changed(F);
-    expect(await relay.ready(F, NOBODY)).toBeUndefined();
-    expect(await relay.readyIfHere(F, NOBODY)).toBeUndefined();
-    expect(await relay.ready(F, { ...NOBODY, follows: true })).toMatchObject({ committed: 3 });
+    expect(await relay.ready(F, NOBODY)).toEqual({ way: 'pass' });
+    expect(await relay.readyIfHere(F, NOBODY)).toMatchObject({ way: 'pass' });
+    expect(await relay.ready(F, { ...NOBODY, follows: true })).toMatchObject({
+      way: 'coming',
+      part: { committed: 3 },
+    });
     appender.end('two');
     await waitFor(() => !relay.isFetching(F), 'the end');
     const asked = origin.requests.length;
-    expect(await relay.ready(F, NOBODY)).toMatchObject({ isCaughtUp: true });
+    expect(await relay.ready(F, NOBODY)).toMatchObject({ way: 'stored' });
     expect(origin.requests.length).toBeGreaterThan(asked);
   });
 });
@@ -159,7 +158,7 @@ test('a part is not waited for until its end is known', async () => {
   });
   await relay.ready(F, NOBODY);
   await waitFor(() => spy.mock.calls.length > 0, 'all of it');
-  expect(await relay.readyIfHere(F, NOBODY)).toMatchObject({ size: BYTES });
+  expect(await relay.readyIfHere(F, NOBODY)).toMatchObject({ part: { size: BYTES } });
 });
 
 test('who waits does not have a server asked again at once that is away', async () => {

@@ -1,7 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { RelayLoopError } from '../../wire/errors.ts';
-import { comesBack } from './asking.ts';
-import type { Fetching } from './fetching.ts';
+import { RelayLoopError } from '../wire/errors.ts';
+import {
+  LOOP_STATUS,
+  UpstreamRequest,
+  type UpstreamRequestOptions,
+  type UpstreamTarget,
+} from './upstream/upstream-request.ts';
 
 /** After so long without a head it is looked at who waits for it, in milliseconds. */
 const CROSSED_MS = 500;
@@ -20,18 +24,33 @@ export function isOfRelay(via: string | undefined): boolean {
  * pulls: neither finds its name in what has come, since that is not what it has sent.
  *
  * @param head rejects for whom it is refused, who is told elsewhere
- * @param asked what the request asks for, as one that goes on
+ * @param target what the request asks for, as one that goes on
  * @throws {RelayLoopError} when that is so
  */
-export async function assertUncrossed(head: Promise<unknown>, asked: Fetching): Promise<void> {
+export async function assertUncrossed(
+  head: Promise<unknown>,
+  target: Omit<UpstreamTarget, 'signal'>,
+  options: UpstreamRequestOptions,
+): Promise<void> {
   const known = new AbortController();
   const { signal } = known;
   const abort = () => known.abort();
   const isKnown = head.then(abort, abort);
   await Promise.race([isKnown, delay(CROSSED_MS, undefined, { signal }).catch(abort)]);
   if (signal.aborted) return;
-  signal.addEventListener('abort', () => asked.abort(signal.reason), { once: true });
-  if (await Promise.race([comesBack(asked), isKnown.then(() => false)])) {
+  const request = new UpstreamRequest({ ...target, signal }, options);
+  if (await Promise.race([comesBack(request), isKnown.then(() => false)])) {
     throw new RelayLoopError('two relays have what they serve from each other');
+  }
+}
+
+/** Whether a request comes back to where it has been before, as far as that can be found out. Never rejects. */
+async function comesBack(request: UpstreamRequest): Promise<boolean> {
+  try {
+    const answer = await request.send();
+    answer.cancel();
+    return answer.status === LOOP_STATUS;
+  } catch {
+    return false;
   }
 }

@@ -1,12 +1,12 @@
 import { describe, expect, test, vi } from 'vitest';
-import { KeptAnswer } from '../../../src/relay/copies/kept-answer.ts';
+import { StoredAnswer } from '../../../src/relay/copies/stored-answer.ts';
 
 const URL_ = new URL('http://h/f');
 
 const FRAMED = { 'content-length': '4' };
 
-function kept(headers: Record<string, string>, status = 200): KeptAnswer | string {
-  return KeptAnswer.of(URL_, { status, headers: { ...FRAMED, ...headers } });
+function kept(headers: Record<string, string>, status = 200): StoredAnswer | string {
+  return StoredAnswer.of(URL_, { status, headers: { ...FRAMED, ...headers } });
 }
 
 const dateBefore = (ms: number) => new Date(Date.now() - ms).toUTCString();
@@ -20,7 +20,7 @@ describe('an answer', () => {
     ['that has a cookie, and is for everybody', { 'set-cookie': 'a=b', 'cache-control': 's-maxage=3' }],
     ['that differs by codings only', { vary: 'Accept-Encoding' }],
   ])('%s is kept', (_name, headers) => {
-    expect(kept(headers)).toBeInstanceOf(KeptAnswer);
+    expect(kept(headers)).toBeInstanceOf(StoredAnswer);
   });
 
   test.each<[string, Record<string, string>, string, number?]>([
@@ -40,29 +40,29 @@ describe('an answer', () => {
   });
 
   test('without an end of its own is not', () => {
-    expect(KeptAnswer.of(URL_, { status: 200, headers: {} })).toContain('whole');
+    expect(StoredAnswer.of(URL_, { status: 200, headers: {} })).toContain('whole');
   });
 
   test('is the same one after it was written down', () => {
-    const answer = kept({ 'cache-control': 'max-age=60', etag: '"a"', 'x-own': 'yes' }) as KeptAnswer;
-    const again = KeptAnswer.from(URL_, JSON.parse(JSON.stringify(answer.record))) as KeptAnswer;
+    const answer = kept({ 'cache-control': 'max-age=60', etag: '"a"', 'x-own': 'yes' }) as StoredAnswer;
+    const again = StoredAnswer.from(URL_, JSON.parse(JSON.stringify(answer.record))) as StoredAnswer;
     expect(again.isFresh).toBe(true);
     expect(again.headers).toMatchObject({ etag: '"a"', 'x-own': 'yes' });
     expect(again.hasBytesOf(answer)).toBe(true);
   });
 
   test('that makes no sense any more is none', () => {
-    expect(KeptAnswer.from(URL_, {} as never)).toBeUndefined();
+    expect(StoredAnswer.from(URL_, {} as never)).toBeUndefined();
   });
 
   test('is fresh for as long as it says', () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     try {
-      const answer = kept({ 'cache-control': 'max-age=60' }) as KeptAnswer;
+      const answer = kept({ 'cache-control': 'max-age=60' }) as StoredAnswer;
       expect(answer.isFresh).toBe(true);
       vi.setSystemTime(Date.now() + 61_000);
       expect(answer.isFresh).toBe(false);
-      const later = answer.revalidated({ headers: {} }) as KeptAnswer;
+      const later = answer.revalidated({ headers: {} }) as StoredAnswer;
       expect(later.isFresh).toBe(true);
     } finally {
       vi.useRealTimers();
@@ -70,15 +70,15 @@ describe('an answer', () => {
   });
 
   test('is as fresh when that is said in capitals', () => {
-    expect((kept({ 'cache-control': 'Max-Age=60' }) as KeptAnswer).isFresh).toBe(true);
-    expect((kept({ 'cache-control': 'max-age=60, No-Cache' }) as KeptAnswer).isFresh).toBe(false);
-    expect((kept({ pragma: 'No-Cache' }) as KeptAnswer).trustedMs).toBe(0);
-    expect((kept({ 'cache-control': 's-maxage=0', etag: '"a"' }) as KeptAnswer).trustedMs).toBe(0);
-    expect((kept({ 'cache-control': 'public', etag: '"a"' }) as KeptAnswer).trustedMs).toBe(1000);
+    expect((kept({ 'cache-control': 'Max-Age=60' }) as StoredAnswer).isFresh).toBe(true);
+    expect((kept({ 'cache-control': 'max-age=60, No-Cache' }) as StoredAnswer).isFresh).toBe(false);
+    expect((kept({ pragma: 'No-Cache' }) as StoredAnswer).trustedMs).toBe(0);
+    expect((kept({ 'cache-control': 's-maxage=0', etag: '"a"' }) as StoredAnswer).trustedMs).toBe(0);
+    expect((kept({ 'cache-control': 'public', etag: '"a"' }) as StoredAnswer).trustedMs).toBe(1000);
   });
 
   test('is not younger than new, whatever it says and however the clock is put', () => {
-    const answer = kept({ 'cache-control': 'max-age=60', age: '-5' }) as KeptAnswer;
+    const answer = kept({ 'cache-control': 'max-age=60', age: '-5' }) as StoredAnswer;
     expect(answer.headers.age).toBe('0');
     vi.useFakeTimers({ toFake: ['Date'] });
     try {
@@ -91,19 +91,19 @@ describe('an answer', () => {
   });
 
   test('is kept without what is about the connection', () => {
-    const answer = kept({ connection: 'close, X-Hop', 'x-hop': 'yes', 'x-own': 'yes' }) as KeptAnswer;
+    const answer = kept({ connection: 'close, X-Hop', 'x-hop': 'yes', 'x-own': 'yes' }) as StoredAnswer;
     expect(Object.keys(answer.headers)).not.toContain('x-hop');
     expect(answer.headers).toMatchObject({ 'x-own': 'yes' });
   });
 
   test('that does not say is not fresh, however old it is', () => {
-    const answer = kept({ 'last-modified': dateBefore(100 * 24 * 3_600_000) }) as KeptAnswer;
+    const answer = kept({ 'last-modified': dateBefore(100 * 24 * 3_600_000) }) as StoredAnswer;
     expect(answer.isFresh).toBe(false);
   });
 
   test('is asked for with what tells it from others', () => {
     const date = dateBefore(100_000);
-    expect((kept({ etag: 'W/"a"', 'last-modified': date }) as KeptAnswer).conditions).toEqual({
+    expect((kept({ etag: 'W/"a"', 'last-modified': date }) as StoredAnswer).conditions).toEqual({
       'if-none-match': 'W/"a"',
       'if-modified-since': date,
     });
@@ -118,12 +118,12 @@ describe('its bytes are told from all others', () => {
     ['not by a date of less than a minute ago', { 'last-modified': dateBefore(10_000) }, undefined],
     ['not by what is no date', { 'last-modified': 'yesterday' }, undefined],
   ])('%s', (_name, headers, validator) => {
-    expect((kept({ date: dateBefore(0), ...headers }) as KeptAnswer).strongValidator).toBe(validator);
+    expect((kept({ date: dateBefore(0), ...headers }) as StoredAnswer).strongValidator).toBe(validator);
   });
 
   test('by an older date', () => {
     const date = dateBefore(100_000);
-    expect((kept({ date: dateBefore(0), 'last-modified': date }) as KeptAnswer).strongValidator).toBe(date);
+    expect((kept({ date: dateBefore(0), 'last-modified': date }) as StoredAnswer).strongValidator).toBe(date);
   });
 });
 
@@ -135,7 +135,7 @@ test.each([
   ['s-maxage=3', false],
   ['proxy-revalidate', false],
 ])('with "%s" it may be served when nobody can be asked: %s', (control, mayBeStale) => {
-  expect((kept(control === '' ? {} : { 'cache-control': control }) as KeptAnswer).mayBeStale).toBe(
+  expect((kept(control === '' ? {} : { 'cache-control': control }) as StoredAnswer).mayBeStale).toBe(
     mayBeStale,
   );
 });

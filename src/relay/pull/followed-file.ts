@@ -9,10 +9,11 @@ import {
   UpstreamError,
 } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
-import type { Copied } from '../copies/local-copy.ts';
+import type { Copied } from '../copies/copy-file.ts';
 import { outcomeOf } from '../upstream/upstream-end.ts';
-import { refused, stored, TOO_LONG, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
-import type { Fetching } from './fetching.ts';
+import type { UpstreamRequest } from '../upstream/upstream-request.ts';
+import type { Copying, Part } from './copying.ts';
+import { refused, stored, TOO_LONG, UNKNOWN, unstored, type Verdict } from './verdict.ts';
 
 /**
  * So many of the last bytes here are held against those there, in bytes: a file that another program has cut and
@@ -20,36 +21,45 @@ import type { Fetching } from './fetching.ts';
  */
 const OVERLAP_BYTES = 1024;
 
+/** How a file is followed. */
+export interface FollowFileOptions {
+  /** How long it is waited for, if there is none, in milliseconds. */
+  waitMs: number;
+  /** How long after each end the server there keeps it for those who come back, in milliseconds. */
+  holdMs: number;
+  /** Whether the server there knows how far it was followed by one who comes back. */
+  isTracked: boolean;
+  /** Whether it is looked only whether what is here still holds. */
+  looksOnly: boolean;
+}
+
 /**
- * Follows a file on a server of ours, from where the copy here ends, and has that end as the file there has ended.
+ * Follows a file on an httpfstream server, from where the copy here ends, and has that end as the file there has ended.
  *
- * @param waitMs how long it is waited for, if there is none
  * @throws {ResourceGoneError} when what is here is not the beginning of what is there
  * @throws why it cannot be followed, or was lost
  */
 export async function followFile(
-  fetching: Fetching,
-  here: Copied | undefined,
-  waitMs: number,
+  copying: Copying,
+  copied: Copied | undefined,
+  { waitMs, holdMs, isTracked, looksOnly }: FollowFileOptions,
 ): Promise<Verdict> {
-  const { url, headers, signal, path, options, copy } = fetching;
-  const holdMs = options.held.holdMs(path);
-  fetching.isHeld = holdMs > 0;
-  // Else the server there knows how far that was, and would take who asks from before it for somebody else.
-  const isUnknown = holdMs === 0 || !options.held.track(path);
-  const tail = here && isUnknown ? await copy.tail(here.size, OVERLAP_BYTES) : undefined;
+  const { request, copy } = copying;
+  const { url, headers, signal } = request;
+  // A server that knows how far that was would take who asks from before it for somebody else.
+  const tail = copied && !isTracked ? await copy.tail(copied.size, OVERLAP_BYTES) : undefined;
   const stream = follow(url, {
     headers,
     signal,
     ...(holdMs > 0 && { hold: Math.ceil(holdMs / 1000) }),
-    onReconnect: () => fetching.connected(false),
-    onReconnected: ({ size, live }) => fetching.reconnected(size, live === false),
-    ...(here === undefined
+    onReconnect: () => copying.connected(false),
+    onReconnected: ({ size, live }) => copying.reconnected(size, live === false),
+    ...(copied === undefined
       ? { wait: waitMs / 1000 }
-      : { from: here.size - (tail?.length ?? 0), generation: here.generation }),
+      : { from: copied.size - (tail?.length ?? 0), generation: copied.generation }),
   });
   try {
-    return await new FollowedFile(fetching, stream).run(here, tail);
+    return await new FollowedFile(copying, stream, looksOnly).run(copied, tail);
   } finally {
     stream.destroy();
   }
@@ -61,38 +71,44 @@ export async function followFile(
  *
  * @returns whether it does
  */
-export async function holdFile(fetching: Fetching): Promise<boolean> {
-  const { url, headers, path, options, part } = fetching;
+export async function holdFile(
+  { url, headers, options }: UpstreamRequest,
+  { committed, generation }: Part,
+  holdMs: number,
+): Promise<boolean> {
   const stream = follow(url, {
     headers,
-    from: part.committed,
-    hold: Math.ceil(options.held.holdMs(path) / 1000),
+    from: committed,
+    hold: Math.ceil(holdMs / 1000),
     retry: false,
-    ...(part.generation !== undefined && { generation: part.generation }),
+    ...(generation !== undefined && { generation }),
   });
   try {
     await once(stream, 'open', { signal: AbortSignal.timeout(options.headTimeoutMs) });
-    fetching.isHeld = true;
+    return true;
   } catch {
     // It is gone by now, or cannot be reached.
+    return false;
   } finally {
     stream.destroy();
   }
-  return fetching.isHeld;
 }
 
 class FollowedFile {
-  readonly #fetching: Fetching;
+  readonly #copying: Copying;
   readonly #stream: FollowStream;
+  readonly #looksOnly: boolean;
 
-  constructor(fetching: Fetching, stream: FollowStream) {
-    this.#fetching = fetching;
+  constructor(copying: Copying, stream: FollowStream, looksOnly: boolean) {
+    this.#copying = copying;
     this.#stream = stream;
+    this.#looksOnly = looksOnly;
   }
 
   /** @param tail the last bytes that are here, which come first */
-  async run(here: Copied | undefined, tail: Buffer | undefined): Promise<Verdict> {
-    const fetching = this.#fetching;
+  async run(copied: Copied | undefined, tail: Buffer | undefined): Promise<Verdict> {
+    const copying = this.#copying;
+    const { request, progress } = copying;
     const stream = this.#stream;
     const ended = outcomeOf(stream);
     // What fails before it is waited for is told by the opening.
@@ -100,23 +116,23 @@ class FollowedFile {
     const { generation, live, size, part, contentType, stream: isStream } = await this.#opening();
     if (generation === undefined) {
       // What is in front of it has answered, and does not know what is there.
-      const error = fetching.upstream.notItself();
-      if (here !== undefined) throw error;
+      const error = request.upstream.notItself();
+      if (copied !== undefined) throw error;
       return refused('the server does not say what is there');
     }
-    fetching.found(size, live === false);
-    if (!fetching.mayKeep(size)) {
-      if (here !== undefined) await fetching.copy.drop();
+    copying.found(size, live === false);
+    if (!copying.mayKeep(size)) {
+      if (copied !== undefined) await copying.copy.drop();
       return unstored(TOO_LONG);
     }
-    if (here !== undefined && size !== undefined && size < here.size) throw isOther();
+    if (copied !== undefined && size !== undefined && size < copied.size) throw isOther();
     if (tail !== undefined) await this.#assertSame(tail);
-    const isNews = here === undefined || live === true || size !== here.size;
-    if (isNews && fetching.looksOnly) return UNKNOWN;
+    const isNews = copied === undefined || live === true || size !== copied.size;
+    if (isNews && this.#looksOnly) return UNKNOWN;
     if (!isNews) {
       stream.resume();
       const outcome = await ended;
-      if (isKnown(outcome, here) && outcome.moved !== true) return stored('fwd=stale; fwd-status=304');
+      if (isKnown(outcome, copied) && outcome.moved !== true) return stored('fwd=stale; fwd-status=304');
     }
     const source = {
       resume: () => stream.resume(),
@@ -125,30 +141,29 @@ class FollowedFile {
       tooLong: () => stream.destroy(),
     };
     const made = { generation, contentType: isStream ? contentType : undefined, isPart: part === true };
-    const lease = await fetching.append(here, made, source, isStream ? undefined : contentType);
+    const lease = await copying.begin(copied, made, source, isStream ? undefined : contentType);
     stream.on('type', (type) => lease.giveType(type));
     // It may have been told while that began.
     if (!isStream && stream.contentType !== undefined) lease.giveType(stream.contentType);
     stream.on('data', (bytes) => {
-      if (!fetching.take(bytes)) stream.pause();
+      if (!copying.take(bytes)) stream.pause();
     });
     const outcome = await ended.catch((error) => {
-      fetching.signal.throwIfAborted();
-      throw fetching.broken(error);
+      request.signal.throwIfAborted();
+      throw request.upstream.broken(error);
     });
-    await fetching.end(outcome);
-    return fetching.progress.verdict ?? storedFrom(here);
+    await copying.end(outcome);
+    return progress.verdict ?? storedFrom(copied);
   }
 
   /** @throws {ResourceGoneError} when other bytes come first than these */
   async #assertSame(tail: Buffer): Promise<void> {
-    const fetching = this.#fetching;
     const stream = this.#stream;
     const timer = this.#breakLater();
     try {
       if (await beginsWith(stream, tail)) return;
     } catch (error) {
-      throw fetching.broken(error);
+      throw this.#copying.request.upstream.broken(error);
     } finally {
       clearTimeout(timer);
     }
@@ -157,7 +172,7 @@ class FollowedFile {
 
   /** Breaks it when the server there takes too long. */
   #breakLater(): NodeJS.Timeout {
-    const { upstream, options } = this.#fetching;
+    const { upstream, options } = this.#copying.request;
     return setTimeout(() => {
       upstream.reachability.failed();
       this.#stream.destroy(upstream.timedOut());
@@ -165,14 +180,14 @@ class FollowedFile {
   }
 
   async #opening(): Promise<FollowOpening> {
-    const fetching = this.#fetching;
+    const copying = this.#copying;
     const stream = this.#stream;
-    const { upstream } = fetching;
+    const { upstream } = copying.request;
     const timer = this.#breakLater();
     const miss = () => {
       clearTimeout(timer);
       upstream.reachability.answered();
-      fetching.miss();
+      copying.progress.become({ phase: 'waiting' });
     };
     stream.on('waiting', miss);
     try {
@@ -180,7 +195,7 @@ class FollowedFile {
         // What comes with the opening is of the appender.
         stream.once('open', () => {
           stream.off('waiting', miss);
-          stream.on('waiting', () => fetching.waiting(true)).on('live', () => fetching.waiting(false));
+          stream.on('waiting', () => copying.waiting(true)).on('live', () => copying.waiting(false));
         });
         stream.once('open', resolve).once('error', reject).once('close', reject);
       });
@@ -191,7 +206,7 @@ class FollowedFile {
         upstream.reachability.failed();
         throw upstream.unreachable(error);
       }
-      if (error instanceof ProtocolError) throw fetching.broken(error);
+      if (error instanceof ProtocolError) throw upstream.broken(error);
       if (!(error instanceof UnsupportedError)) throw error;
       throw upstream.notItself(error);
     } finally {
@@ -236,9 +251,9 @@ function isOther(): ResourceGoneError {
   return new ResourceGoneError('what is here is not the beginning of what is there');
 }
 
-function storedFrom(here: Copied | undefined): Verdict {
+function storedFrom(copied: Copied | undefined): Verdict {
   return stored(
-    here === undefined ? 'fwd=uri-miss; fwd-status=200; stored' : 'fwd=partial; fwd-status=206; stored',
+    copied === undefined ? 'fwd=uri-miss; fwd-status=200; stored' : 'fwd=partial; fwd-status=206; stored',
   );
 }
 

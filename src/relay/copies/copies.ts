@@ -1,7 +1,7 @@
 import type { Core } from '../../core/core.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
+import { CopyFile } from './copy-file.ts';
 import { CopyLedger } from './copy-ledger.ts';
-import { LocalCopy, sourceOf } from './local-copy.ts';
 
 /**
  * For so long after somebody has asked for one it stays: he may be about to open it, which nothing tells. In
@@ -10,7 +10,7 @@ import { LocalCopy, sourceOf } from './local-copy.ts';
 const RECENT_MS = 1000;
 
 /** The copies that are kept. When they are too many bytes, those go first that were read longest ago. */
-export class KeptCopies {
+export class Copies {
   readonly #core: Core;
   readonly #maxBytes: number;
   readonly #ledger: CopyLedger;
@@ -36,8 +36,8 @@ export class KeptCopies {
   }
 
   /** The one at a path: whoever makes and drops it does so here, where it is counted. */
-  at(path: ResourcePath): LocalCopy {
-    return new LocalCopy(this.#core, path, this.#ledger);
+  at(path: ResourcePath): CopyFile {
+    return new CopyFile(this.#core, path, this.#ledger);
   }
 
   /**
@@ -49,7 +49,7 @@ export class KeptCopies {
     const found: { path: ResourcePath; size: number; changedNs: bigint }[] = [];
     try {
       for await (const { record } of this.#core.records.files()) {
-        if (record.stream?.copyOf === undefined) continue;
+        if (record.stream?.copy === undefined) continue;
         const path = ResourcePath.parse(record.path);
         const stat = await this.#core.root.stat(path).catch(() => undefined);
         if (stat?.kind === 'file') found.push({ path, size: stat.size, changedNs: stat.mtimeNs });
@@ -63,21 +63,6 @@ export class KeptCopies {
       }
       for (const { path } of known) this.#ledger.read(path);
     }
-  }
-
-  /**
-   * Whether there is one of what a server of ours has.
-   *
-   * @param isThere whether a URL is one of that server's
-   * @throws what {@link Records.files} throws
-   */
-  async hasFollowed(isThere: (url: string) => boolean): Promise<boolean> {
-    for await (const { record } of this.#core.records.files()) {
-      const source = sourceOf(record);
-      if (record.stream?.copyOf === undefined || source === undefined) continue;
-      if (source.answer === undefined && isThere(source.url)) return true;
-    }
-    return false;
   }
 
   /** Tells that one is read. */
@@ -96,7 +81,7 @@ export class KeptCopies {
   /**
    * Deletes one, if it is a copy. It must not be being fetched.
    *
-   * @throws what {@link LocalCopy.forget} throws
+   * @throws what {@link CopyFile.forget} throws
    */
   forget(path: ResourcePath): Promise<void> {
     const { key } = path;

@@ -1,21 +1,16 @@
-import type { Core } from '../../core/core.ts';
-import { openLineBytes } from '../../core/readers/cutting.ts';
 import type { Lease } from '../../core/sessions/lease.ts';
 import type { LeaseHolder } from '../../core/sessions/session.ts';
+import type { SessionRegistry } from '../../core/sessions/session-registry.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
-import { type HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
+import { type HttpfstreamError, UpstreamError } from '../../wire/errors.ts';
 import type { EndReason, Outcome } from '../../wire/protocol.ts';
-import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { KeptCopies } from '../copies/kept-copies.ts';
-import type { Copied, LocalCopy, NewCopy } from '../copies/local-copy.ts';
-import type { HeldPaths } from '../held-paths.ts';
-import type { Forwarder } from '../upstream/forward.ts';
-import type { OpenAnswer } from '../upstream/open-answer.ts';
-import type { Upstream } from '../upstream/upstream.ts';
-import { failed, TOO_LONG, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
-import { Overflow } from './overflow.ts';
-import { PullLog, type RelayLog } from './pull-log.ts';
-import { PullProgress } from './pull-state.ts';
+import type { Copied, CopyFile, NewCopy } from '../copies/copy-file.ts';
+import type { UpstreamRequest } from '../upstream/upstream-request.ts';
+import type { HeldPaths } from './held-paths.ts';
+import type { PullLog } from './pull-log.ts';
+import type { PullProgress } from './pull-state.ts';
+import { failed, TOO_LONG, UNKNOWN, unstored } from './verdict.ts';
+import { WholeValues } from './whole-values.ts';
 
 /** Names the append of a relay in what is remembered of the file: no client can have it, it is too short. */
 const SESSION = 'relay';
@@ -35,22 +30,6 @@ const MAX_VALUE_BYTES = 16 * 1024 * 1024;
 const SMALL_REST = 0.1;
 const SMALL_REST_BYTES = 64 * 1024 * 1024;
 
-/** What pulls are made with. */
-export interface PullOptions {
-  core: Core;
-  copies: KeptCopies;
-  held: HeldPaths;
-  log: RelayLog;
-  /** Makes the connections for what is asked, which its owner closes. */
-  forwarder: Forwarder;
-  /** Longest time to the head of an answer, in milliseconds. */
-  headTimeoutMs: number;
-  /** Longest time without a byte of what is none of ours, in milliseconds. */
-  silenceMs: number;
-  /** How long what is kept may be, in bytes. */
-  maxBytes: number;
-}
-
 /** What is here of what is being fetched. */
 export interface Part {
   /** Generation of the file there; undefined before that is known. */
@@ -69,7 +48,7 @@ export interface Part {
 
 /** Who brings the bytes. */
 export interface Source {
-  /** Called when {@link Fetching.take} returned false and may be called again. */
+  /** Called when {@link Copying.take} returned false and may be called again. */
   resume(): void;
   /** Called when no more bytes are taken: the file here is lost. */
   stop(error?: HttpfstreamError): void;
@@ -77,23 +56,26 @@ export interface Source {
   tooLong(bytes: Buffer): void;
 }
 
-/** The file of one path while it is fetched: what is asked for it, what is known, and the append to the copy. */
-export class Fetching implements LeaseHolder {
-  readonly path: ResourcePath;
-  readonly upstream: Upstream;
-  /** Of all requests for it. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly options: PullOptions;
-  readonly copy: LocalCopy;
-  readonly log: PullLog;
-  readonly progress = new PullProgress();
+/** What a {@link Copying} is made with. */
+export interface CopyingOptions {
+  sessions: SessionRegistry;
+  held: HeldPaths;
+  log: PullLog;
+  /** How long what is kept may be, in bytes. */
+  maxBytes: number;
+}
+
+/**
+ * The append of a pull to the copy: what is known of the file there, and what has come of it. It tells how far the pull
+ * is.
+ */
+export class Copying implements LeaseHolder {
+  readonly request: UpstreamRequest;
+  readonly copy: CopyFile;
+  readonly progress: PullProgress;
   /** It says the type when it is said there. */
   readonly saysTypeLater = true;
-  /** Whether the server there keeps the file for those who come back. */
-  isHeld = false;
-  /** Whether it is looked only whether what is here still holds: no bytes are fetched. */
-  looksOnly = false;
-  readonly #aborter = new AbortController();
+  readonly #options: CopyingOptions;
   #source: Source | undefined;
   #lease: Lease | undefined;
   #size: number | undefined;
@@ -102,49 +84,25 @@ export class Fetching implements LeaseHolder {
   #isConnected = true;
   #isWaiting = false;
   #generation: number | undefined;
-  /** Of JSON: what has come of a line that has no end yet. */
-  #line: Buffer[] | undefined;
-  #lineBytes = 0;
-  #overflow: Overflow | undefined;
-  #offered: { answer: OpenAnswer; isToFollow: boolean } | undefined;
+  /** Of JSON. */
+  #values: WholeValues | undefined;
 
-  constructor(
-    path: ResourcePath,
-    upstream: Upstream,
-    headers: Readonly<Record<string, string>>,
-    options: PullOptions,
-  ) {
-    this.path = path;
-    this.upstream = upstream;
-    this.headers = { ...upstream.headers, ...headers };
-    this.options = options;
-    this.copy = options.copies.at(path);
-    this.log = new PullLog(options.log, path, upstream);
-  }
-
-  /** Where it is there. */
-  get url(): URL {
-    return this.upstream.urlOf(this.path);
-  }
-
-  /** Aborts when it is fetched no more. */
-  get signal(): AbortSignal {
-    return this.#aborter.signal;
+  /** @param request for the file there */
+  constructor(request: UpstreamRequest, copy: CopyFile, progress: PullProgress, options: CopyingOptions) {
+    this.request = request;
+    this.copy = copy;
+    this.progress = progress;
+    this.#options = options;
   }
 
   /** Whether so many bytes may be kept. */
   mayKeep(bytes = 0): boolean {
-    return bytes <= this.options.maxBytes;
+    return bytes <= this.#options.maxBytes;
   }
 
   /** How many bytes are here and count. */
   get committed(): number {
     return this.#lease?.committed ?? 0;
-  }
-
-  /** How many bytes the file there had at the beginning; undefined when that is not known. */
-  get size(): number | undefined {
-    return this.#size;
   }
 
   /** What is here. */
@@ -164,53 +122,6 @@ export class Fetching implements LeaseHolder {
     return this.#lease;
   }
 
-  /** Fetches no more. */
-  abort(reason: unknown): void {
-    this.#aborter.abort(reason);
-  }
-
-  /** Tells that it is not there, and is waited for. */
-  miss(): void {
-    this.progress.become({ phase: 'waiting' });
-  }
-
-  /** Tells what becomes of it, before its append has ended. What was told first stays. */
-  conclude(verdict: Verdict): void {
-    if (!this.progress.become({ phase: 'ending', verdict })) return;
-    if (verdict.kind === 'bypass') this.log.unkept(verdict.why);
-  }
-
-  /**
-   * Gives an answer that is not kept to whoever has asked first: it is not asked for twice.
-   *
-   * @param isToFollow whether it is one to who follows only
-   */
-  offer(answer: OpenAnswer, isToFollow: boolean): void {
-    this.#offered = { answer, isToFollow };
-  }
-
-  /** Takes what was offered, if it is an answer to that, which is the caller's own then. */
-  takeOffered(asksTo: 'read' | 'follow' | undefined): OpenAnswer | undefined {
-    const offered = this.#offered;
-    if (asksTo === undefined || (offered?.isToFollow === true && asksTo !== 'follow')) return undefined;
-    this.#offered = undefined;
-    return offered?.answer;
-  }
-
-  /**
-   * What comes beyond what may be kept, for who has asked first.
-   *
-   * @param signal aborts when he asks no more
-   */
-  overflowFor(signal: AbortSignal): Overflow {
-    this.#overflow = new Overflow(signal);
-    return this.#overflow;
-  }
-
-  get overflow(): Overflow | undefined {
-    return this.#overflow;
-  }
-
   /** Has what is here counted, if anything was appended. */
   count(): void {
     if (this.#lease !== undefined) this.copy.grown(this.#lease.committed);
@@ -221,7 +132,7 @@ export class Fetching implements LeaseHolder {
     const { state } = this.progress;
     this.#isConnected = isConnected;
     if (state.phase !== 'storing') return;
-    if (isConnected) this.log.resumed(this.#lease?.received ?? 0);
+    if (isConnected) this.#options.log.resumed(this.#lease?.received ?? 0);
     this.progress.become({ ...state, isConnected });
   }
 
@@ -247,7 +158,7 @@ export class Fetching implements LeaseHolder {
 
   /** Drops what is here, and notes why. */
   async drop(why: string): Promise<void> {
-    this.log.unkept(why);
+    this.#options.log.unkept(why);
     await this.copy.drop();
   }
 
@@ -270,24 +181,25 @@ export class Fetching implements LeaseHolder {
    * @throws {UpstreamError} when it does not end there any more
    * @throws what {@link SessionRegistry.open} throws
    */
-  async append(
-    here: Copied | undefined,
+  async begin(
+    copied: Copied | undefined,
     made: Omit<NewCopy, 'url'>,
     source: Source,
     fileType?: string,
   ): Promise<Lease> {
-    const { sessions } = this.options.core;
-    const make = here === undefined ? () => this.copy.make({ ...made, url: this.url.href }) : undefined;
+    const { sessions, log } = this.#options;
+    const { path, url } = this.request;
+    const make = copied === undefined ? () => this.copy.make({ ...made, url: url.href }) : undefined;
     this.#source = source;
-    const lease = await sessions.open(this.path, { session: SESSION, isCopying: true, fileType }, this, make);
+    const lease = await sessions.open(path, { session: SESSION, isCopying: true, fileType }, this, make);
     // Readers are told the type by the first that they hear.
     await lease.ready();
     if (lease.failure !== undefined) throw lease.failure;
     this.#lease = lease;
     this.#generation = made.generation;
-    if (lease.received !== (here?.size ?? 0)) {
+    if (lease.received !== (copied?.size ?? 0)) {
       // Who asks gets it anew.
-      this.conclude(UNKNOWN);
+      this.progress.conclude(UNKNOWN);
       await lease.end('interrupted');
       await this.drop('changed by another program');
       throw new UpstreamError('the copy was changed by another program');
@@ -295,8 +207,8 @@ export class Fetching implements LeaseHolder {
     this.#isPart = made.isPart;
     // How long a part will be, nobody knows who is not told.
     lease.feed.expect(this.#size ?? (made.isPart ? undefined : 0), made.isPart);
-    if (isJsonType(lease.feed.streamType)) this.#line = [];
-    this.log.opened(lease.received);
+    if (isJsonType(lease.feed.streamType)) this.#values = new WholeValues();
+    log.opened(lease.received);
     // What was told while the file was opened.
     lease.feed.setWaiting(this.#isWaiting);
     this.progress.become({ phase: 'storing', isReadable: false, isConnected: this.#isConnected });
@@ -311,22 +223,17 @@ export class Fetching implements LeaseHolder {
    */
   take(bytes: Buffer): boolean {
     const lease = this.#lease as Lease;
-    if (!this.mayKeep(lease.received + this.#lineBytes + bytes.length)) {
-      this.conclude(unstored(TOO_LONG));
+    if (!this.mayKeep(lease.received + this.#openBytes + bytes.length)) {
+      this.progress.conclude(unstored(TOO_LONG));
       this.#source?.tooLong(bytes);
       return true;
     }
-    if (this.#line === undefined) return lease.append(bytes);
-    // Readers of JSON get whole values.
-    const open = openLineBytes([bytes]);
-    const whole = bytes.subarray(0, bytes.length - open);
-    const parts = whole.length > 0 ? [...this.#line.splice(0), whole] : [];
-    this.#lineBytes = whole.length > 0 ? open : this.#lineBytes + open;
-    if (open > 0) this.#line.push(bytes.subarray(bytes.length - open));
-    if (this.#lineBytes > MAX_VALUE_BYTES) {
+    if (this.#values === undefined) return lease.append(bytes);
+    const whole = this.#values.whole(bytes);
+    if (this.#values.openBytes > MAX_VALUE_BYTES) {
       this.#source?.stop(new UpstreamError(`a value has more than ${MAX_VALUE_BYTES} bytes`));
     }
-    return parts.length === 0 || lease.append(parts.length === 1 ? whole : Buffer.concat(parts));
+    return whole === undefined || lease.append(whole);
   }
 
   /**
@@ -336,19 +243,20 @@ export class Fetching implements LeaseHolder {
    */
   async end({ reason, status, closed, moved }: Outcome): Promise<void> {
     const lease = this.#lease as Lease;
-    if (reason === 'finished' && this.#lineBytes > 0) {
-      throw new UpstreamError(`${this.upstream.origin} has ended in the middle of a value`);
+    if (reason === 'finished' && this.#openBytes > 0) {
+      throw new UpstreamError(`${this.request.upstream.origin} has ended in the middle of a value`);
     }
     if (reason === 'finished' && lease.received < (this.#size ?? 0)) {
-      throw new UpstreamError(`${this.upstream.origin} has ended before all came that it had`);
+      throw new UpstreamError(`${this.request.upstream.origin} has ended before all came that it had`);
     }
     await lease.ready();
     // What is here is not what is there.
     const isInvalid = reason === 'deleted' || reason === 'truncated' || moved === true;
-    if (reason === 'truncated') this.options.held.cut(this.path, this.#generation as number);
-    if (isInvalid) this.conclude(UNKNOWN);
+    if (reason === 'truncated') this.#options.held.cut(this.request.path, this.#generation as number);
+    if (isInvalid) this.progress.conclude(UNKNOWN);
     // Those who ask from now on are told that what is here is a part.
-    if (this.#isPart && reason !== 'finished') this.conclude(failed(this.broken(undefined)));
+    if (this.#isPart && reason !== 'finished')
+      this.progress.conclude(failed(this.request.upstream.broken(undefined)));
     // The end of the file is the end of the append.
     if (reason !== 'deleted') await lease.end(reason, status, closed);
     if (isInvalid) await this.drop(moved === true ? 'replaced' : reason);
@@ -365,18 +273,12 @@ export class Fetching implements LeaseHolder {
 
   lost(_reason: EndReason, error: HttpfstreamError): void {
     if (this.progress.verdict !== undefined) return;
-    this.conclude(failed(error));
+    this.progress.conclude(failed(error));
     this.#source?.stop(error);
   }
 
   deposed(): void {
     this.#source?.stop();
-  }
-
-  /** What is told when what it sends breaks off. */
-  broken(cause: unknown): UpstreamError | UpstreamTimeoutError {
-    if (cause instanceof UpstreamError || cause instanceof UpstreamTimeoutError) return cause;
-    return new UpstreamError(`${this.upstream.origin} has broken off`, { cause });
   }
 
   /** Lets those who ask have it, when enough is here to say what it is. */
@@ -385,6 +287,10 @@ export class Fetching implements LeaseHolder {
     if (state.phase !== 'storing' || state.isReadable || this.#isBrief) return;
     if (this.committed < Math.min(FIRST_BYTES, this.#size ?? 0)) return;
     this.progress.become({ ...state, isReadable: true });
+  }
+
+  get #openBytes(): number {
+    return this.#values?.openBytes ?? 0;
   }
 
   get #isBrief(): boolean {

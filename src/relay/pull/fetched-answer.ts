@@ -1,9 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type HttpfstreamError, UpstreamError } from '../../wire/errors.ts';
-import { type AnswerHead, KeptAnswer } from '../copies/kept-answer.ts';
-import type { Copied } from '../copies/local-copy.ts';
-import { isOfOurs } from '../upstream/first-contact.ts';
+import type { Copied } from '../copies/copy-file.ts';
+import { type AnswerHead, StoredAnswer } from '../copies/stored-answer.ts';
+import { isHttpfstream } from '../upstream/first-contact.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
+import type { Copying } from './copying.ts';
+import type { Overflow } from './overflow.ts';
+import { missingBy, refusalOf } from './refusal.ts';
 import {
   type CacheUse,
   FAILED_MS,
@@ -14,10 +17,7 @@ import {
   UNKNOWN,
   unstored,
   type Verdict,
-} from '../verdict.ts';
-import { ask } from './asking.ts';
-import type { Fetching } from './fetching.ts';
-import { missingBy, refusalOf } from './refusal.ts';
+} from './verdict.ts';
 
 /** How often it is gone on after a cut before another byte has come. */
 const MAX_RESUMES = 5;
@@ -34,125 +34,149 @@ const RANGE_NOT_SATISFIABLE = 416;
 
 const CONTENT_RANGE = /^bytes (\d+)-(\d+)\/(\d+)$/;
 
+/** How an answer is taken. */
+export interface FetchAnswerOptions {
+  /** Whether what is fresh is looked at, too. */
+  revalidates: boolean;
+  /** Whether it is looked only whether what is here still holds. */
+  looksOnly: boolean;
+  /** For what comes beyond what may be kept. */
+  overflow: Overflow;
+}
+
+/** An answer that is not kept, and was not read. */
+export interface Offered {
+  answer: OpenAnswer;
+  /** Whether it is one to who follows only. */
+  isToFollow: boolean;
+}
+
 /** How a request to follow was answered. */
-export type Answered = Verdict | 'followable';
+export type Answered =
+  /** For whoever has asked first the answer is offered, if it is one for him: it is not asked for twice. */
+  { verdict: Verdict; offered?: Offered | undefined } | 'followable';
 
 /**
  * Fetches what any server answers to a plain `GET`, keeps it if it may be kept, and goes on after cuts as long as it is
  * sure that the bytes are of the same body. What is here and still holds is not fetched.
  *
- * @param here what is here, if it comes from there
- * @param revalidates whether what is fresh is looked at, too
- * @returns `followable` when it is a server of ours that has it: nothing was fetched then
+ * @param copied what is here, if it comes from there
+ * @returns `followable` when it is an httpfstream server that has it: nothing was fetched then
  * @throws {ResourceNotFoundError} {@link StreamGoneError} when it is not there
  * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be had
  * @throws {RelayLoopError} when the request has come back
  */
 export function fetchAnswer(
-  fetching: Fetching,
-  here: Copied | undefined,
-  revalidates: boolean,
+  copying: Copying,
+  copied: Copied | undefined,
+  options: FetchAnswerOptions,
 ): Promise<Answered> {
-  return new FetchedAnswer(fetching, here).run(revalidates);
+  return new FetchedAnswer(copying, copied, options).run();
 }
 
 /** What is here of the body of an answer. */
-interface KeptBody {
+interface StoredBody {
   copied: Copied;
-  answer: KeptAnswer;
+  answer: StoredAnswer;
   isWhole: boolean;
 }
 
 class FetchedAnswer {
-  readonly #fetching: Fetching;
-  readonly #here: Copied | undefined;
-  readonly #kept: KeptBody | undefined;
+  readonly #copying: Copying;
+  readonly #copied: Copied | undefined;
+  readonly #options: FetchAnswerOptions;
+  readonly #body: StoredBody | undefined;
 
-  constructor(fetching: Fetching, here: Copied | undefined) {
-    this.#fetching = fetching;
-    this.#here = here;
-    this.#kept = keptOf(fetching.url, here);
+  constructor(copying: Copying, copied: Copied | undefined, options: FetchAnswerOptions) {
+    this.#copying = copying;
+    this.#copied = copied;
+    this.#options = options;
+    this.#body = storedBodyOf(copying.request.url, copied);
   }
 
-  async run(revalidates: boolean): Promise<Answered> {
-    const kept = this.#kept;
-    if (kept?.isWhole === true && kept.answer.isFresh && !revalidates) {
-      return stored('hit', kept.answer.trustedMs);
+  async run(): Promise<Answered> {
+    const { request } = this.#copying;
+    const body = this.#body;
+    if (body?.isWhole === true && body.answer.isFresh && !this.#options.revalidates) {
+      return { verdict: stored('hit', body.answer.trustedMs) };
     }
-    const answered = await this.#answered(await ask(this.#fetching, kept && headersFor(kept)), kept);
-    return answered ?? ((await this.#answered(await ask(this.#fetching), undefined)) as Answered);
+    const answered = await this.#answered(await request.send(body && headersFor(body)), body);
+    return answered ?? ((await this.#answered(await request.send(), undefined)) as Answered);
   }
 
   /**
-   * @param kept what was asked about; undefined when all was asked for
+   * @param body what was asked about; undefined when all was asked for
    * @returns undefined when it is about something else than what is here
    */
-  async #answered(answer: OpenAnswer, kept: KeptBody | undefined): Promise<Answered | undefined> {
-    let verdict: Answered | undefined;
-    let isToFollow = false;
+  async #answered(answer: OpenAnswer, body: StoredBody | undefined): Promise<Answered | undefined> {
+    let offered: Offered | undefined;
     try {
-      isToFollow = await isOfOurs(answer);
-      verdict = isToFollow ? await this.#ours(answer) : await this.#foreign(answer, kept);
-      return verdict;
-    } finally {
-      const isBypass = verdict !== 'followable' && verdict?.kind === 'bypass';
+      const isToFollow = await isHttpfstream(answer);
+      const verdict = isToFollow
+        ? await this.#answeredByHttpfstream(answer)
+        : await this.#answeredByOther(answer, body);
+      if (verdict === undefined || verdict === 'followable') return verdict;
       // What has been appended of it is missing.
-      const isUntouched = this.#fetching.lease === undefined;
-      if (isBypass && isUntouched && kept?.isWhole !== false && isForAnybody(answer)) {
-        this.#fetching.offer(answer, isToFollow);
-      } else answer.cancel();
+      const isUntouched = this.#copying.lease === undefined;
+      if (verdict.kind === 'bypass' && isUntouched && body?.isWhole !== false && isForAnybody(answer)) {
+        offered = { answer, isToFollow };
+      }
+      return { verdict, offered };
+    } finally {
+      if (offered === undefined) answer.cancel();
     }
   }
 
-  #ours(answer: OpenAnswer): Promise<Answered> | Answered {
-    this.#fetching.upstream.kind = 'ours';
-    return answer.isOk ? 'followable' : refusalOf(this.#fetching, this.#here, answer);
+  #answeredByHttpfstream(answer: OpenAnswer): Promise<Verdict> | 'followable' {
+    this.#copying.request.upstream.kind = 'httpfstream';
+    return answer.isOk ? 'followable' : refusalOf(this.#copying.copy, this.#copied, answer);
   }
 
-  #foreign(answer: OpenAnswer, kept: KeptBody | undefined): Promise<Verdict | undefined> {
-    const { upstream } = this.#fetching;
-    if (this.#here !== undefined && this.#here.answer === undefined) {
-      // What is in front of one of ours does not know what is there.
+  #answeredByOther(answer: OpenAnswer, body: StoredBody | undefined): Promise<Verdict | undefined> {
+    const { upstream } = this.#copying.request;
+    if (this.#copied !== undefined && this.#copied.answer === undefined) {
+      // What is in front of an httpfstream server does not know what is there.
       throw new UpstreamError(`${upstream.origin} has not answered itself: HTTP status ${answer.status}`);
     }
-    if (upstream.wasOurs) return Promise.resolve(refused('the server does not say what is there', FAILED_MS));
-    // Errors may be those of something in front of one of ours, too.
-    if (answer.isOk || answer.status === 304) upstream.kind = 'foreign';
-    return this.#judge(answer, kept);
+    if (upstream.wasHttpfstream)
+      return Promise.resolve(refused('the server does not say what is there', FAILED_MS));
+    // Errors may be those of something in front of an httpfstream server, too.
+    if (answer.isOk || answer.status === 304) upstream.kind = 'other';
+    return this.#judge(answer, body);
   }
 
   /** Does with an answer what is to be done with it. */
-  async #judge(answer: OpenAnswer, kept: KeptBody | undefined): Promise<Verdict | undefined> {
-    const fetching = this.#fetching;
+  async #judge(answer: OpenAnswer, body: StoredBody | undefined): Promise<Verdict | undefined> {
+    const copying = this.#copying;
     const { status } = answer;
-    if (status === 304 && kept?.isWhole === true) {
-      const revalidated = kept.answer.revalidated(answer);
+    if (status === 304 && body?.isWhole === true) {
+      const revalidated = body.answer.revalidated(answer);
       if (revalidated === undefined) return undefined;
-      await fetching.copy.note(revalidated.record);
+      await copying.copy.note(copying.request.url, revalidated.record);
       return stored('fwd=stale; fwd-status=304', revalidated.trustedMs);
     }
-    if (kept?.isWhole === false) {
-      const part = partOf(answer, kept.copied.size, kept.answer);
+    if (body?.isWhole === false) {
+      const part = partOf(answer, body.copied.size, body.answer);
       if (part !== undefined) {
-        return this.#keep(answer, kept.answer, kept.copied, { skipped: 0, ...part });
+        return this.#keep(answer, body.answer, body.copied, { skipped: 0, ...part });
       }
       // It is about a part, and not about this one.
       if (status === PARTIAL_CONTENT || status === RANGE_NOT_SATISFIABLE) return undefined;
     }
     const isBusy = status >= 500 || status === 429;
-    if (isBusy && kept?.isWhole === true && kept.answer.mayBeStale) return stored('fwd=stale', FAILED_MS);
-    const next = KeptAnswer.of(fetching.url, answer);
-    if (typeof next !== 'string' && kept?.isWhole === false && next.hasBytesOf(kept.answer)) {
-      return this.#keep(answer, next, kept.copied, { skipped: kept.copied.size });
+    if (isBusy && body?.isWhole === true && body.answer.mayBeStale) return stored('fwd=stale', FAILED_MS);
+    const next = StoredAnswer.of(copying.request.url, answer);
+    if (typeof next !== 'string' && body?.isWhole === false && next.hasBytesOf(body.answer)) {
+      return this.#keep(answer, next, body.copied, { skipped: body.copied.size });
     }
     const missing = missingBy(status);
-    if (fetching.looksOnly && missing === undefined && typeof next !== 'string') return UNKNOWN;
+    if (this.#options.looksOnly && missing === undefined && typeof next !== 'string') return UNKNOWN;
     // What is here is not what is there.
-    if (this.#here !== undefined && (missing !== undefined || typeof next !== 'string'))
-      await fetching.copy.drop();
+    if (this.#copied !== undefined && (missing !== undefined || typeof next !== 'string'))
+      await copying.copy.drop();
     if (missing !== undefined) throw missing;
     if (typeof next === 'string') return answer.isOk ? unstored(next) : refused(next);
-    return fetching.mayKeep(answer.length)
+    return copying.mayKeep(answer.length)
       ? this.#keep(answer, next, undefined, { skipped: 0 })
       : unstored(TOO_LONG);
   }
@@ -160,22 +184,23 @@ class FetchedAnswer {
   /**
    * Keeps a body, and goes on when it is cut.
    *
-   * @param here what there is of it already
+   * @param copied what there is of it already
    * @param expected which bytes come
    */
   async #keep(
     answer: OpenAnswer,
-    head: KeptAnswer,
-    here: Copied | undefined,
+    head: StoredAnswer,
+    copied: Copied | undefined,
     expected: { skipped: number; length?: number; total?: number },
   ): Promise<Verdict> {
-    const fetching = this.#fetching;
+    const copying = this.#copying;
+    const { request, progress } = copying;
     const size = head.size ?? expected.total;
-    fetching.found(size, size !== undefined);
-    const generation = here?.generation ?? Date.now() * 1000;
+    copying.found(size, size !== undefined);
+    const generation = copied?.generation ?? Date.now() * 1000;
     const made = { generation, contentType: undefined, isPart: true, answer: head.record };
-    const writing = new Writing(fetching, here?.size ?? 0, size);
-    const lease = await fetching.append(here, made, writing);
+    const writing = new Writing(copying, this.#options.overflow, copied?.size ?? 0, size);
+    const lease = await copying.begin(copied, made, writing);
     try {
       await writing.take(answer, expected.skipped, expected.length);
       for (let resumes = 0; !writing.isWhole; ) {
@@ -183,25 +208,25 @@ class FetchedAnswer {
         await this.#resume(writing, head, resumes);
         resumes = writing.position > before ? 0 : resumes + 1;
       }
-      await fetching.end({ reason: 'finished' });
-      return stored(this.#useOf(here, expected.skipped), head.trustedMs);
+      await copying.end({ reason: 'finished' });
+      return stored(this.#useOf(copied, expected.skipped), head.trustedMs);
     } catch (error) {
-      if (fetching.signal.aborted) throw error;
+      if (request.signal.aborted) throw error;
       // Those who ask from now on are told that what is here is a part.
-      fetching.conclude(failed(fetching.broken(error)));
-      const verdict = fetching.progress.verdict as Verdict;
+      progress.conclude(failed(request.upstream.broken(error)));
+      const verdict = progress.verdict as Verdict;
       if (verdict.kind !== 'failed') return verdict;
       await lease.ready();
       await lease.end('interrupted');
-      if (writing.isUntrue) await fetching.drop('a part of it has not as many bytes as it says');
-      else if (head.strongValidator === undefined) await fetching.drop('nothing tells the rest of it');
+      if (writing.isUntrue) await copying.drop('a part of it has not as many bytes as it says');
+      else if (head.strongValidator === undefined) await copying.drop('nothing tells the rest of it');
       return verdict;
     }
   }
 
-  #useOf(here: Copied | undefined, skipped: number): CacheUse {
-    if (here === undefined) {
-      return this.#here === undefined
+  #useOf(copied: Copied | undefined, skipped: number): CacheUse {
+    if (copied === undefined) {
+      return this.#copied === undefined
         ? 'fwd=uri-miss; fwd-status=200; stored'
         : 'fwd=stale; fwd-status=200; stored';
     }
@@ -209,26 +234,26 @@ class FetchedAnswer {
   }
 
   /** Goes on after a cut. */
-  async #resume(writing: Writing, head: KeptAnswer, resumes: number): Promise<void> {
+  async #resume(writing: Writing, head: StoredAnswer, resumes: number): Promise<void> {
     const { strongValidator } = head;
-    const fetching = this.#fetching;
-    const { signal } = fetching;
+    const copying = this.#copying;
+    const { request } = copying;
     if (strongValidator === undefined || resumes >= MAX_RESUMES || writing.loss !== undefined) {
       throw writing.failure ?? new UpstreamError('the answer was cut');
     }
-    fetching.connected(false);
-    await delay(RESUME_DELAY_MS * 2 ** resumes, undefined, { signal });
+    copying.connected(false);
+    await delay(RESUME_DELAY_MS * 2 ** resumes, undefined, request);
     const { position } = writing;
-    const asked = ask(fetching, { range: `bytes=${position}-`, 'if-range': strongValidator });
+    const asked = request.send({ range: `bytes=${position}-`, 'if-range': strongValidator });
     const answer = await asked.catch((error: HttpfstreamError) => {
       writing.failure = error;
     });
     if (answer === undefined) return;
     try {
       const part = partOf(answer, position, head, writing.size);
-      const again = KeptAnswer.of(fetching.url, answer);
+      const again = StoredAnswer.of(request.url, answer);
       const isAgain = typeof again !== 'string' && again.hasBytesOf(head);
-      if (part !== undefined || isAgain) fetching.connected(true);
+      if (part !== undefined || isAgain) copying.connected(true);
       if (part !== undefined) {
         writing.size = part.total;
         await writing.take(answer, 0, part.length);
@@ -253,12 +278,14 @@ class Writing {
   isUntrue = false;
   /** Set when the copy takes no more. */
   loss: HttpfstreamError | undefined;
-  readonly #fetching: Fetching;
+  readonly #copying: Copying;
+  readonly #overflow: Overflow;
   #isComplete = false;
   #answer: OpenAnswer | undefined;
 
-  constructor(fetching: Fetching, position: number, size: number | undefined) {
-    this.#fetching = fetching;
+  constructor(copying: Copying, overflow: Overflow, position: number, size: number | undefined) {
+    this.#copying = copying;
+    this.#overflow = overflow;
     this.position = position;
     this.size = size;
   }
@@ -278,10 +305,8 @@ class Writing {
   }
 
   tooLong(bytes: Buffer): void {
-    const { overflow } = this.#fetching;
     const rest = this.#answer?.restFrom(bytes);
-    if (overflow === undefined) rest?.cancel();
-    else if (rest !== undefined) overflow.put(rest, this.position - bytes.length);
+    if (rest !== undefined) this.#overflow.put(rest, this.position - bytes.length);
     this.stop();
   }
 
@@ -306,7 +331,7 @@ class Writing {
       isLonger ||= wanted.length < rest.length;
       if (this.loss !== undefined) return true;
       this.position += wanted.length;
-      return this.#fetching.take(wanted);
+      return this.#copying.take(wanted);
     });
     try {
       await consumed;
@@ -314,7 +339,7 @@ class Writing {
     } catch (error) {
       this.failure = error;
     }
-    this.#fetching.signal.throwIfAborted();
+    this.#copying.request.signal.throwIfAborted();
     if (this.loss !== undefined) throw this.loss;
     const isShorter = this.#isComplete && missing > 0 && length !== Number.POSITIVE_INFINITY;
     this.isUntrue = isLonger || isShorter;
@@ -323,8 +348,8 @@ class Writing {
 }
 
 /** What is here, if anything can be done with it. */
-function keptOf(url: URL, copied: Copied | undefined): KeptBody | undefined {
-  const answer = copied?.answer && KeptAnswer.from(url, copied.answer);
+function storedBodyOf(url: URL, copied: Copied | undefined): StoredBody | undefined {
+  const answer = copied?.answer && StoredAnswer.from(url, copied.answer);
   if (copied === undefined || answer === undefined) return undefined;
   const isWhole = copied.outcome?.reason === 'finished';
   return isWhole || answer.strongValidator !== undefined ? { copied, answer, isWhole } : undefined;
@@ -339,7 +364,7 @@ function isForAnybody({ headers: { vary = '' } }: OpenAnswer): boolean {
   return names.every((name) => NOT_SENT.includes(name));
 }
 
-function headersFor({ copied, answer, isWhole }: KeptBody): Readonly<Record<string, string>> {
+function headersFor({ copied, answer, isWhole }: StoredBody): Readonly<Record<string, string>> {
   if (isWhole) return answer.conditions;
   return { range: `bytes=${copied.size}-`, 'if-range': answer.strongValidator as string };
 }
@@ -348,7 +373,7 @@ function headersFor({ copied, answer, isWhole }: KeptBody): Readonly<Record<stri
 function partOf(
   { status, headers }: AnswerHead,
   position: number,
-  answer: KeptAnswer,
+  answer: StoredAnswer,
   size = answer.size,
 ): { length: number; total: number } | undefined {
   const [, start, end, total] = CONTENT_RANGE.exec(headers['content-range'] ?? '') ?? [];

@@ -3,10 +3,8 @@ import {
   ResourceNotFoundError,
   StreamGoneError,
   type UpstreamRefusalError,
-} from '../wire/errors.ts';
-
-/** What is here is held against what is there no sooner than so long after the last time. */
-export const CHECKED_MS = 1000;
+} from '../../wire/errors.ts';
+import { CHECKED_MS } from '../copies/stored-answer.ts';
 
 /** A pull that has failed is not repeated sooner than so long after it. */
 export const FAILED_MS = 1000;
@@ -45,8 +43,8 @@ export type Verdict = (
       /** It can be read from here. */
       kind: 'stored';
       use: CacheUse;
-      /** Whether it is a file of this server's own, which does not come from anywhere. */
-      isOwn?: boolean;
+      /** Whether it is a local file, which does not come from anywhere. */
+      isLocal?: boolean;
     }
   /**
    * It is not kept here: requests are passed on. Who has asked first to follow it is told the refusal, if there is one.
@@ -67,8 +65,8 @@ export function stored(use: CacheUse, forMs = CHECKED_MS): Verdict {
   return { kind: 'stored', use, forMs };
 }
 
-/** It is a file of this server's own. */
-export const OWN: Verdict = { kind: 'stored', use: 'hit', isOwn: true, forMs: CHECKED_MS };
+/** It is a local file. */
+export const LOCAL: Verdict = { kind: 'stored', use: 'hit', isLocal: true, forMs: CHECKED_MS };
 
 /** It is not to be stored. */
 export function unstored(why: string): Verdict {

@@ -1,5 +1,7 @@
 import CachePolicy from 'http-cache-semantics';
-import { CHECKED_MS } from '../verdict.ts';
+
+/** What is here is held against what is there no sooner than so long after the last time. */
+export const CHECKED_MS = 1000;
 
 /** As for all who share it; what does not say how long it is fresh is looked at each time. */
 const OPTIONS = { shared: true, cacheHeuristic: 0 };
@@ -8,7 +10,14 @@ const OPTIONS = { shared: true, cacheHeuristic: 0 };
 const STRONG_AGE_MS = 60_000;
 
 /** What no other reader is to get, or says how long this body is. */
-const NOT_KEPT = ['set-cookie', 'content-length', 'transfer-encoding', 'trailer', 'connection', 'keep-alive'];
+const NOT_STORED = [
+  'set-cookie',
+  'content-length',
+  'transfer-encoding',
+  'trailer',
+  'connection',
+  'keep-alive',
+];
 
 /** With these it may be for all though it has a cookie for one. */
 const FOR_ALL = /(?:^|[\s,])(?:public|s-maxage)\b/;
@@ -35,7 +44,7 @@ export interface AnswerHead {
 }
 
 /** The head of an answer that is kept (RFC 9111). */
-export class KeptAnswer {
+export class StoredAnswer {
   readonly #url: URL;
   readonly #policy: CachePolicy;
   /** How many bytes the body has, as far as that is known. */
@@ -51,7 +60,7 @@ export class KeptAnswer {
   }
 
   /** Takes an answer to a plain `GET`, or tells why it is not to be kept. */
-  static of(url: URL, { status, headers: told }: AnswerHead): KeptAnswer | string {
+  static of(url: URL, { status, headers: told }: AnswerHead): StoredAnswer | string {
     if (status !== 200) return `HTTP status ${status}`;
     const headers = lowerCased(told);
     const { 'content-length': length, 'transfer-encoding': framing } = headers;
@@ -63,15 +72,15 @@ export class KeptAnswer {
     if (vary !== '') return 'another one for others (Vary)';
     const isForAll = FOR_ALL.test(headers['cache-control'] ?? '');
     if (headers['set-cookie'] !== undefined && !isForAll) return 'for one reader (Set-Cookie)';
-    const policy = new CachePolicy(requestFor(url), { status, headers: keptOf(headers) }, OPTIONS);
+    const policy = new CachePolicy(requestFor(url), { status, headers: storedHeaders(headers) }, OPTIONS);
     if (!policy.storable()) return 'not to be stored (Cache-Control)';
-    return new KeptAnswer(url, policy, length === undefined ? undefined : Number(length));
+    return new StoredAnswer(url, policy, length === undefined ? undefined : Number(length));
   }
 
   /** Reads what is remembered; undefined when that makes no sense, or is of another version. */
-  static from(url: URL, { policy, size }: AnswerRecord): KeptAnswer | undefined {
+  static from(url: URL, { policy, size }: AnswerRecord): StoredAnswer | undefined {
     try {
-      return new KeptAnswer(url, CachePolicy.fromObject(policy), size);
+      return new StoredAnswer(url, CachePolicy.fromObject(policy), size);
     } catch {
       return undefined;
     }
@@ -144,7 +153,7 @@ export class KeptAnswer {
    * Whether another answer to a request for all has the same bytes for sure. What a date tells is too little for that:
    * the server was not asked whether it is the same.
    */
-  hasBytesOf(other: KeptAnswer): boolean {
+  hasBytesOf(other: StoredAnswer): boolean {
     const { etag, size } = this;
     const isStrong = etag !== undefined && etag === this.strongValidator;
     return isStrong && etag === other.etag && (size ?? other.size) === (other.size ?? size);
@@ -157,7 +166,7 @@ export class KeptAnswer {
   }
 
   /** The answer after it was found to hold still (304); undefined when that was said of another one. */
-  revalidated({ headers }: Pick<AnswerHead, 'headers'>): KeptAnswer | undefined {
+  revalidated({ headers }: Pick<AnswerHead, 'headers'>): StoredAnswer | undefined {
     const { etag, lastModified } = this;
     const isOther =
       headers.etag === undefined
@@ -165,19 +174,19 @@ export class KeptAnswer {
         : opaqueTag(headers.etag) !== opaqueTag(etag);
     if (isOther) return undefined;
     const told = {
-      ...keptOf(lowerCased(headers)),
+      ...storedHeaders(lowerCased(headers)),
       ...(etag !== undefined && { etag }),
       ...(lastModified !== undefined && { 'last-modified': lastModified }),
     };
     const response = { status: 304, headers: told };
     const { policy } = this.#policy.revalidatedPolicy(requestFor(this.#url), response);
-    return new KeptAnswer(this.#url, policy, this.size);
+    return new StoredAnswer(this.#url, policy, this.size);
   }
 }
 
-function keptOf(headers: Headers): Headers {
+function storedHeaders(headers: Headers): Headers {
   const { connection = '', age = '' } = headers;
-  const dropped = new Set([...NOT_KEPT, ...connection.toLowerCase().split(/[\s,]+/)]);
+  const dropped = new Set([...NOT_STORED, ...connection.toLowerCase().split(/[\s,]+/)]);
   if (!/^\d+$/.test(age)) dropped.add('age');
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !dropped.has(name)));
 }

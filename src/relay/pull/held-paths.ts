@@ -1,6 +1,6 @@
-import type { FollowRequest } from '../core/request.ts';
-import type { ResourcePath } from '../wire/resource-path.ts';
-import type { Copied } from './copies/local-copy.ts';
+import type { FollowRequest } from '../../core/request.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Found } from '../copies/copy-file.ts';
 
 /** How many paths are remembered. */
 const MAX_PATHS = 4096;
@@ -68,11 +68,11 @@ export class HeldPaths {
   }
 
   /** Whether what is here is the file that somebody has followed who comes back, as it was when he was there. */
-  isSame(path: ResourcePath, here: Copied | 'own' | 'occupied' | undefined, request: FollowRequest): boolean {
+  isSame(path: ResourcePath, found: Found, request: FollowRequest): boolean {
     const { generation, from = 0, holdMs = 0 } = request;
-    if (typeof here !== 'object') return here === 'own';
+    if (typeof found !== 'object') return found === 'local';
     if (generation === undefined) return true;
-    if (here.generation !== generation) return false;
+    if (found.generation !== generation) return false;
     return from === 0 || !this.#isCut(path, generation, holdMs);
   }
 

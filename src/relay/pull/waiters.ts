@@ -1,4 +1,4 @@
-import type { ResourcePath } from '../wire/resource-path.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 
 /** Those who wait for a file that is not there. */
 export class Waiters {

@@ -1,0 +1,264 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { asGone } from '../../core/preconditions.ts';
+import { placeOf } from '../../core/streams/stream-offset.ts';
+import { isJsonType } from '../../core/streams/stream-type.ts';
+import type { Asker } from '../../relay/pull/asker.ts';
+import { isCaughtUp, isServed, PASS, type Served } from '../../relay/readiness.ts';
+import type { Relay } from '../../relay/relay.ts';
+import type { OpenAnswer } from '../../relay/upstream/open-answer.ts';
+import { isCanonical, type Upstream } from '../../relay/upstream/upstream.ts';
+import { StreamQuery } from '../../wire/durable-streams.ts';
+import {
+  MethodNotAllowedError,
+  ResourceGoneError,
+  StorageBusyError,
+  UpstreamError,
+} from '../../wire/errors.ts';
+import { SUBPROTOCOL } from '../../wire/protocol.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import { headerOf } from '../request/headers.ts';
+import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
+import { isHandshake, verbOf } from '../request/request-target.ts';
+import { parseTarget } from '../request/target.ts';
+import { askerOf, type Client } from './client.ts';
+import { type Joined, tagOf } from './joined-download.ts';
+import { partOfComing } from './joined-part.ts';
+import type { StoredCopy } from './stored-responder.ts';
+import { writtenPath } from './written-path.ts';
+
+/** With one of these a read is not about the file as it is now. */
+const CONDITIONS = [
+  'range',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+];
+
+/** Of those, the ones that ask for a part of it. */
+const PARTS = ['range', 'if-range'];
+
+/** How a request is served that is for what comes from another server. */
+export type Route =
+  /** By the protocols of this server: it is here. Who reads it live may stay for longer than it comes. */
+  | { kind: 'served'; isLive?: boolean; served?: Served }
+  /** From the file while it still comes. */
+  | ({ kind: 'joined' } & Joined)
+  /** As the other server has answered: it is here, or under way. */
+  | ({ kind: 'stored' } & Omit<StoredCopy, 'via' | 'upstream'>)
+  /** With the answer that was got for it, and is not kept. */
+  | { kind: 'given'; answer: OpenAnswer }
+  /** By dropping what is here. */
+  | { kind: 'forgotten' }
+  /** By the other server. */
+  | { kind: 'passed'; authorization?: string };
+
+const SERVED: Route = { kind: 'served' };
+
+const PASS_ON: Route = { kind: 'passed' };
+
+/** Decides how requests are served for what comes from other servers. */
+export class Routes {
+  readonly #relay: Relay;
+  readonly #prefix: string;
+
+  /** @param prefix what stands before every resource's path in URLs; empty or `/…` */
+  constructor(relay: Relay, prefix: string) {
+    this.#relay = relay;
+    this.#prefix = prefix;
+  }
+
+  /**
+   * How a request is served for a path that comes from another server.
+   *
+   * @throws what {@link Relay.ready} and {@link assertHttpfstream} throw
+   */
+  async of(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    path: ResourcePath,
+    upstream: Upstream,
+    client: Client,
+  ): Promise<Route> {
+    const { authorization } = request.headers;
+    const isUsers = authorization !== undefined && upstream.passesAuthorization;
+    // What is read from here is written here.
+    if ((isUsers || !isRead(request)) && (await this.#relay.isLocal(path))) return SERVED;
+    if (isUsers) {
+      // What this user may see is decided there, and is for nobody else.
+      const kind = await this.#relay.kindOf(path, askerOf(request, 0, client), authorization);
+      if (kind === 'httpfstream') return { kind: 'passed', authorization };
+    }
+    if (!isRead(request)) return this.#routeOfWrite(request, path, client);
+    if (path.isRoot || path.trailingSlash) return PASS_ON;
+    if (upstream.kind !== 'httpfstream' && !isCanonical(writtenPath(request, this.#prefix, path), path))
+      return PASS_ON;
+    if (isFollow(request)) return this.#routeOfFollow(request, reply, path, upstream, client);
+    if (parameterOf(request, StreamQuery.live) !== undefined) {
+      const route = await this.#routeOfLive(request, path, upstream, client);
+      return route.kind === 'served' ? { ...route, isLive: upstream.kind === 'httpfstream' } : route;
+    }
+    return this.#routeOfRead(request, path, upstream, client);
+  }
+
+  async #routeOfRead(
+    request: FastifyRequest,
+    path: ResourcePath,
+    upstream: Upstream,
+    client: Client,
+  ): Promise<Route> {
+    if (upstream.kind !== 'httpfstream' && isPersonal(request)) return PASS_ON;
+    const isGet = request.method === 'GET';
+    const isWhole = isGet && !CONDITIONS.some((name) => name in request.headers);
+    // For a part of what is not here the whole of it is not fetched.
+    const asker = askerOf(request, 0, client);
+    const readiness = isWhole
+      ? await this.#relay.ready(path, { ...asker, asksTo: 'read' })
+      : await this.#relay.readyIfHere(path, asker);
+    if (readiness.way === 'answer') return { kind: 'given', answer: readiness.answer };
+    if (!isServed(readiness) || !(await this.#hasOffset(request, path, upstream, readiness))) return PASS_ON;
+    const { cacheStatus } = readiness;
+    // By now its kind is known.
+    const stored = upstream.kind === 'httpfstream' ? undefined : await this.#relay.storedAt(path);
+    if (stored?.copied.outcome?.reason === 'finished') return { kind: 'stored', ...stored, cacheStatus };
+    if (stored === undefined && isCaughtUp(readiness)) return { kind: 'served', served: readiness };
+    // What was here a moment ago is about to be replaced.
+    if (readiness.way === 'stored') return PASS_ON;
+    const { part } = readiness;
+    const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
+    const range = isPart
+      ? partOfComing(request.headers, part, stored?.answer.strongTag ?? tagOf(part))
+      : undefined;
+    if (!isWhole && range === undefined) return PASS_ON;
+    if (stored !== undefined) {
+      const isFetching = this.#relay.isFetching(path);
+      return isFetching ? { kind: 'stored', ...stored, cacheStatus, coming: readiness, range } : PASS_ON;
+    }
+    const { size, type } = part;
+    const isPlain =
+      (size !== undefined || part.isPart) && parameterOf(request, StreamQuery.offset) === undefined;
+    // Of JSON an array is made, of which nobody knows the length.
+    const isJson = type !== undefined && isJsonType(type);
+    return isPlain && !isJson ? { kind: 'joined', coming: readiness, ...(range && { range }) } : PASS_ON;
+  }
+
+  /**
+   * What is written goes to an httpfstream server only.
+   *
+   * @throws what {@link assertHttpfstream} throws
+   */
+  async #routeOfWrite(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Route> {
+    const asker = askerOf(request, 0, client);
+    // What is here is only a copy.
+    if (request.method === 'DELETE' && (await this.#relay.kindOf(path, asker)) === 'other') {
+      return { kind: 'forgotten' };
+    }
+    await this.assertHttpfstream(path, asker);
+    return PASS_ON;
+  }
+
+  /**
+   * Checks that what a path comes from knows what is to be sent to it, with all the rights that this server has there.
+   *
+   * @throws {MethodNotAllowedError} when it does not
+   * @throws {StorageBusyError} while something in front of it answers
+   * @throws {UpstreamError} when that cannot be found out
+   */
+  async assertHttpfstream(path: ResourcePath, asker: Asker): Promise<void> {
+    const kind = await this.#relay.kindOf(path, asker);
+    if (kind === 'httpfstream') return;
+    if (kind === undefined && this.#relay.upstreamOf(path)?.wasHttpfstream === true) {
+      throw new StorageBusyError('what is in front of the server from which this comes answers in its place');
+    }
+    if (kind === undefined) throw new UpstreamError('nothing tells what the server is from which this comes');
+    throw new MethodNotAllowedError(
+      'what is here comes from a server to which nothing is written by way of this one, and no WebSocket leads',
+    );
+  }
+
+  async #routeOfFollow(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    path: ResourcePath,
+    upstream: Upstream,
+    client: Client,
+  ): Promise<Route> {
+    const wanted = followRequestOf(request);
+    const { from = 0, lines, holdMs = 0, waitMs, generation } = wanted;
+    const comesBack = holdMs > 0;
+    if (comesBack && upstream.kind === 'other') return PASS_ON;
+    const asker: Asker = { ...askerOf(request, waitMs, client), holdMs, follows: true };
+    const isSubprotocol = request.headers['sec-websocket-protocol']?.includes(SUBPROTOCOL) === true;
+    if (isHandshake(request) && !isSubprotocol) {
+      return (await this.#relay.ready(path, { ...asker, waitMs: 0 })).way === 'pass' ? PASS_ON : SERVED;
+    }
+    const asksTo = isHandshake(request) ? 'connect' : 'follow';
+    const readiness = await this.#relay.ready(path, { ...asker, asksTo }).catch((error) => {
+      const failure = asGone(error, generation);
+      // The rest of what was there may be kept there.
+      if (comesBack && failure instanceof ResourceGoneError) return PASS;
+      throw failure;
+    });
+    if (readiness.way === 'pass') return PASS_ON;
+    // It is made here as soon as it is there.
+    if (readiness.way === 'missing') {
+      // The answer to a handshake ends with it.
+      client.stay(isHandshake(request) ? request.raw.socket : reply.raw);
+      return SERVED;
+    }
+    if (readiness.way === 'answer') return { kind: 'given', answer: readiness.answer };
+    if (comesBack) {
+      const isHttpfstream = upstream.kind === 'httpfstream';
+      if (!isHttpfstream || !(await this.#relay.isHeld(path, wanted, client.signal))) return PASS_ON;
+    }
+    // There is more than is here, or it is known there that there is not.
+    if (upstream.kind === 'httpfstream' && !(await this.#relay.has(path, readiness, from))) return PASS_ON;
+    const isWithin = readiness.way === 'coming' && from >= 0 && from <= readiness.part.committed;
+    const isEnough = isCaughtUp(readiness) || (lines === undefined && isWithin);
+    return isEnough ? { kind: 'served', served: readiness } : PASS_ON;
+  }
+
+  async #routeOfLive(
+    request: FastifyRequest,
+    path: ResourcePath,
+    upstream: Upstream,
+    client: Client,
+  ): Promise<Route> {
+    const readiness = await this.#relay.ready(path, { ...askerOf(request, 0, client), follows: true });
+    if (!isServed(readiness) || !(await this.#hasOffset(request, path, upstream, readiness))) return PASS_ON;
+    const isFromBeginning = (parameterOf(request, StreamQuery.offset) ?? '-1') === '-1';
+    return isCaughtUp(readiness) || isFromBeginning ? { kind: 'served', served: readiness } : PASS_ON;
+  }
+
+  /** Whether the offset that is asked for is here. What is not may be there, or it is known there why it is not. */
+  async #hasOffset(
+    request: FastifyRequest,
+    path: ResourcePath,
+    { kind }: Upstream,
+    served: Served,
+  ): Promise<boolean> {
+    // Of events, that of the last one that the client has.
+    const token = headerOf(request, 'last-event-id') || parameterOf(request, StreamQuery.offset);
+    const place = placeOf(token ?? '');
+    if (place === undefined || kind !== 'httpfstream') return true;
+    return this.#relay.has(path, served, place.position, place.generation);
+  }
+}
+
+/** Whether nothing is written by a request. */
+export function isRead(request: FastifyRequest): boolean {
+  const { method } = request;
+  return (method === 'GET' || method === 'HEAD') && verbOf(request) !== 'APPEND';
+}
+
+/** Whether what another server answers may be for this reader only, or for this query. */
+function isPersonal({ headers, raw }: FastifyRequest): boolean {
+  const { queryString } = parseTarget(raw.url);
+  return queryString !== '' || headers.authorization !== undefined || headers.cookie !== undefined;
+}
+
+/** Whether a request is one to follow. */
+export function isFollow(request: FastifyRequest): boolean {
+  return request.method === 'GET' && (isHandshake(request) || verbOf(request) === 'FOLLOW');
+}

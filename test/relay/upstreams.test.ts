@@ -1,0 +1,65 @@
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { Core } from '../../src/core/core.ts';
+import type { Upstream } from '../../src/relay/upstream/upstream.ts';
+import { parseUpstream } from '../../src/relay/upstream/upstream-option.ts';
+import { Upstreams } from '../../src/relay/upstreams.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
+
+const DAY_MS = 24 * 3_600_000;
+
+async function openCore() {
+  const core = await Core.open(await temporaryDirectory(), { durability: 'os', graceMs: 0, fileMode: 0o644 });
+  onTestFinished(() => core.close());
+  return core;
+}
+
+/** As a process that has just begun. */
+function start(core: Core, url = 'http://h/base') {
+  const upstreams = new Upstreams([parseUpstream(url)], core);
+  return { upstreams, upstream: upstreams.of(ResourcePath.parse('/f')) as Upstream };
+}
+
+async function isRecalled(core: Core, url?: string): Promise<boolean> {
+  const { upstreams, upstream } = start(core, url);
+  await upstreams.recall(upstream);
+  return upstream.wasHttpfstream;
+}
+
+test('what was an httpfstream server is known to have been one after a restart, for a week, and no other one', async () => {
+  const core = await openCore();
+  const { upstreams, upstream } = start(core);
+  await upstreams.recall(upstream);
+  upstream.kind = 'other';
+  await upstreams.note(upstream);
+  expect(await isRecalled(core)).toBe(false);
+  upstream.kind = 'httpfstream';
+  await upstreams.note(upstream);
+  expect([await isRecalled(core), await isRecalled(core, 'http://h/other')]).toEqual([true, false]);
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 6 * DAY_MS });
+  onTestFinished(() => void vi.useRealTimers());
+  expect(await isRecalled(core)).toBe(true);
+  // It goes on to be one.
+  await upstreams.note(upstream);
+  vi.setSystemTime(Date.now() + 6 * DAY_MS);
+  expect(await isRecalled(core)).toBe(true);
+  vi.setSystemTime(Date.now() + 2 * DAY_MS);
+  expect(await isRecalled(core)).toBe(false);
+});
+
+test('what cannot be read, or noted, at the moment is tried again', async () => {
+  const core = await openCore();
+  const { upstreams, upstream } = start(core);
+  upstream.kind = 'httpfstream';
+  const failing = () => Promise.reject(new Error('the disk is broken'));
+  const write = vi.spyOn(core.records, 'write').mockImplementationOnce(failing);
+  await upstreams.note(upstream);
+  expect(await isRecalled(core)).toBe(false);
+  await upstreams.note(upstream);
+  expect([write.mock.calls.length, await isRecalled(core)]).toEqual([2, true]);
+  const next = start(core);
+  vi.spyOn(core.records, 'readable').mockImplementationOnce(failing);
+  await expect(next.upstreams.recall(next.upstream)).rejects.toThrow('the disk is broken');
+  await next.upstreams.recall(next.upstream);
+  expect(next.upstream.wasHttpfstream).toBe(true);
+});
