@@ -100,7 +100,7 @@ export function nameOf(value: unknown): string {
 function bytesOf(chunk: unknown): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;
   if (typeof chunk === 'string') return encoder.encode(chunk);
-  throw new InvalidSourceError(`a chunk of the source is ${nameOf(chunk)}`);
+  throw new InvalidSourceError(`a chunk of the body is ${nameOf(chunk)}`);
 }
 
 /** Bytes that are there, if there are any. */
@@ -138,7 +138,6 @@ class WebSource implements Source {
   end(reason: unknown): void {
     // It may have failed: that is told by `next`.
     this.#reader.cancel(reason).catch(() => {});
-    this.#reader.releaseLock();
   }
 
   async #read(): Promise<Uint8Array | undefined> {
