@@ -47,6 +47,7 @@ export async function appendCommandOutput(
     token,
     expect: undefined,
     contentType: () => contentType,
+    wantedType: contentType,
     stallTimeoutMs,
     tee: tee ? io.stdout : undefined,
     progress,

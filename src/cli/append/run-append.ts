@@ -73,6 +73,7 @@ async function appendSource(
       token,
       expect: resume || isOnce ? position : undefined,
       contentType: () => contentType ?? bytes.contentType,
+      wantedType: contentType,
       claimsFirst: isOnce,
       stallTimeoutMs,
       tee: tee ? io.stdout : undefined,

@@ -16,6 +16,16 @@ export interface StreamAppend {
   close: boolean;
 }
 
+/** What came of an append. */
+export interface Appended {
+  /** Whether it repeats one that was made before. */
+  isRepeated: boolean;
+  /** The producer's last request that counted. */
+  producer: ProducerRequest | undefined;
+  /** The stream after it. */
+  state: StreamState;
+}
+
 /**
  * Judges an append (Durable Streams protocol, sections 5.2 and 5.2.1).
  *

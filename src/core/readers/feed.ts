@@ -6,13 +6,16 @@ import { chunksOf } from './chunk.ts';
 import type { Cutting } from './cutting.ts';
 import { PieceWindow } from './piece-window.ts';
 import { Reader, type ReaderFeed, type Sink, type Stay } from './reader.ts';
+import { TypeWait } from './type-wait.ts';
 
 /** Who made a feed, and is notified by it. */
 export interface FeedOwner {
   /** Content type of what was made as a stream. */
-  readonly type?: string | undefined;
-  /** Content type that was given to what was not made as a stream. */
-  readonly fileType?: string | undefined;
+  readonly streamType?: string | undefined;
+  /** The same, or the one that an append has given. */
+  readonly givenType?: string | undefined;
+  /** Whether nothing has come yet, and who appends may give a type. */
+  readonly isTypeAwaited?: boolean;
   /** How many may follow. */
   readonly maxFollowers: number;
   /** Called when `committed` has grown. */
@@ -42,6 +45,8 @@ export class Feed implements ReaderFeed {
   /** … and since which time that they were woken they are counted. */
   #wakes = 1;
   #isWaiting = false;
+  /** Undefined while nobody has waited. */
+  #typeWait: TypeWait | undefined;
   #isIdle = false;
 
   /**
@@ -84,13 +89,23 @@ export class Feed implements ReaderFeed {
   }
 
   /** Content type of what was made as a stream; undefined of any other file. */
-  get type(): string | undefined {
-    return this.#owner.type;
+  get streamType(): string | undefined {
+    return this.#owner.streamType;
   }
 
-  /** Content type that an append has given to what was not made as a stream. */
-  get fileType(): string | undefined {
-    return this.#owner.fileType;
+  /** Content type that it was made as a stream of, or that an append has given it. */
+  get givenType(): string | undefined {
+    return this.#owner.givenType;
+  }
+
+  /** Whether nothing has come yet, and who appends may give a type. */
+  get isTypeAwaited(): boolean {
+    return this.#owner.isTypeAwaited === true;
+  }
+
+  untilTyped(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    this.#typeWait ??= new TypeWait();
+    return this.#typeWait.wait(timeoutMs, signal);
   }
 
   /** How many follow, those included that were ended and do not have everything. */
@@ -201,8 +216,9 @@ export class Feed implements ReaderFeed {
   }
 
   /** Notifies the followers that an append has given the file a content type. */
-  typed(fileType: string): void {
+  tellType(fileType: string): void {
     for (const { sink } of this.#readers) sink.typed?.(fileType);
+    this.#typeWait?.over();
   }
 
   /**
@@ -221,6 +237,7 @@ export class Feed implements ReaderFeed {
     for (const reader of ended) reader.stay = undefined;
     this.setWaiting(false);
     for (const reader of ended) reader.end(outcome);
+    this.#typeWait?.over();
   }
 
   /** The names under which those follow the file who stay for the stream. */
@@ -246,6 +263,7 @@ export class Feed implements ReaderFeed {
     this.#behind = this.#readers.size;
     this.#wakes++;
     for (const reader of this.#readers) reader.pump();
+    this.#typeWait?.over();
   }
 
   #checkIdle(): void {

@@ -20,7 +20,8 @@ import type { Resources } from '../resources.ts';
 import type { Arrivals } from '../watch/arrivals.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
 import { Lease } from './lease.ts';
-import { type LeaseHolder, Session, type SessionContext, type SessionHost, withAttempt } from './session.ts';
+import { type LeaseHolder, Session, type SessionHost, withAttempt } from './session.ts';
+import type { SessionContext } from './session-context.ts';
 
 /** How often another program may append to a file while a session is about to begin. */
 const MAX_ATTEMPTS = 3;
@@ -311,6 +312,8 @@ export class SessionRegistry implements SessionHost {
         if (goesOn) assertNewer(request.attempt, last.attempt);
         const start = goesOn ? last.start : size;
         assertStart(start, request.expect);
+        // It is of what an append has brought before, or was to bring. Who copies brings it each time.
+        if (!goesOn || request.isCopying) await resource.forgetTypeIfEmpty();
         const own = goesOn ? last : undefined;
         const append = await this.#record(file, request, { size, start, subject, last: own });
         const hasGrown = (await file.state()).size > size || resource.committed > size;

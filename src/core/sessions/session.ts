@@ -4,17 +4,13 @@ import type { AppendFile, StoredFile } from '../../storage/stored-file.ts';
 import { type HttpfstreamError, ResourceGoneError, StreamTruncatedError } from '../../wire/errors.ts';
 import type { EndReason, Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { LiveResources } from '../live-resources.ts';
-import type { LocalLog } from '../log/local-log.ts';
 import { SessionWriter, type WriterOwner } from '../log/session-writer.ts';
-import type { AppendNumbers, Numbers } from '../numbers.ts';
+import type { AppendNumbers } from '../numbers.ts';
 import { type Feed, withClosed } from '../readers/feed.ts';
-import type { Feeds } from '../readers/feeds.ts';
 import type { Reader, Sink } from '../readers/reader.ts';
 import type { AppendRequest } from '../request.ts';
 import type { Claimant, Resource } from '../resource.ts';
-import type { FileWatch } from '../watch/file-watch.ts';
-import type { AppendHistory } from './append-history.ts';
+import type { SessionContext, SessionSubject } from './session-context.ts';
 
 /** Time between two looks whether the request of a client that is back has been opened. */
 const RETURN_MS = 100;
@@ -23,6 +19,8 @@ const RETURN_MS = 100;
 export interface LeaseHolder {
   /** Where its append is counted. */
   readonly numbers: AppendNumbers;
+  /** Whether it may say only after it has the lease of which content type its bytes are. Default false. */
+  readonly saysTypeLater?: boolean;
   /** Called when {@link Lease.append} returned false and may be called again. */
   drained(): void;
   /** Called when the bytes below `position` are safe; it only grows. */
@@ -45,34 +43,6 @@ export interface SessionHost {
   over(resource: Resource): void;
 }
 
-/** What all sessions share. */
-export interface SessionContext {
-  log: LocalLog;
-  /** How long a session waits for an appender that was lost, in milliseconds. */
-  graceMs: number;
-  history: AppendHistory;
-  live: LiveResources;
-  feeds: Feeds;
-  watch: FileWatch;
-  numbers: Numbers;
-}
-
-/** What one session is about. */
-export interface SessionSubject {
-  /** The name under which the file was opened. */
-  path: ResourcePath;
-  /** Claimed for the session, which releases it. */
-  resource: Resource;
-  /** The open file, which the session closes. */
-  file: AppendFile;
-  /** How many bytes of the file count. */
-  size: number;
-  /** What is remembered of the append. */
-  append: AppendRecord;
-  /** The append that it goes on with, if that had ended. */
-  before: AppendRecord | undefined;
-}
-
 /**
  * The one append to a feed, from its beginning to its end. Connections may come
  * and go meanwhile: at any time one {@link Lease}, or none, holds it.
@@ -93,9 +63,10 @@ export class Session implements Claimant, WriterOwner {
   #closes = false;
   /** Whether it ends as something else has ended, whatever it has brought. */
   #isCopying = false;
+  #saysTypeLater = false;
   #grace: NodeJS.Timeout | undefined;
   /** Set when it has given the file a content type; settles when that is remembered. Never rejects. */
-  #typed: Promise<void> | undefined;
+  #typeKept: Promise<void> | undefined;
   #ended: Promise<void> | undefined;
   #failure: HttpfstreamError | undefined;
   #outcome: Outcome | undefined;
@@ -159,19 +130,25 @@ export class Session implements Claimant, WriterOwner {
   }
 
   /**
-   * Gives the file a content type, if the session has begun it, or makes a copy, and it has none. When that cannot be
-   * remembered the session ends.
+   * Gives the file a content type, if it has none and is empty, or a copy. Bytes that come after it are in the file
+   * once it is remembered; when that fails the session ends.
    */
   giveType(fileType: string): void {
-    if ((this.start > 0 && !this.#isCopying) || this.#ended !== undefined) return;
-    this.#typed ??= this.#subject.resource
-      .giveType(fileType)
-      .catch((error) => this.lose(storageFailure(error)));
+    const { resource } = this.#subject;
+    const isBegun = this.#writer.received > 0 && !this.#isCopying;
+    const isTyped = resource.givenType !== undefined || this.#typeKept !== undefined;
+    if (isBegun || isTyped || this.#ended !== undefined) return;
+    this.#typeKept = resource.giveType(fileType).catch((error) => this.lose(storageFailure(error)));
+    this.#writer.holdUntil(this.#typeKept);
+  }
+
+  get mayGiveType(): boolean {
+    return this.#saysTypeLater && this.#writer.received === 0 && this.#ended === undefined;
   }
 
   /** Resolves when what came through an earlier connection is in the file, and its type is remembered. */
   async ready(): Promise<void> {
-    await this.#typed;
+    await this.#typeKept;
     await this.#writer.flushed();
   }
 
@@ -217,6 +194,7 @@ export class Session implements Claimant, WriterOwner {
     this.#attempt = attempt;
     this.#closes = closes;
     this.#isCopying = isCopying;
+    this.#saysTypeLater = holder.saysTypeLater ?? false;
     this.#holder = holder;
     this.#numbers = holder.numbers;
     if (this.#epoch > 0 || this.#subject.before?.state === 'open') this.#context.numbers.sessionsResumed++;
@@ -315,7 +293,8 @@ export class Session implements Claimant, WriterOwner {
     clearTimeout(this.#grace);
     this.#writer.stop();
     await this.#writer.secured();
-    await this.#typed;
+    await this.#typeKept;
+    await this.#forgetTypeOfNothing(reason);
     // A copy is whole when it is on the disk: nobody brings it again who knew that it is not.
     if (this.#isCopying) await this.#writer.sync();
     // What is called finished must be there.
@@ -341,6 +320,16 @@ export class Session implements Claimant, WriterOwner {
     const lost = { reason: reasonOf(this.#failure) };
     await this.#record(lost);
     this.#over(lost);
+  }
+
+  /**
+   * Forgets the type of bytes that never came; of one that waits over a restart they still may. Never rejects: what
+   * cannot be forgotten is so when another one begins.
+   */
+  async #forgetTypeOfNothing(reason: EndReason): Promise<void> {
+    if (reason === 'finished' || reason === 'shutdown') return;
+    const isOwn = this.#typeKept !== undefined || this.#endedBefore === undefined;
+    if (isOwn) await this.#subject.resource.forgetTypeIfEmpty().catch(() => undefined);
   }
 
   /**

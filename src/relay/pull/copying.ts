@@ -78,6 +78,8 @@ export class Copying implements LeaseHolder {
   readonly copy: CopyFile;
   readonly progress: PullProgress;
   readonly numbers: AppendNumbers;
+  /** It says the type when it is said there. */
+  readonly saysTypeLater = true;
   readonly #options: CopyingOptions;
   #source: Source | undefined;
   #lease: Lease | undefined;
@@ -113,7 +115,7 @@ export class Copying implements LeaseHolder {
   get part(): Part {
     return {
       generation: this.#generation,
-      type: this.#lease?.feed.type,
+      type: this.#lease?.feed.streamType,
       committed: this.committed,
       size: this.#size,
       isPart: this.#isPart,
@@ -201,6 +203,9 @@ export class Copying implements LeaseHolder {
       this,
       make,
     );
+    // Readers are told the type by the first that they hear.
+    await lease.ready();
+    if (lease.failure !== undefined) throw lease.failure;
     this.#lease = lease;
     this.#generation = made.generation;
     if (lease.received !== (copied?.size ?? 0)) {
@@ -213,7 +218,7 @@ export class Copying implements LeaseHolder {
     this.#isPart = made.isPart;
     // How long a part will be, nobody knows who is not told.
     lease.feed.expect(this.#size ?? (made.isPart ? undefined : 0), made.isPart);
-    if (isJsonType(lease.feed.type)) this.#values = new WholeValues();
+    if (isJsonType(lease.feed.streamType)) this.#values = new WholeValues();
     log.opened(lease.received);
     // What was told while the file was opened.
     lease.feed.setWaiting(this.#isWaiting);

@@ -4,7 +4,7 @@ import type { OpenFile } from '../../core/open-file.ts';
 import type { Permit } from '../../core/permit.ts';
 import type { LiveReads } from '../../core/readers/live-reads.ts';
 import type { Resource } from '../../core/resource.ts';
-import { isJsonType } from '../../core/streams/stream-type.ts';
+import { givenType, isJsonType } from '../../core/streams/stream-type.ts';
 import type { StreamView } from '../../core/streams/stream-view.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
@@ -95,7 +95,7 @@ export class StreamReads {
       // Where values end is for those who may read them.
       if (form !== undefined && use === 'follow') assertBetweenLines(file, start);
       const name = path.segments.at(-1) ?? '';
-      const contentType = contentTypeOf(state, name, file, state.size);
+      const contentType = contentTypeOf(givenType(state), name, file, state.size);
       answer = { view, start, form, contentType };
       if (request.method !== 'HEAD') void resources.touch(file.stat.fingerprint, state);
       isKnown = hasAlready(request, reply, answer, wanted);
@@ -122,7 +122,7 @@ export class StreamReads {
     const { resource, feed } = live;
     const { names } = resource;
     try {
-      const { contentType, start } = beginningOf(live, permit, wanted);
+      const { start } = beginningOf(live, permit, wanted);
       const form = jsonFormOf(request, resource.state);
       const leave = enterWaiting(request);
       const { body, end, reason } = await firstBytes(live, start, form?.isArray === true, {
@@ -136,6 +136,8 @@ export class StreamReads {
       if (resource.isClosing) throw new ServerClosingError('the server is shutting down');
       resource.assertWhole();
       const view = { state: { ...resource.state, size: feed.committed }, names };
+      // It may have been given while nothing had come.
+      const contentType = typeOf(live, permit);
       if (view.state.size === start) {
         await this.#assertThere(permit, resource);
         return sendNothing(reply, view, contentType, wanted);
@@ -216,19 +218,24 @@ interface Beginning {
  */
 function beginningOf(
   { resource, feed }: LiveReads,
-  { path }: Permit,
+  permit: Permit,
   { offset = '-1' }: ReadRequest,
   lastEventId?: string,
 ): Beginning {
   const { file, committed } = feed;
   const { state } = resource;
-  const contentType = contentTypeOf(state, path.segments.at(-1) ?? '', file, committed);
+  const contentType = typeOf({ resource, feed }, permit);
   // What an append has brought as JSON is a document.
-  const hasValues = isJsonType(contentType) && (resource.type !== undefined || state.fileType === undefined);
+  const hasValues =
+    isJsonType(contentType) && (resource.streamType !== undefined || state.fileType === undefined);
   const isAtEnd = lastEventId === undefined && offset === 'now';
   const start = isAtEnd ? committed : resource.names.positionOf(lastEventId ?? offset, committed);
   if (hasValues) assertBetweenLines(file, start);
   return { contentType, start, hasValues };
+}
+
+function typeOf({ resource, feed }: Pick<LiveReads, 'resource' | 'feed'>, { path }: Permit): string {
+  return contentTypeOf(resource.givenType, path.segments.at(-1) ?? '', feed.file, feed.committed);
 }
 
 interface StreamAnswer {

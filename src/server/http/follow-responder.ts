@@ -4,14 +4,15 @@ import type { Core } from '../../core/core.ts';
 import type { ReadNumbers } from '../../core/numbers.ts';
 import type { Permit } from '../../core/permit.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
-import type { Reader } from '../../core/readers/reader.ts';
+import type { Reader, ReaderFeed } from '../../core/readers/reader.ts';
 import type { FollowRequest } from '../../core/request.ts';
+import { givenType } from '../../core/streams/stream-type.ts';
 import { ResourceNotFoundError } from '../../wire/errors.ts';
 import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { withoutKey } from '../access/page-paths.ts';
 import type { ActiveConnections } from '../active-connections.ts';
-import { enterWaiting } from '../limits/client-limits.ts';
+import { enterWaiting, tryToWait } from '../limits/client-limits.ts';
 import { followRequestOf } from '../request/query-parameters.ts';
 import { contentTypeOf } from '../response/content-type.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
@@ -97,11 +98,12 @@ export class HttpFollowResponder {
     try {
       reader = await this.#follow(request, connection, permit, { wanted, waitMs });
       const { feed, position } = reader;
+      if (feed.isTypeAwaited) await this.#untilTyped(request, connection, feed);
       const { state } = await this.#core.resources.viewOrBytes(feed.file);
       // It may have been refused meanwhile.
       connection.signal.throwIfAborted();
       const name = permit.path.segments.at(-1) ?? '';
-      const contentType = contentTypeOf(state, name, feed.file, feed.committed);
+      const contentType = contentTypeOf(givenType(state), name, feed.file, feed.committed);
       reply.headers({
         'content-type': contentType,
         'cache-control': 'no-store, no-transform',
@@ -123,6 +125,14 @@ export class HttpFollowResponder {
     reply.hijack();
     connection.begin(reader, status, reply.getHeaders() as OutgoingHttpHeaders);
     return reply;
+  }
+
+  /** Who cannot wait is told what is known. */
+  async #untilTyped(request: FastifyRequest, connection: HttpFollow, feed: ReaderFeed): Promise<void> {
+    const leave = tryToWait(request);
+    if (leave === undefined) return;
+    const { signal } = connection;
+    await connection.wait(() => feed.untilTyped(this.#follows.keepAliveMs, signal)).finally(leave);
   }
 
   async #follow(

@@ -78,16 +78,13 @@ export class ClientLimits {
   /**
    * Counts one who waits.
    *
-   * @returns to be called once, when that is over
-   * @throws {TooManyRequestsError} when too many do
+   * @returns to be called once, when that is over; undefined when too many do
    */
-  wait(request: FastifyRequest): () => void {
+  wait(request: FastifyRequest): (() => void) | undefined {
     const { maxWaiting, maxWaitingPerClient } = this.#options;
     const client = clientKeyOf(request);
     const own = client === undefined ? 0 : (this.#waiting.get(client) ?? 0);
-    if (this.#waitingCount >= maxWaiting || own >= maxWaitingPerClient) {
-      throw new TooManyRequestsError('there are too many requests that wait', 'waiting');
-    }
+    if (this.#waitingCount >= maxWaiting || own >= maxWaitingPerClient) return undefined;
     this.#waitingCount++;
     if (client !== undefined) this.#waiting.set(client, own + 1);
     return () => this.#over(client);
@@ -129,9 +126,16 @@ type Limited = FastifyRequest & { [LIMITS]?: ClientLimits };
  * Counts a request as one that waits.
  *
  * @returns to be called once, when that is over
- * @throws what {@link ClientLimits.wait} throws
+ * @throws {TooManyRequestsError} when too many do
  */
 export function enterWaiting(request: FastifyRequest): () => void {
+  const leave = tryToWait(request);
+  if (leave === undefined) throw new TooManyRequestsError('there are too many requests that wait', 'waiting');
+  return leave;
+}
+
+/** As {@link enterWaiting}, of one that can do without: undefined when too many wait. */
+export function tryToWait(request: FastifyRequest): (() => void) | undefined {
   return ((request as Limited)[LIMITS] as ClientLimits).wait(request);
 }
 

@@ -78,7 +78,7 @@ describe('a stream that is deleted when its directory cannot be synced', () => {
     expect(await remembered(directory)).toEqual(LIVING);
     expect(await textOf(next, 'd/source')).toBe('text');
     const stream = await next.resources.acquire(Permit.own(ResourcePath.parse('d/source')));
-    expect(stream.type).toBe('text/plain');
+    expect(stream.streamType).toBe('text/plain');
     next.resources.release(stream);
   });
 
@@ -142,7 +142,7 @@ describe('a stream that was to be deleted when the server was killed', () => {
         removals: 0,
       });
       const stream = await core.resources.acquire(Permit.own(ResourcePath.parse(name)));
-      expect(stream.type).toBe('text/plain');
+      expect(stream.streamType).toBe('text/plain');
       core.resources.release(stream);
     },
   );

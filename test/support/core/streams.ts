@@ -1,7 +1,7 @@
 import type { Core } from '../../../src/core/core.ts';
+import type { Appended } from '../../../src/core/log/append-rules.ts';
 import type { ProducerRequest } from '../../../src/core/log/producers.ts';
 import { Permit } from '../../../src/core/permit.ts';
-import type { Appended } from '../../../src/core/resource.ts';
 import type { CreateRequest } from '../../../src/core/streams/create-request.ts';
 import type { NewFile } from '../../../src/storage/new-file.ts';
 import { Root } from '../../../src/storage/root/root.ts';
