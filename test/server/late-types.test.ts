@@ -83,6 +83,26 @@ describe('who reads a file live before a byte of it has come', () => {
     expect([answer.headers['content-type'], typed.headers['content-type']]).toEqual([PLAIN, 'text/csv']);
   });
 
+  test('gets the head at once when too many requests wait', async () => {
+    const server = await startServer({ keepAliveMs: NEVER_MS, maxWaiting: 1 });
+    const waiting = readersWait();
+    const appender = await V2Peer.append(server.url('/a'));
+    const first = Download.ask(server.url('/a?verb=FOLLOW'));
+    await waiting(1);
+    const second = await Download.open(server.url('/a?verb=FOLLOW'));
+    expect([first.status, second.headers['content-type']]).toEqual([0, PLAIN]);
+    await tell(appender, 'text/css');
+    await answered(first);
+    expect(first.headers['content-type']).toBe('text/css');
+    // It does not wait any more.
+    const other = await V2Peer.append(server.url('/b'));
+    const third = Download.ask(server.url('/b?verb=FOLLOW'));
+    await waiting(2);
+    expect(third.status).toBe(0);
+    await other.finish();
+    await answered(third);
+  });
+
   test('leaves no trace when it goes before the head', async () => {
     const server = await startServer({ keepAliveMs: NEVER_MS });
     const waiting = readersWait();

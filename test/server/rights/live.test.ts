@@ -89,7 +89,10 @@ describe.each(ENDS)('who $how', (ending) => {
 
   it('and reads or writes over HTTP is cut, and is refused where it waits', async () => {
     const { port, url, end } = await start(ending);
-    await V2Peer.append(url('/live'), {}, { headers: bearer('other') });
+    const appender = await V2Peer.append(url('/live'), {}, { headers: bearer('other') });
+    await appender.append('x', 1);
+    // Its type may still be said.
+    await V2Peer.append(url('/empty'), {}, { headers: bearer('other') });
     await send('PUT', url('/stream'), { headers: { ...bearer('other'), 'content-type': 'text/plain' } });
     const cut = ['/live?verb=FOLLOW', '/stream?offset=-1&live=sse', '/large'].map(async (target) => {
       const socket = await openSocket(port);
@@ -100,9 +103,12 @@ describe.each(ENDS)('who $how', (ending) => {
       if (target === '/large') socket.pause();
       return { target, socket };
     });
-    const refused = ['/stream?offset=now&live=long-poll', '/missing?verb=FOLLOW&wait=60'].map((target) =>
-      send('GET', url(target), { headers: bearer('t') }),
-    );
+    const waiting = [
+      '/stream?offset=now&live=long-poll',
+      '/missing?verb=FOLLOW&wait=60',
+      '/empty?verb=FOLLOW',
+    ];
+    const refused = waiting.map((target) => send('GET', url(target), { headers: bearer('t') }));
     const uploads = ['/new?verb=APPEND', '/other?verb=APPEND'].map((target) => uploadTo(url(target)));
     const readers = await Promise.all(cut);
     const appenders = await Promise.all(uploads);
