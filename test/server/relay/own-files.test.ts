@@ -193,6 +193,22 @@ describe('a stream that is forked from what comes from elsewhere', () => {
     await waitFor(made, 'it to be made');
   });
 
+  test('is not made of a part either of which the rest is refused', async () => {
+    const server = await ScriptedServer.start(({ number }, socket) => {
+      if (number > 0) say(socket, '403 Forbidden', {}, 'no');
+      else socket.end(headOf('200 OK', { ...FRESH, 'Content-Length': 2000 }) + 'x'.repeat(1000));
+    });
+    const relay = await startRelay(`/b=${server.url}`);
+    const statusOf = () =>
+      get(relay.url('/b/x')).then(
+        ({ status }) => status,
+        () => 0,
+      );
+    await waitFor(async () => (await statusOf()) === 403, 'the rest to be refused');
+    const refused = await send('PUT', relay.url('/mine'), { headers: fork('/b/x') });
+    expect([refused.status, refused.code]).toEqual([503, 'HFS_STORAGE_BUSY']);
+  });
+
   test('and else there, if that is where it comes from', async () => {
     const origin = await startOrigin();
     const relay = await startRelay(`/b=${origin.url('/dir')}`);
