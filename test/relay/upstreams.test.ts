@@ -1,10 +1,14 @@
+import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { openAppend } from '../../src/client/index.ts';
 import { Core } from '../../src/core/core.ts';
 import type { Upstream } from '../../src/relay/upstream/upstream.ts';
 import { parseUpstream } from '../../src/relay/upstream/upstream-option.ts';
 import { Upstreams } from '../../src/relay/upstreams.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
+import { F, NOBODY, startRelay } from '../support/relay/bare-relay.ts';
 import { temporaryDirectory } from '../support/server/server.ts';
+import { waitFor, waitForSize } from '../support/wait-for.ts';
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -62,4 +66,23 @@ test('what cannot be read, or noted, at the moment is tried again', async () => 
   await expect(next.upstreams.recall(next.upstream)).rejects.toThrow('the disk is broken');
   await next.upstreams.recall(next.upstream);
   expect(next.upstream.wasHttpfstream).toBe(true);
+});
+
+test('what is used as an httpfstream server is known as one, though nothing else is found out of it', async () => {
+  const { core, relay, origin } = await startRelay();
+  const appender = openAppend(origin.url('/f'));
+  onTestFinished(() => void appender.on('error', () => undefined).destroy());
+  appender.write('one');
+  await waitForSize(path.join(origin.root, 'f'), 3);
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
+  onTestFinished(() => void vi.useRealTimers());
+  const isKnown = () => isRecalled(core, origin.url(''));
+  expect(await relay.kindOf(F, NOBODY)).toBe('httpfstream');
+  vi.setSystemTime(Date.now() + 8 * DAY_MS);
+  expect(await isKnown()).toBe(false);
+  await relay.kindOf(F, NOBODY);
+  await waitFor(isKnown, 'it to be noted as it is asked what it is');
+  await relay.ready(F, NOBODY);
+  vi.setSystemTime(Date.now() + 8 * DAY_MS);
+  await waitFor(isKnown, 'it to be noted while something is followed');
 });

@@ -133,6 +133,12 @@ export class Pull {
     return this.#progress.state;
   }
 
+  /** Whether the server there has answered, and bytes may come. */
+  get isConnected(): boolean {
+    const { state } = this;
+    return state.phase === 'waiting' || (state.phase === 'storing' && state.isConnected);
+  }
+
   /** What has become of it, as soon as that is known. */
   get verdict(): Verdict | undefined {
     return this.#progress.verdict;
