@@ -58,8 +58,8 @@ export class Relay {
 
   constructor({ upstreams, keepBytes, ...options }: RelayOptions) {
     this.#log = options.log;
-    this.#copies = new Copies(options.core, keepBytes);
     this.#upstreams = new Upstreams(upstreams, options.core);
+    this.#copies = new Copies(options.core, keepBytes, (path) => this.upstreamOf(path)?.depth ?? 0);
     this.#pulls = new Pulls(this.#upstreams, { ...options, copies: this.#copies, held: this.#held });
     this.#requestOptions = options;
   }

@@ -1,4 +1,4 @@
-import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { append, follow, openAppend } from '../../../src/client/index.ts';
@@ -7,7 +7,7 @@ import { get, send } from '../../support/http/request.ts';
 import { Random } from '../../support/random.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
 import { headOf, ScriptedServer, say } from '../../support/relay/scripted.ts';
-import { startServer } from '../../support/server/server.ts';
+import { startServer, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { V2Peer } from '../../support/websocket/v2-peer.ts';
 
@@ -61,6 +61,21 @@ describe('what has no place here, since something else has it, is passed on', ()
         'it to be kept',
       );
     }
+  });
+
+  test('unless nothing is in it, though a process before this one has made it', async () => {
+    const server = await ScriptedServer.start(({ line }, socket) => say(socket, '200 OK', FRESH, line));
+    const root = await temporaryDirectory();
+    for (const name of ['there/x/y', 'own/x']) await mkdir(path.join(root, name), { recursive: true });
+    const relay = await startRelay(`/there=${server.url}`, { root });
+    expect((await get(relay.url('/there/x'))).text).toBe('GET /x');
+    await waitFor(() => stat(path.join(root, 'there/x')).then((found) => found.isFile()), 'it to be kept');
+    await fetch(relay.url('/there/x'), { method: 'DELETE' });
+    await get(relay.url('/own/x'));
+    expect(await Promise.all(['there', 'own'].map((name) => readdir(path.join(root, name))))).toEqual([
+      [],
+      ['x'],
+    ]);
   });
 
   test('since its name is too long for a file, is passed on only if it comes from elsewhere', async () => {
