@@ -181,6 +181,31 @@ describe('a pull', () => {
     }, 'room to be made');
   });
 
+  test('says why it is: nothing was here, or a part, or something else', async () => {
+    const sockets: net.Socket[] = [];
+    const server = await ScriptedServer.start(({ number }, socket) => {
+      sockets.push(socket);
+      const head = { ETag: number < 3 ? '"one"' : '"two"', 'Content-Length': 100_000 };
+      const rest = { 'Content-Range': 'bytes 1000-99999/100000', 'Content-Length': 99_000 };
+      if (number === 1) say(socket, '403 Forbidden', {}, '');
+      else if (number === 2) socket.write(headOf('206 Partial Content', { ...head, ...rest }));
+      else socket.write(headOf('200 OK', head) + 'x'.repeat(1000));
+    });
+    const { relay } = await startRelay({ upstreams: [parseUpstream(server.url)] });
+    const expectWhy = async (why: string) => {
+      relay.changed(F);
+      expect(await relay.ready(F, NOBODY)).toMatchObject({ cacheStatus: `fwd=${why}; stored` });
+    };
+    const isOver = () => !relay.isFetching(F);
+    await expectWhy('uri-miss');
+    sockets[0]?.end();
+    await waitFor(isOver, 'the rest to be refused');
+    await expectWhy('partial');
+    sockets[2]?.write('x'.repeat(99_000));
+    await waitFor(isOver, 'the rest');
+    await expectWhy('stale');
+  });
+
   test('is told in the log, with who joined it and how much came', async () => {
     const server = await startRelay();
     await startAppend(server);

@@ -306,7 +306,10 @@ export class Pull {
     if (found === 'occupied' && copy.takePlace()) return undefined;
     if (typeof found !== 'object') return found;
     copy.counted(found.size);
-    if (found.url === this.#request.url.href) return found;
+    if (found.url === this.#request.url.href) {
+      this.#copying.wasHere = true;
+      return found;
+    }
     await this.#copying.drop('it comes from another server');
     return undefined;
   }
