@@ -1,12 +1,13 @@
 import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { openAppend } from '../../src/client/index.ts';
+import { append, openAppend } from '../../src/client/index.ts';
 import { Core } from '../../src/core/core.ts';
 import type { Upstream } from '../../src/relay/upstream/upstream.ts';
 import { parseUpstream } from '../../src/relay/upstream/upstream-option.ts';
 import { Upstreams } from '../../src/relay/upstreams.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { F, NOBODY, startRelay } from '../support/relay/bare-relay.ts';
+import { ScriptedServer, say } from '../support/relay/scripted.ts';
 import { temporaryDirectory } from '../support/server/server.ts';
 import { waitFor, waitForSize } from '../support/wait-for.ts';
 
@@ -85,4 +86,26 @@ test('what is used as an httpfstream server is known as one, though nothing else
   await relay.ready(F, NOBODY);
   vi.setSystemTime(Date.now() + 8 * DAY_MS);
   await waitFor(isKnown, 'it to be noted while something is followed');
+});
+
+test('a server that another one has replaced is forgotten after a week, with what is here of it', async () => {
+  const { relay, origin } = await startRelay();
+  await append(origin.url('/f'), ['one']);
+  await relay.ready(F, NOBODY);
+  await waitFor(() => !relay.isFetching(F), 'it to be here');
+  await origin.app.close();
+  await ScriptedServer.start((_request, socket) => say(socket, '200 OK', {}, 'page'), origin.port);
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
+  onTestFinished(() => void vi.useRealTimers());
+  const size = async () => {
+    relay.changed(F);
+    await relay.ready(F, NOBODY);
+    await waitFor(() => !relay.isFetching(F), 'it to be looked at');
+    return (await relay.storedAt(F))?.copied.size;
+  };
+  for (let day = 0; day < 7; day += 2) {
+    expect([day, await size(), relay.upstreamOf(F)?.kind]).toEqual([day, undefined, undefined]);
+    vi.setSystemTime(Date.now() + 2 * DAY_MS);
+  }
+  expect([await size(), relay.upstreamOf(F)?.kind]).toEqual([4, 'other']);
 });

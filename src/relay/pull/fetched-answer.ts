@@ -134,7 +134,8 @@ class FetchedAnswer {
 
   #answeredByOther(answer: OpenAnswer, body: StoredBody | undefined): Promise<Verdict | undefined> {
     const { upstream } = this.#copying.request;
-    if (this.#copied !== undefined && this.#copied.answer === undefined) {
+    const isOfHttpfstream = this.#copied !== undefined && this.#copied.answer === undefined;
+    if (isOfHttpfstream && upstream.wasHttpfstream) {
       // What is in front of an httpfstream server does not know what is there.
       throw new UpstreamError(`${upstream.origin} has not answered itself: HTTP status ${answer.status}`);
     }
