@@ -26,9 +26,9 @@ export interface Copied {
 }
 
 /**
- * What is at a path: a copy, nothing, `local`: a file that was not copied, or to which something else was appended since,
- * or `occupied`: there is no place for a file, since it is a directory, or its name is too long. What a directory has in
- * it may come from elsewhere.
+ * What is at a path: a copy, nothing, `local`: a file that was not copied, or to which something else was appended
+ * since, or `occupied`: there is no place for a file, since it is a directory, or its name is too long. What a
+ * directory has in it may come from elsewhere.
  */
 export type Found = Copied | 'local' | 'occupied' | undefined;
 

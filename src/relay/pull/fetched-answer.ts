@@ -243,7 +243,7 @@ class FetchedAnswer {
       throw writing.failure ?? new UpstreamError('the answer was cut');
     }
     copying.connected(false);
-    await delay(RESUME_DELAY_MS * 2 ** resumes, undefined, request);
+    await delay(RESUME_DELAY_MS * 2 ** resumes, undefined, { signal: request.signal });
     const { position } = writing;
     const asked = request.send({ range: `bytes=${position}-`, 'if-range': strongValidator });
     const answer = await asked.catch((error: HttpfstreamError) => {

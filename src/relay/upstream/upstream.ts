@@ -57,8 +57,8 @@ export class Upstream {
   }
 
   /**
-   * One that was found to be an httpfstream server, also before a restart, stays that for a week: what seems to be another
-   * one is in front of it.
+   * One that was found to be an httpfstream server, also before a restart, stays that for a week: what seems to be
+   * another one is in front of it.
    */
   set kind(kind: UpstreamKind | undefined) {
     if (this.#kind === 'httpfstream' || (this.wasHttpfstream && kind !== 'httpfstream')) return;
@@ -67,8 +67,8 @@ export class Upstream {
   }
 
   /**
-   * What is told when something else has answered in the place of an httpfstream server. Until that answers, nobody knows what it
-   * is.
+   * What is told when something else has answered in the place of an httpfstream server. Until that answers, nobody
+   * knows what it is.
    */
   notItself(cause?: unknown): UpstreamError {
     if (this.#kind === 'httpfstream') {
@@ -79,14 +79,16 @@ export class Upstream {
   }
 
   /**
-   * Whether it is an httpfstream server, or was one within the last week, also before this process began, as far as that
-   * was recalled.
+   * Whether it is an httpfstream server, or was one within the last week, also before this process began, as far as
+   * that was recalled.
    */
   get wasHttpfstream(): boolean {
     return this.#kind === 'httpfstream' || Date.now() - this.#httpfstreamMs < MEMORY_MS;
   }
 
-  /** @param knownMs when it was known to be an httpfstream server before this process began, in milliseconds since 1970 */
+  /**
+   * @param knownMs when it was known to be an httpfstream server before this process began, in milliseconds since 1970
+   */
   recallHttpfstream(knownMs: number): void {
     this.#httpfstreamMs = Math.max(this.#httpfstreamMs, knownMs);
   }
