@@ -239,8 +239,11 @@ export class Relay {
    */
   async isHeld(path: ResourcePath, request: FollowRequest, signal: AbortSignal): Promise<boolean> {
     const pull = this.#pulls.at(path);
-    const isFollowed = pull?.state.phase === 'storing';
-    if (isFollowed && !(await abortable(pull.hold(), this.#untilClosed(signal)))) return false;
+    signal.throwIfAborted();
+    if (pull?.state.phase === 'storing') {
+      const isKept = abortable(pull.hold(), this.#closing.signal);
+      if (!(await abortable(isKept, signal))) return false;
+    }
     return this.#held.isSame(path, await this.#copies.at(path).look(), request);
   }
 
@@ -284,7 +287,8 @@ export class Relay {
     // An error of a path may be that of any server; what is at the top has an answer.
     for (const asked of [path, path.upTo(upstream.depth)]) {
       if (upstream.kind !== undefined) break;
-      const target = { path: asked, upstream, via: names, signal: this.#untilClosed(signal) };
+      const untilClosed = AbortSignal.any([signal, this.#closing.signal]);
+      const target = { path: asked, upstream, via: names, signal: untilClosed };
       upstream.kind = await kindByAnswer(new UpstreamRequest(target, this.#requestOptions), authorization);
     }
     void this.#upstreams.note(upstream);
@@ -327,11 +331,6 @@ export class Relay {
   close(): Promise<void> {
     this.#closing.abort(new ServerClosingError('the server is shutting down'));
     return this.#pulls.close();
-  }
-
-  /** Aborts when a signal does, or the relay closes. */
-  #untilClosed(signal: AbortSignal): AbortSignal {
-    return AbortSignal.any([signal, this.#closing.signal]);
   }
 
   async #recall(upstream: Upstream | undefined, signal: AbortSignal): Promise<void> {
