@@ -104,6 +104,7 @@ export class Routes {
     path: ResourcePath,
     upstream: Upstream,
     client: Client,
+    isAgain = false,
   ): Promise<Route> {
     if (upstream.kind !== 'httpfstream' && isPersonal(request)) return PASS_ON;
     const isGet = request.method === 'GET';
@@ -120,8 +121,10 @@ export class Routes {
     const stored = upstream.kind === 'httpfstream' ? undefined : await this.#relay.storedAt(path);
     if (stored?.copied.outcome?.reason === 'finished') return { kind: 'cached', ...stored, cacheStatus };
     if (stored === undefined && isCaughtUp(readiness)) return { kind: 'served', served: readiness };
-    // What was here a moment ago is about to be replaced.
-    if (readiness.way === 'stored') return PASS_ON;
+    // What was here a moment ago is being replaced by now: what comes is joined.
+    if (readiness.way === 'stored') {
+      return isAgain ? PASS_ON : this.#routeOfRead(request, path, upstream, client, true);
+    }
     const { part } = readiness;
     const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
     const range = isPart
