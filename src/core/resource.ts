@@ -7,9 +7,9 @@ import {
   ResourceGoneError,
   ServerClosingError,
   StorageError,
-  StorageFullError,
   StreamClosedError,
 } from '../wire/errors.ts';
+import { isolationOf } from './isolation.ts';
 import type { StreamAppend } from './log/append-rules.ts';
 import { FileSync } from './log/file-sync.ts';
 import type { LocalLog, LogTarget } from './log/local-log.ts';
@@ -17,7 +17,7 @@ import type { ProducerRequest } from './log/producers.ts';
 import { SingleAppends } from './log/single-appends.ts';
 import { Feed, type FeedOwner } from './readers/feed.ts';
 import { namesOf, type OffsetNames } from './streams/stream-offset.ts';
-import { isJsonType } from './streams/stream-type.ts';
+import { givenType, isJsonType } from './streams/stream-type.ts';
 
 /** What is known of a file when its resource is made. */
 export interface ResourceOptions {
@@ -58,6 +58,8 @@ export interface Appended {
 
 /** The session that has claimed a resource. */
 export interface Claimant {
+  /** Whether it has brought nothing yet, and may say of which content type that will be. */
+  readonly mayGiveType: boolean;
   /** Takes no more bytes: the stream cannot be brought up to date. Resolves when none is on its way to the journal. */
   isolate(cause: HttpfstreamError): Promise<void>;
 }
@@ -70,7 +72,7 @@ export class Resource implements LogTarget, FeedOwner {
   readonly fingerprint: string;
   readonly generation: number;
   /** What it was made as, if it was made as a stream of some content type. */
-  readonly type: string | undefined;
+  readonly streamType: string | undefined;
   #names: OffsetNames;
   #generationOfNames: number | undefined;
   readonly #appends: SingleAppends;
@@ -100,7 +102,7 @@ export class Resource implements LogTarget, FeedOwner {
     this.fingerprint = fingerprint;
     this.#location = location;
     this.generation = generation;
-    this.type = state.contentType;
+    this.streamType = state.contentType;
     this.sync = new FileSync(log.syncer);
     this.#names = namesOf(generation, state);
     this.#generationOfNames = state.generation;
@@ -132,9 +134,13 @@ export class Resource implements LogTarget, FeedOwner {
     this.#isMisplaced = true;
   }
 
-  /** The content type that an append has given a file which was not made as a stream. */
-  get fileType(): string | undefined {
-    return this.state.fileType;
+  /** The content type that it was made as a stream of, or that an append has given it. */
+  get givenType(): string | undefined {
+    return givenType(this.state);
+  }
+
+  get isTypeAwaited(): boolean {
+    return this.givenType === undefined && this.committed === 0 && this.claimant?.mayGiveType === true;
   }
 
   get committed(): number {
@@ -156,7 +162,7 @@ export class Resource implements LogTarget, FeedOwner {
 
   /** Whether it was made as a stream, and more may come. */
   get isOpen(): boolean {
-    return this.type !== undefined && this.state.closed !== true && !this.#isGone;
+    return this.streamType !== undefined && this.state.closed !== true && !this.#isGone;
   }
 
   /** What is in the file, and counts; without the producers. */
@@ -244,7 +250,7 @@ export class Resource implements LogTarget, FeedOwner {
       this.#assertNothingLost();
       if (this.state.closed === true) throw new StreamClosedError('the stream is closed', this.state.size);
       // A copy gets the lines as they are where it is copied from.
-      if (isJsonType(this.type) && !isCopying) {
+      if (isJsonType(this.streamType) && !isCopying) {
         throw new ContentTypeMismatchError('a stream of JSON values takes them by POST only');
       }
       if (!isCopying) this.#appends.diverge();
@@ -265,13 +271,17 @@ export class Resource implements LogTarget, FeedOwner {
 
   /**
    * Gives a file a content type, unless it has one. It makes no stream of it. While it is claimed. Resolves when that is
-   * remembered.
+   * remembered, and told.
    */
   async giveType(fileType: string): Promise<void> {
-    if (this.type !== undefined || this.fileType !== undefined) return;
-    const remembered = this.#appends.giveType(fileType);
-    this.#feed?.typed(fileType);
-    await remembered;
+    if (this.givenType !== undefined) return;
+    await this.#appends.setType(fileType);
+    this.#feed?.tellType(fileType);
+  }
+
+  /** Forgets the type of a file that is empty: who begins it gives it another one. While it is claimed. */
+  async forgetTypeIfEmpty(): Promise<void> {
+    if (this.committed === 0) await this.#appends.forgetType();
   }
 
   /** Notes where a copy comes from by now. Resolves when that is remembered. */
@@ -421,14 +431,4 @@ export class Resource implements LogTarget, FeedOwner {
     if (this.state.closed === true && !this.#isClaimed)
       this.#feed?.end({ reason: 'finished', closed: true }, 'stream');
   }
-}
-
-/** What appends to a stream in quarantine get, and readers of one whose file may lack what was acknowledged. */
-export function isolationOf(cause?: HttpfstreamError): HttpfstreamError {
-  if (cause instanceof StorageFullError) {
-    const message = 'the disk was full when the server started: restart it when there is room';
-    return new StorageFullError(message, { cause });
-  }
-  const message = 'the stream cannot be brought up to date: the log of the server says why';
-  return new StorageError(message, { cause });
 }

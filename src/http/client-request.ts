@@ -88,9 +88,9 @@ abstract class Settings {
     return this;
   }
 
-  /** Adds a parameter to the query. */
-  query(name: string, value: Scalar): this {
-    this.#query.push([name, value]);
+  /** Adds a parameter to the query; none for a value that is undefined. */
+  query(name: string, value: Scalar | undefined): this {
+    if (value !== undefined) this.#query.push([name, value]);
     return this;
   }
 
@@ -246,10 +246,11 @@ export class ClientRequest extends Settings {
     if (this.#body === undefined) return undefined;
     // The length of what is compressed is another.
     const length = this.#isGzipped ? undefined : declared;
-    const { content, type } = payloadOf(this.#form?.toString() ?? this.#body, length);
+    const { content, type, coding } = payloadOf(this.#form?.toString() ?? this.#body, length);
     const payload = { content, type: this.#type ?? type };
+    const codings = [...(coding === undefined ? [] : [coding]), ...(this.#isGzipped ? ['gzip'] : [])];
+    if (codings.length > 0) headers.set('content-encoding', codings.join(', '));
     if (!this.#isGzipped) return payload;
-    headers.set('content-encoding', 'gzip');
     return { ...payload, content: await gzipped(content, await this.loadCompress()) };
   }
 
@@ -280,7 +281,9 @@ export class MultipartRequest extends Settings {
     return this;
   }
 
-  protected async payload(): Promise<Payload> {
+  protected async payload(headers: Headers): Promise<Payload> {
+    // Without its boundary nobody can read it.
+    headers.delete('content-type');
     return this.#form.payload();
   }
 }

@@ -111,13 +111,13 @@ const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504]);
 
 const FIRST_DELAY_MS = 250;
 
-/** Whoever is to wait for longer is given the answer. */
-const MAX_RETRY_AFTER_MS = 60_000;
+/** The longest wait. Whoever is asked to wait for longer is given the answer. */
+const MAX_DELAY_MS = 60_000;
 
 /**
  * Makes another attempt when the connection failed, a time limit passed, or the answer says that it may help
  * (408, 425, 429, 500, 502, 503, 504): for idempotent methods, with bodies that can be made anew. It waits as
- * long as `Retry-After` says, up to a minute, else 250 ms and then twice as long each time, less a random part.
+ * long as `Retry-After` says, up to a minute, else 250 ms and then twice as long each time, up to a minute, too, less a random part.
  */
 export function retry({ times = DEFAULT_TIMES }: RetryOptions = {}): Middleware {
   return (next) => async (url, init) => {
@@ -125,12 +125,12 @@ export function retry({ times = DEFAULT_TIMES }: RetryOptions = {}): Middleware 
     let { body } = init;
     for (let failures = 0; ; failures++) {
       const isLast = !(failures < attempts);
-      let waitMs = FIRST_DELAY_MS * 2 ** failures * (1 - Math.random() / 2);
+      let waitMs = Math.min(FIRST_DELAY_MS * 2 ** failures, MAX_DELAY_MS) * (1 - Math.random() / 2);
       try {
         const response = await next(url, { ...init, ...(body && { body }) });
         if (isLast || !TRANSIENT.has(response.status)) return response;
         waitMs = retryAfterMs(response.headers.get('retry-after')) ?? waitMs;
-        if (waitMs > MAX_RETRY_AFTER_MS) return response;
+        if (waitMs > MAX_DELAY_MS) return response;
         // It may break while it is cancelled, which is all the same.
         await response.body?.cancel().catch(() => {});
       } catch (error) {

@@ -119,7 +119,7 @@ export interface TypeMessage {
  * Reads what an appender says in a text message: the content type of what it brings. Undefined when it is anything
  * else, or malformed.
  */
-export function typeOfMessage(text: string): string | undefined {
+export function contentTypeIn(text: string): string | undefined {
   try {
     const { type, contentType } = Object(JSON.parse(text));
     return type === 'type' && isContentType(contentType) ? contentType : undefined;

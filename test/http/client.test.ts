@@ -88,9 +88,18 @@ describe('a parameter of a path', () => {
 describe('a request has', () => {
   test('the parameters of its query, escaped and in order', async () => {
     const { url } = await sentTo('http://a', '/b?c=1', (request) =>
-      request.query('d', 'e&f=ä').query('d', true).query('c', 2),
+      request.query('d', 'e&f=ä').query('e', undefined).query('d', true).query('c', 2),
     );
     expect(url.search).toBe('?c=1&d=e%26f%3D%C3%A4&d=true&c=2');
+  });
+
+  test('the type of its own form, whatever the client says', async () => {
+    const own = client('http://a', { fetch: spy, headers: { 'content-type': 'application/json' } });
+    await own.multipart('/').field('a', 'b').send();
+    expect(seen.at(-1)?.init.headers.get('content-type')).toMatch(/^multipart\/form-data; boundary=/);
+    for (const form of [new FormData(), new URLSearchParams()]) {
+      expect(() => own.post('/').body(form as never)).toThrow('multipart() and form() make forms');
+    }
   });
 
   test('headers of the client, unless it has its own, and cookies', async () => {

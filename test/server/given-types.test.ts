@@ -98,8 +98,8 @@ describe('the type that an append has given', () => {
       expect(early.open?.contentType).toBe('text/event-stream');
       const late = await V2Peer.append(server.url('/late'), { session: query.session });
       expect(late.open?.contentType).toBeNull();
-      await late.append('one', 3);
       await tell(late, telling('text/csv'));
+      await late.append('one', 3);
       await late.append('two', 6);
       await server.restart();
       expect(await typeOf(server.url('/early'))).toBe('text/event-stream');
@@ -211,6 +211,29 @@ describe('the type that an append has given', () => {
     expect(await say('PUT', 'text/event-stream')).toMatchObject({ status: 200, headers: TYPE });
     expect(await get(url)).toMatchObject({ headers: TYPE, text: `${EVENTS}x` });
   });
+
+  test.each([
+    ['/a', { contentType: 'application/json' }],
+    ['/a.json', {}],
+    ['/a', {}],
+  ])(
+    'does not make values of a document: %s with %j is no JSON stream, nor is a fork of it',
+    async (name, options) => {
+      const server = await startServer();
+      await append(server.url(name), DOCUMENT, options);
+      const put = (to: string, headers = {}) =>
+        upload(server.url(to), '', {
+          method: 'PUT',
+          headers: { 'content-type': 'application/json', ...headers },
+        });
+      expect(await put(name)).toMatchObject({ status: 409 });
+      expect(await put('/fork', { 'stream-forked-from': name })).toMatchObject({ status: 409 });
+      const empty = { 'stream-forked-from': name, 'stream-fork-offset': '-1' };
+      expect(await put('/empty', empty)).toMatchObject({ status: 201 });
+      expect(await get(server.url('/empty'))).toMatchObject({ text: '[]\n' });
+      expect(await get(server.url('/fork'))).toMatchObject({ status: 404 });
+    },
+  );
 
   test('may come with an append over plain HTTP, whose header means nothing', async () => {
     const server = await startServer();

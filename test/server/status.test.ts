@@ -179,7 +179,7 @@ describe('the status of a command', () => {
 describe('the status of a command over plain HTTP', () => {
   it('is a trailer of what is followed, and also a header of what had ended before', async () => {
     const server = await startServer();
-    const appender = await V2Peer.append(server.url('/f'));
+    const appender = await V2Peer.append(server.url('/f'), { 'content-type': 'text/plain' });
     const follower = await Download.open(server.url('/f?verb=FOLLOW'));
     expect(follower.headers).toMatchObject({ trailer: 'stream-status' });
     expect(follower.headers).not.toHaveProperty('stream-status');

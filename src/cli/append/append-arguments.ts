@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { isContentType } from '../../wire/content-type.ts';
+import { FORM_TYPE, isContentType } from '../../wire/content-type.ts';
 import {
   type ClientSettings,
   clientCommand,
@@ -17,9 +17,6 @@ import { isFromStdin, type RequestData } from './request-data.ts';
 
 /** How long processes that a command leaves behind may still write. */
 const DEFAULT_LINGER_SECONDS = 2;
-
-/** What `-d` sends unless a header says something else, as curl does. */
-const FORM_TYPE = 'application/x-www-form-urlencoded';
 
 const METHOD = /^[-!#$%&'*+.^_`|~\dA-Z]+$/;
 
@@ -173,7 +170,7 @@ export function parseAppendArguments(argv: readonly string[], io: CommandIo): Ap
   } else if (linger !== undefined) return refuse('--linger needs a command after --');
   else if (pty) return refuse('--pty needs a command after --');
   if (contentType !== undefined && !isContentType(contentType)) {
-    return refuse(`${contentType} is not a content type, such as text/plain`);
+    return refuse(`${JSON.stringify(contentType)} is not a content type, such as text/plain`);
   }
   const mistake = mistakeInRequest(options, data);
   if (mistake !== undefined) return refuse(mistake);

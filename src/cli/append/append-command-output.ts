@@ -46,6 +46,7 @@ export async function appendCommandOutput(
     headers,
     expect: undefined,
     contentType: () => contentType,
+    wantedType: contentType,
     stallTimeoutMs,
     tee: tee ? io.stdout : undefined,
     progress,

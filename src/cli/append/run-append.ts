@@ -71,6 +71,7 @@ async function appendSource(
       headers,
       expect: resume || isOnce ? position : undefined,
       contentType: () => contentType ?? bytes.contentType,
+      wantedType: contentType,
       claimsFirst: isOnce,
       stallTimeoutMs,
       tee: tee ? io.stdout : undefined,

@@ -21,6 +21,8 @@ export interface TransferOptions extends ClientSettings {
   expect: number | undefined;
   /** Content type of what is appended, if that is known by now. */
   contentType: () => string | undefined;
+  /** The one that was asked for, if it was. */
+  wantedType: string | undefined;
   /** Whether the readable is read only once the server has accepted, and kept all others out. */
   claimsFirst?: boolean;
   /** How long a legacy server may accept none of what it is sent, in milliseconds. */
@@ -119,8 +121,8 @@ export class Transfer {
     for (const destination of this.#destinations) this.#readable.pipe(destination);
   }
 
-  #opened({ progress, log, hintAtResumeFor }: TransferOptions): void {
-    const { startPosition } = this.#writable;
+  #opened({ progress, log, hintAtResumeFor, wantedType }: TransferOptions): void {
+    const { startPosition, contentType } = this.#writable;
     this.#hasOpened = true;
     if (this.#claimsFirst && startPosition === undefined) {
       this.destroy(new UnsupportedError("a server of the original's kind cannot say who was first"));
@@ -129,6 +131,9 @@ export class Transfer {
     if (this.#claimsFirst) this.#pipe();
     // A legacy server tells neither the position nor what it has received.
     if (startPosition === undefined) progress?.withoutAcknowledgements();
+    if (wantedType !== undefined && wantedType !== contentType) {
+      log.write(`--content-type has no effect: ${whyNotOf(contentType)}`);
+    }
     if (!startPosition || hintAtResumeFor === undefined) return;
     const size = formatBytes(startPosition);
     log.write(`${hintAtResumeFor} goes behind ${size} that are there already (--resume goes on with a part)`);
@@ -201,6 +206,13 @@ export class Transfer {
     this.#writable.destroy(error);
     this.#readable.destroy();
   }
+}
+
+/** Why the file is not of the type that was asked for, but of this one. */
+function whyNotOf(contentType: string | null | undefined): string {
+  if (contentType === undefined) return 'the server keeps no content types';
+  if (contentType === null) return 'something is there already, and was given none';
+  return `what is there already is of the type ${contentType}`;
 }
 
 function failureOfClaim(cause: unknown): unknown {

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { isCoded } from '../../http/answer/coded.ts';
 import { answerLength, openSource } from '../../http/body/body.ts';
 import type { Source } from '../../http/body/source.ts';
 import { SourceReadable } from '../../http/node/readable.ts';
@@ -25,10 +26,13 @@ export function wholeAnswer(response: Response, options: AnswerOptions): Readabl
   return new SourceReadable(new AnswerSource(response, options));
 }
 
-/** The content type of an answer, if it has one. */
-export function typeOfAnswer({ headers }: Response): string | undefined {
-  const type = headers.get('content-type');
-  return isContentType(type) ? type : undefined;
+/** What servers say of what they know nothing of. */
+const UNKNOWN_TYPE = /^(?:application|binary)\/octet-stream\s*(?:;|$)/i;
+
+/** The content type of the bytes of an answer, if it has one: not that of what they are coded from. */
+export function typeOfAnswer(response: Response): string | undefined {
+  const type = isCoded(response) ? null : response.headers.get('content-type');
+  return isContentType(type) && !UNKNOWN_TYPE.test(type) ? type : undefined;
 }
 
 /** Whether an answer says where it ends, or was made in this process, whose streams do. */

@@ -69,6 +69,11 @@ export interface AppendStream extends Writable {
   /** How many bytes of this append are safe. */
   readonly acknowledgedBytes: number;
   /**
+   * Content type that the file was given, by this append or before; null when it was given none, so that its name says
+   * it, or its first bytes. Undefined before `open`, and for servers that keep none.
+   */
+  readonly contentType: string | null | undefined;
+  /**
    * Ends the append, and resolves when the server has confirmed that all of it is safe. Rejects with the stream's
    * error.
    */

@@ -4,6 +4,7 @@ import { finished, pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { isResponse, openSource } from '../../http/body/body.ts';
 import { isAsyncIterable, isWebStream, nameOf } from '../../http/body/source.ts';
+import { isContentType } from '../../wire/content-type.ts';
 import { InvalidSourceError, UnsupportedError } from '../../wire/errors.ts';
 import { typeOfAnswer, wholeAnswer } from './answer-source.ts';
 import type { AppendOptions, AppendResult, AppendStream } from './append-options.ts';
@@ -12,7 +13,8 @@ import { openAppend } from './open-append.ts';
 /**
  * What can be appended: bytes, or text, which is encoded as UTF-8; as a whole, or
  * in chunks. (Node's readables are async iterables.) Of a `Response`, whoever has
- * fetched it, its body; its `Content-Type` is the file's, unless the option `contentType` says another.
+ * fetched it, its body. The `Content-Type` of a `Response`, and the `type` of a `Blob`, is the file's, unless the option
+ * `contentType` says another.
  */
 export type AppendSource =
   | string
@@ -67,7 +69,7 @@ export async function append(
 ): Promise<AppendResult> {
   if (typeof source !== 'function') assertSource(source);
   let known = typeof source === 'function' ? undefined : source;
-  const { contentType = () => (isResponse(known) ? typeOfAnswer(known) : undefined) } = options;
+  const { contentType = () => typeOfSource(known) } = options;
   const writable = openAppend(url, { ...options, contentType });
   const sourceToCopy = async () => {
     known ??= await madeSource(source as SourceFunction, writable, options.expect);
@@ -120,6 +122,12 @@ async function madeSource(
   }
 }
 
+/** The type that a source says itself. */
+function typeOfSource(source: AppendSource | undefined): string | undefined {
+  if (isResponse(source)) return typeOfAnswer(source);
+  return source instanceof Blob && isContentType(source.type) ? source.type : undefined;
+}
+
 /** Ends what nobody is going to read. */
 function letGo(source: unknown, reason: unknown): void {
   if (!isResponse(source) && !isWebStream(source) && !isAsyncIterable(source)) return;
@@ -141,7 +149,8 @@ function assertSource(source: unknown): asserts source is AppendSource {
 }
 
 /**
- * The chunks of a source, not checked yet.
+ * The chunks of a source, not checked yet. Not as a source of the HTTP client, which makes bytes of each: for many short
+ * texts that takes half as much processor time again.
  *
  * @param writable when it closes, a web stream is cancelled, even one that is stuck
  * @throws {InvalidSourceError} when the web stream has another reader

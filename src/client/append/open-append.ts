@@ -98,7 +98,9 @@ class ResumingAppend extends Writable implements AppendStream {
   #isOpen = false;
   #wasOpen = false;
   #isLegacy = false;
-  /** Whether the server takes a content type, and has none. */
+  /** That of the file; null when the server would take one. */
+  #fileType: string | null | undefined;
+  /** Whether nothing has come yet, so that it still takes one. */
   #takesType = false;
   /** How many bytes of this append were sent. */
   #sent = 0;
@@ -126,6 +128,10 @@ class ResumingAppend extends Writable implements AppendStream {
 
   get startPosition(): number | undefined {
     return this.#start;
+  }
+
+  get contentType(): string | null | undefined {
+    return this.#fileType;
   }
 
   get acknowledgedBytes(): number {
@@ -212,7 +218,8 @@ class ResumingAppend extends Writable implements AppendStream {
 
   #opened({ generation, position, contentType }: OpenMessage): void {
     this.#start ??= position;
-    this.#takesType = contentType === null && this.#start === 0;
+    this.#fileType = contentType;
+    this.#takesType = contentType === null && position === 0;
     this.#generation ??= generation;
     const arrived = position - this.#start;
     const isUnexpected = generation !== this.#generation || this.#isOpen;
@@ -294,7 +301,9 @@ class ResumingAppend extends Writable implements AppendStream {
     if (!this.#takesType) return;
     this.#takesType = false;
     const contentType = this.#contentType();
-    if (contentType !== undefined) this.#connection?.tell({ type: 'type', contentType });
+    if (contentType === undefined) return;
+    this.#fileType = contentType;
+    this.#connection?.tell({ type: 'type', contentType });
   }
 
   #send(): void {

@@ -169,7 +169,7 @@ class ResumingFollow extends FollowReadable implements FollowStream {
     this.#isServed = true;
     if (message.type === 'open') this.#opened(message);
     else if (message.type === 'end') this.#ended(message);
-    else if (message.type === 'type') this.#typed(message.contentType);
+    else if (message.type === 'type') this.#noteType(message.contentType);
     else if (['waiting', 'live'].includes(message.type)) this.#emitWaiting(message.type === 'waiting');
   }
 
@@ -187,7 +187,7 @@ class ResumingFollow extends FollowReadable implements FollowStream {
       this.#reconnector.resumed({ live, ...(size !== undefined && { size }) });
       // The appender came back while this follower was disconnected.
       if (this.#isWaiting && live) this.#emitWaiting(false);
-      if (typeof contentType === 'string') this.#typed(contentType);
+      if (typeof contentType === 'string') this.#noteType(contentType);
     } else {
       this.#wasOpen = true;
       this.#generation = generation;
@@ -206,7 +206,7 @@ class ResumingFollow extends FollowReadable implements FollowStream {
   }
 
   /** What is told again on another connection is no news. */
-  #typed(contentType: string): void {
+  #noteType(contentType: string): void {
     if (this.#contentType !== undefined) return;
     this.#contentType = contentType;
     this.emit('type', contentType);

@@ -118,8 +118,8 @@ export class LocalLog {
     return this.#store.save(target.fingerprint, target.location, state, () => target.isGone);
   }
 
-  /** Remembers the content type that an append has given the file of a resource. */
-  saveFileType(target: LogTarget, fileType: string): Promise<void> {
+  /** Remembers the content type that an append has given the file of a resource, or that it has none. */
+  saveFileType(target: LogTarget, fileType: string | undefined): Promise<void> {
     return this.#store.saveFileType(target.fingerprint, target.location, fileType, () => target.isGone);
   }
 

@@ -96,6 +96,13 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     return !this.#pauseAsked;
   }
 
+  /** Takes bytes, but writes none before `ready` has settled, which never rejects; while all that came is written. */
+  holdUntil(ready: Promise<void>): void {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    void ready.then(() => this.#goOn());
+  }
+
   /** Takes no more bytes. */
   stop(): void {
     this.#accepting = false;

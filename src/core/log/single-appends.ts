@@ -127,15 +127,19 @@ export class SingleAppends implements JournalWriter {
     this.#target.changed();
   }
 
-  /** Notes, and remembers, the content type of a file that was not made as a stream; while nothing is under way. */
-  async giveType(fileType: string): Promise<void> {
+  /**
+   * Remembers, and then notes, the content type of a file that was not made as a stream, or that it has none; while
+   * nothing is under way.
+   */
+  async setType(fileType: string | undefined): Promise<void> {
+    await this.#log.saveFileType(this.#target, fileType);
     this.amend({ fileType });
-    try {
-      await this.#log.saveFileType(this.#target, fileType);
-    } catch (error) {
-      this.amend({ fileType: undefined });
-      throw error;
-    }
+  }
+
+  /** Forgets that type, unless it is what a fork has of its source; while nothing is under way. */
+  async forgetType(): Promise<void> {
+    const { fileType, origin } = this.settled;
+    if (fileType !== undefined && origin === undefined) await this.setType(undefined);
   }
 
   /** Notes that a copy gets what is not there; while nothing is under way. */
@@ -156,7 +160,7 @@ export class SingleAppends implements JournalWriter {
 
   /** Notes that another program has cut the file, which the next append opens anew; while nothing is under way. */
   cut(size: number): void {
-    this.amend(this.#pending.found(this.settled, size));
+    this.amend({ ...this.#pending.found(this.settled, size), ...(size === 0 && { fileType: undefined }) });
     void this.closeFile().catch(ignore);
   }
 

@@ -5,13 +5,16 @@ import { chunksOf } from './chunk.ts';
 import type { Cutting } from './cutting.ts';
 import { PieceWindow } from './piece-window.ts';
 import { Reader, type ReaderFeed, type Sink, type Stay } from './reader.ts';
+import { untilTyped } from './type-wait.ts';
 
 /** Who made a feed, and is notified by it. */
 export interface FeedOwner {
   /** Content type of what was made as a stream. */
-  readonly type?: string | undefined;
-  /** Content type that was given to what was not made as a stream. */
-  readonly fileType?: string | undefined;
+  readonly streamType?: string | undefined;
+  /** The same, or the one that an append has given. */
+  readonly givenType?: string | undefined;
+  /** Whether nothing has come yet, and who appends may give a type. */
+  readonly isTypeAwaited?: boolean;
   /** Called when `committed` has grown. */
   feedGrew(committed: number): void;
   /** Called once, when nobody retains the feed or follows any more. */
@@ -81,13 +84,22 @@ export class Feed implements ReaderFeed {
   }
 
   /** Content type of what was made as a stream; undefined of any other file. */
-  get type(): string | undefined {
-    return this.#owner.type;
+  get streamType(): string | undefined {
+    return this.#owner.streamType;
   }
 
-  /** Content type that an append has given to what was not made as a stream. */
-  get fileType(): string | undefined {
-    return this.#owner.fileType;
+  /** Content type that it was made as a stream of, or that an append has given it. */
+  get givenType(): string | undefined {
+    return this.#owner.givenType;
+  }
+
+  /** Whether nothing has come yet, and who appends may give a type. */
+  get isTypeAwaited(): boolean {
+    return this.#owner.isTypeAwaited === true;
+  }
+
+  untilTyped(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    return untilTyped((sink) => this.join(0, sink, 'session'), timeoutMs, signal);
   }
 
   /** How many follow, those included that were ended and do not have everything. */
@@ -188,7 +200,7 @@ export class Feed implements ReaderFeed {
   }
 
   /** Notifies the followers that an append has given the file a content type. */
-  typed(fileType: string): void {
+  tellType(fileType: string): void {
     for (const { sink } of this.#readers) sink.typed?.(fileType);
   }
 

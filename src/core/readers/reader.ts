@@ -50,9 +50,13 @@ export interface ReaderFeed {
   readonly size: number | undefined;
   readonly isPart: boolean;
   /** Content type of what was made as a stream. */
-  readonly type: string | undefined;
-  /** Content type that an append has given to what was not made as a stream. */
-  readonly fileType: string | undefined;
+  readonly streamType: string | undefined;
+  /** Content type that it was made as a stream of, or that an append has given it. */
+  readonly givenType: string | undefined;
+  /** Whether nothing has come yet, and who appends may give a type. */
+  readonly isTypeAwaited: boolean;
+  /** Resolves when that is over, at the latest after some time, or when `signal` aborts. Never rejects. */
+  untilTyped(timeoutMs: number, signal: AbortSignal): Promise<void>;
   /** Whether the appender was lost and may come back. */
   readonly isWaiting: boolean;
   /** Called when the reader has everything that is to be had. */

@@ -253,6 +253,8 @@ export class SessionRegistry implements SessionHost {
         if (goesOn) assertNewer(request.attempt, last.attempt);
         const start = goesOn ? last.start : size;
         assertStart(start, request.expect);
+        // It is of what an append has brought before, or was to bring. Who copies brings it each time.
+        if (!goesOn || request.isCopying) await resource.forgetTypeIfEmpty();
         const own = goesOn ? last : undefined;
         const append = await this.#record(file, request, { size, start, last: own });
         const hasGrown = (await file.state()).size > size || resource.committed > size;

@@ -20,6 +20,8 @@ const RETURN_MS = 100;
 
 /** Who brings the bytes, and is notified: one connection. */
 export interface LeaseHolder {
+  /** Whether it may say only after it has the lease of which content type its bytes are. Default false. */
+  readonly saysTypeLater?: boolean;
   /** Called when {@link Lease.append} returned false and may be called again. */
   drained(): void;
   /** Called when the bytes below `position` are safe; it only grows. */
@@ -83,9 +85,10 @@ export class Session implements Claimant, WriterOwner {
   #closes = false;
   /** Whether it ends as something else has ended, whatever it has brought. */
   #isCopying = false;
+  #saysTypeLater = false;
   #grace: NodeJS.Timeout | undefined;
   /** Set when it has given the file a content type; settles when that is remembered. Never rejects. */
-  #typed: Promise<void> | undefined;
+  #typeKept: Promise<void> | undefined;
   #ended: Promise<void> | undefined;
   #failure: HttpfstreamError | undefined;
   #outcome: Outcome | undefined;
@@ -149,19 +152,25 @@ export class Session implements Claimant, WriterOwner {
   }
 
   /**
-   * Gives the file a content type, if the session has begun it, or makes a copy, and it has none. When that cannot be
-   * remembered the session ends.
+   * Gives the file a content type, if it has none and is empty, or a copy. Bytes that come after it are in the file
+   * once it is remembered; when that fails the session ends.
    */
   giveType(fileType: string): void {
-    if ((this.start > 0 && !this.#isCopying) || this.#ended !== undefined) return;
-    this.#typed ??= this.#subject.resource
-      .giveType(fileType)
-      .catch((error) => this.lose(storageFailure(error)));
+    const { resource } = this.#subject;
+    const isBegun = this.#writer.received > 0 && !this.#isCopying;
+    const isTyped = resource.givenType !== undefined || this.#typeKept !== undefined;
+    if (isBegun || isTyped || this.#ended !== undefined) return;
+    this.#typeKept = resource.giveType(fileType).catch((error) => this.lose(storageFailure(error)));
+    this.#writer.holdUntil(this.#typeKept);
+  }
+
+  get mayGiveType(): boolean {
+    return this.#saysTypeLater && this.#writer.received === 0 && this.#ended === undefined;
   }
 
   /** Resolves when what came through an earlier connection is in the file, and its type is remembered. */
   async ready(): Promise<void> {
-    await this.#typed;
+    await this.#typeKept;
     await this.#writer.flushed();
   }
 
@@ -187,6 +196,7 @@ export class Session implements Claimant, WriterOwner {
     this.#attempt = attempt;
     this.#closes = closes;
     this.#isCopying = isCopying;
+    this.#saysTypeLater = holder.saysTypeLater ?? false;
     this.#holder = holder;
     this.#epoch++;
     clearTimeout(this.#grace);
@@ -279,7 +289,8 @@ export class Session implements Claimant, WriterOwner {
     clearTimeout(this.#grace);
     this.#writer.stop();
     await this.#writer.secured();
-    await this.#typed;
+    await this.#typeKept;
+    await this.#forgetTypeOfNothing(reason);
     // A copy is whole when it is on the disk: nobody brings it again who knew that it is not.
     if (this.#isCopying) await this.#writer.sync();
     // What is called finished must be there.
@@ -305,6 +316,16 @@ export class Session implements Claimant, WriterOwner {
     const lost = { reason: reasonOf(this.#failure) };
     await this.#record(lost);
     this.#over(lost);
+  }
+
+  /**
+   * Forgets the type of bytes that never came; of one that waits over a restart they still may. Never rejects: what
+   * cannot be forgotten is so when another one begins.
+   */
+  async #forgetTypeOfNothing(reason: EndReason): Promise<void> {
+    if (reason === 'finished' || reason === 'shutdown') return;
+    const isOwn = this.#typeKept !== undefined || this.#endedBefore === undefined;
+    if (isOwn) await this.#subject.resource.forgetTypeIfEmpty().catch(() => undefined);
   }
 
   /**

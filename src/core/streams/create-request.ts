@@ -2,7 +2,7 @@ import type { CopyState, ForkOrigin, StreamState } from '../../storage/records/s
 import { StreamConflictError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Resource } from '../resource.ts';
-import { isEqualType } from './stream-type.ts';
+import { givenType, isEqualType, isJsonType } from './stream-type.ts';
 
 /** Where a fork begins. */
 export interface ForkRequest {
@@ -68,9 +68,13 @@ export function initialState(
 /** @throws {StreamConflictError} when a stream is not what was to be made */
 export function assertMatches(state: StreamState, request: CreateRequest): void {
   const { contentType, ttlSeconds, expiresAt, fork } = request;
-  const type = state.contentType ?? state.fileType;
+  const type = givenType(state);
   if (contentType !== undefined && type !== undefined && !isEqualType(type, contentType)) {
     throw new StreamConflictError(`the stream is there, and of the type ${type}`);
+  }
+  // What was appended to it may be anything, and so may what is appended from now on.
+  if (isJsonType(contentType) && state.contentType === undefined) {
+    throw new StreamConflictError('there is a file, and no stream of JSON values, one a line');
   }
   const { origin } = state;
   const isSameFork =

@@ -28,7 +28,7 @@ export async function forkPosition(
     throw new InvalidRequestError('the source does not have this Stream-Fork-Offset', { cause: error });
   }
   if (subOffset === 0) return anchor;
-  const position = isJsonType(source.type)
+  const position = isJsonType(source.streamType)
     ? await afterValues(file, anchor, size, subOffset)
     : anchor + subOffset;
   if (position === undefined || position > size) {

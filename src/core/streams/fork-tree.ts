@@ -11,7 +11,7 @@ import type { Resource } from '../resource.ts';
 import type { ForkRequest, Inherited } from './create-request.ts';
 import { addFork, removeForks } from './fork-links.ts';
 import { forkPosition } from './fork-position.ts';
-import { isSameType } from './stream-type.ts';
+import { isJsonType, isSameType } from './stream-type.ts';
 
 /** How many names a request may look at to find forks that are not where they were: what is not among them is gone. */
 const MAX_LOOKS = 1000;
@@ -58,7 +58,7 @@ export class ForkTree {
     this.#unnamed.add(fork.stat.fingerprint);
     source.assertWhole();
     await this.#records.readable();
-    const known = source.type ?? source.fileType;
+    const known = source.givenType;
     if (contentType !== undefined && known !== undefined && !isSameType(known, contentType)) {
       throw new ContentTypeMismatchError(`the source is of the type ${known}`);
     }
@@ -66,6 +66,9 @@ export class ForkTree {
       throw new StreamConflictError(`the source has ${MAX_FORKS} forks, which is as many as it may have`);
     }
     const position = await this.#copyPrefix(source, request, fork);
+    if (isJsonType(contentType) && source.streamType === undefined && position > 0) {
+      throw new ContentTypeMismatchError('the source is no stream of JSON values, one a line');
+    }
     const { ttlSeconds, expiresAt } = source.state;
     return {
       source,
@@ -76,8 +79,8 @@ export class ForkTree {
         ...(subOffset > 0 && { subOffset }),
         inherited: inheritedOf(source, position),
       },
-      type: source.type,
-      fileType: source.fileType,
+      type: source.streamType,
+      fileType: source.state.fileType,
       expiry: {
         ...(ttlSeconds !== undefined && { ttlSeconds }),
         ...(expiresAt !== undefined && { expiresAt }),

@@ -114,20 +114,21 @@ export class StreamStore {
   }
 
   /**
-   * Adds to what is remembered of a file the content type that an append has given it, and changes nothing else.
+   * Replaces in what is remembered of a file the content type that an append has given it, and changes nothing else.
    *
    * @param isGone whether it was deleted meanwhile, and there is nothing to be remembered
    */
   async saveFileType(
     fingerprint: string,
     location: string,
-    fileType: string,
+    fileType: string | undefined,
     isGone: () => boolean,
   ): Promise<void> {
     await this.#records.write(
       (draft) => {
         const record = draft.get(fingerprint);
-        const stream = { ...(record?.stream ?? untypedState(0)), fileType };
+        const { fileType: _, ...state } = record?.stream ?? untypedState(0);
+        const stream = { ...state, ...(fileType !== undefined && { fileType }) };
         if (!isGone()) draft.set(fingerprint, { ...record, path: location, stream });
       },
       { durable: this.isDurable, isNew: true, journaled: true },

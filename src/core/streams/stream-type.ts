@@ -1,3 +1,10 @@
+import type { StreamState } from '../../storage/records/stream-state.ts';
+
+/** The content type that a file has by what is remembered of it: it was made as, or an append has given it. */
+export function givenType({ contentType, fileType }: StreamState): string | undefined {
+  return contentType ?? fileType;
+}
+
 /** Whether two content types name the same media type; parameters do not count. */
 export function isSameType(type: string, other: string | undefined): boolean {
   return other !== undefined && mediaTypeOf(type) === mediaTypeOf(other);

@@ -1,4 +1,5 @@
 import { PulledStream, sourceOf, whenCollected } from '../body/source.ts';
+import { declareCoded, isCoded } from './coded.ts';
 
 /** How the body of an answer has ended; `cancelled` also when nobody can read it any more. */
 export type BodyEnd = 'complete' | 'broken' | 'cancelled';
@@ -25,12 +26,13 @@ export function tapped(response: Response, tap: Tap): Response {
   }
   const { status, statusText, headers, url, redirected } = response;
   const answer = new Response(tappedStream(response.body, tap), { status, statusText, headers });
-  return withOrigin(answer, url, redirected);
+  return withOrigin(answer, url, redirected, isCoded(response));
 }
 
-/** Says where an answer, and each clone of it, came from, which its constructor cannot. */
-export function withOrigin(answer: Response, url: string, redirected: boolean): Response {
-  const clone = () => withOrigin(Response.prototype.clone.call(answer), url, redirected);
+/** Says where an answer, and each clone of it, came from, and whether it is coded, which its constructor cannot. */
+export function withOrigin(answer: Response, url: string, redirected: boolean, coded: boolean): Response {
+  const clone = () => withOrigin(Response.prototype.clone.call(answer), url, redirected, coded);
+  if (coded) declareCoded(answer);
   return Object.defineProperties(answer, {
     url: { value: url, configurable: true },
     redirected: { value: redirected, configurable: true },

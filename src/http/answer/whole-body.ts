@@ -66,21 +66,45 @@ const MAX_ERROR_BYTES = 65_536;
 /** How much of an answer a message quotes, in characters. */
 const QUOTED_LENGTH = 200;
 
+/** How long an error may take to say what is wrong, in milliseconds. */
+const ERROR_TIMEOUT_MS = 5000;
+
 /**
  * Gives the answer back if its status is 2xx.
  *
- * @throws {StatusError} with the first 64 KiB of what it says, if it is not; the rest is cancelled
+ * @throws {StatusError} with what it says, if it is not: the first 64 KiB, as far as they come within 5 s; the rest is
+ *   cancelled
  */
 export async function ok(response: Response): Promise<Response> {
   if (response.ok) return response;
   const { status } = response;
-  // A body that breaks does not hide the status.
-  const { beginning } = await beginningOf(response, MAX_ERROR_BYTES).catch(() => ({ beginning: undefined }));
-  const text = new TextDecoder().decode(beginning);
+  const text = new TextDecoder().decode(await saidBy(response));
   const problem = problemOf(response, text);
   const words = problem?.detail ?? problem?.title ?? text;
   const quoted = String(words).trim().slice(0, QUOTED_LENGTH);
   throw new StatusError(`HTTP status ${status}${quoted === '' ? '' : `: ${quoted}`}`, status, text, problem);
+}
+
+/** What an error says. A body that breaks, never ends, or was read by others, does not hide the status. */
+async function saidBy(response: Response): Promise<Uint8Array> {
+  const said = new CollectedBytes();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<'late'>((resolve) => {
+    timer = setTimeout(resolve, ERROR_TIMEOUT_MS, 'late');
+  });
+  try {
+    const source = answerSource(response);
+    let chunk: Uint8Array | 'late' | undefined;
+    do {
+      chunk = await Promise.race([source.next(), timeout]);
+      if (chunk instanceof Uint8Array) said.append(chunk.subarray(0, MAX_ERROR_BYTES - said.length));
+    } while (chunk instanceof Uint8Array && said.length < MAX_ERROR_BYTES);
+    if (chunk !== undefined) source.end(undefined);
+  } catch {
+    // What has come of it is told all the same.
+  }
+  clearTimeout(timer);
+  return said.take();
 }
 
 function problemOf({ headers }: Response, text: string): Problem | undefined {

@@ -1,3 +1,4 @@
+import { isCoded } from '../answer/coded.ts';
 import { InvalidSourceError } from '../errors.ts';
 import type { FetchInit } from '../fetch.ts';
 import { BodyStream } from './body-stream.ts';
@@ -32,6 +33,8 @@ export interface Payload {
   content: Content;
   /** Its type, if it has one by itself. */
   type: string | undefined;
+  /** What it is coded in, if it was received so. */
+  coding?: string | undefined;
 }
 
 export function isBytes(value: unknown): value is Bytes {
@@ -57,7 +60,10 @@ export function assertBody(body: unknown): asserts body is Body {
     isResponse(body) ||
     isWebStream(body) ||
     isAsyncIterable(body);
-  if (!isBody) throw new InvalidSourceError(`${nameOf(body)} cannot be sent`);
+  if (isBody) return;
+  const isForm = body instanceof FormData || body instanceof URLSearchParams;
+  const hint = isForm ? ': multipart() and form() make forms' : '';
+  throw new InvalidSourceError(`${nameOf(body)} cannot be sent${hint}`);
 }
 
 /**
@@ -82,7 +88,12 @@ export function payloadOf(body: Body, declared?: number): Payload {
   if (isBytes(body)) return { content: body, type: typeOf(body) };
   if (isResponse(body) && body.body === null) return { content: '', type: typeOf(body) };
   const length = lengthOf(body) ?? declared;
-  return { content: new BodyStream(() => openSource(body), { length }), type: typeOf(body) };
+  const content = new BodyStream(() => openSource(body), { length });
+  if (!isResponse(body) || !isCoded(body)) return { content, type: typeOf(body) };
+  const [type, coding] = ['content-type', 'content-encoding'].map(
+    (name) => body.headers.get(name) ?? undefined,
+  );
+  return { content, type, coding };
 }
 
 /** Opens a body as chunks. */
@@ -98,10 +109,10 @@ export function openSource(body: Body): Source {
   return body instanceof Uint8Array ? new BytesSource(body) : sourceOf(body);
 }
 
-/** The type that it has by itself. */
+/** The type that it has by itself. An answer that is still coded has another one than it says. */
 export function typeOf(body: Body): string | undefined {
   if (typeof body === 'string') return 'text/plain;charset=UTF-8';
-  if (isResponse(body)) return body.headers.get('content-type') ?? undefined;
+  if (isResponse(body)) return isCoded(body) ? undefined : (body.headers.get('content-type') ?? undefined);
   return body instanceof Blob && body.type !== '' ? body.type : undefined;
 }
 
@@ -114,9 +125,11 @@ export function lengthOf(body: Body): number | undefined {
 }
 
 /** The `Content-Length` of an answer, if its body has that many bytes. */
-export function answerLength({ headers }: Response): number | undefined {
+export function answerLength(response: Response): number | undefined {
+  const { headers } = response;
   // What was decoded has another length.
-  return headers.has('content-encoding') ? undefined : declaredLength(headers);
+  const isDecoded = headers.has('content-encoding') && !isCoded(response);
+  return isDecoded ? undefined : declaredLength(headers);
 }
 
 /** The `Content-Length` that headers declare, if it is one. */

@@ -98,6 +98,12 @@ export class Exchange {
     return this.#body;
   }
 
+  /** Whether the body of the answer has codings, and is given as it came. */
+  get isCoded(): boolean {
+    const coding = this.#incoming?.headers['content-encoding'] ?? 'identity';
+    return this.#body === this.#incoming && coding.toLowerCase() !== 'identity';
+  }
+
   /** What is told to whoever waits for the answer or its body. */
   errorOf(cause: Error | null | undefined): unknown {
     if (this.#broken !== undefined) return this.#broken.reason;

@@ -1,4 +1,5 @@
-import type { Fetch } from '../fetch.ts';
+import { isBytes, typeOf } from '../body/body.ts';
+import type { FetchInit } from '../fetch.ts';
 import { declareStreaming } from '../fetch-guards.ts';
 import type { Agents } from './agents.ts';
 import type { Transport } from './transport.ts';
@@ -10,8 +11,8 @@ export interface NodeFetchOptions {
   agents?: Agents;
 }
 
-/** A `fetch` over node:http. */
-export type NodeFetch = Fetch & {
+/** A `fetch` over node:http: it takes what every `fetch` does. */
+export type NodeFetch = ((input: string | URL | Request, init?: RequestInit) => Promise<Response>) & {
   /** Closes its connections, also those in use. */
   close(): void;
 };
@@ -27,11 +28,12 @@ export function nodeFetch({ agents = {} }: NodeFetchOptions = {}): NodeFetch {
   let loading: Promise<Transport> | undefined;
   let transport: Transport | undefined;
   let closes = 0;
-  const fetch: Fetch = async (url, init) => {
+  const fetch = async (input: string | URL | Request, init: RequestInit = {}) => {
     const begunAt = closes;
+    const [url, request] = normalised(input, init);
     loading ??= import('./transport.ts').then(({ Transport }) => new Transport(agents));
     transport ??= await loading;
-    return transport.fetch(url, init, () => begunAt !== closes);
+    return transport.fetch(url, request, () => begunAt !== closes);
   };
   const close = () => {
     closes++;
@@ -39,4 +41,19 @@ export function nodeFetch({ agents = {} }: NodeFetchOptions = {}): NodeFetch {
   };
   declareStreaming(fetch);
   return Object.assign(fetch, { close });
+}
+
+/** @throws {TypeError} for what is no URL, or no header */
+function normalised(input: string | URL | Request, init: RequestInit): [url: URL, init: FetchInit] {
+  const isOurs = input instanceof URL && init.headers instanceof Headers && init.method !== undefined;
+  if (isOurs && init.body !== null) return [input, init as FetchInit];
+  const from: Partial<Request> = input instanceof Request ? input : {};
+  const { method = from.method ?? 'GET', body = from.body, signal = from.signal, ...rest } = init;
+  const headers = new Headers(init.headers ?? from.headers);
+  const type = isBytes(body) ? typeOf(body) : undefined;
+  if (type !== undefined && !headers.has('content-type')) headers.set('content-type', type);
+  const request: FetchInit = { ...rest, method: method.toUpperCase(), headers };
+  if (body !== undefined && body !== null) request.body = body;
+  if (signal !== undefined) request.signal = signal;
+  return [new URL(from.url ?? String(input)), request];
 }

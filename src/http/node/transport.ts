@@ -129,13 +129,14 @@ class Following {
 
   async #answer(exchange: Exchange, incoming: IncomingMessage): Promise<Response> {
     try {
-      const response = new Response(await this.#body(exchange, incoming), {
+      const body = await this.#body(exchange, incoming);
+      const response = new Response(body, {
         status: incoming.statusCode as number,
         statusText: incoming.statusMessage ?? '',
         headers: pairsOf(incoming.rawHeaders),
       });
       const [url = ''] = this.#url.href.split('#', 1);
-      return withOrigin(response, url, this.#redirects > 0);
+      return withOrigin(response, url, this.#redirects > 0, exchange.isCoded);
     } catch (cause) {
       // A status that is none, for example: Node takes any number.
       incoming.destroy();

@@ -75,6 +75,8 @@ export class Copying implements LeaseHolder {
   readonly request: UpstreamRequest;
   readonly copy: CopyFile;
   readonly progress: PullProgress;
+  /** It says the type when it is said there. */
+  readonly saysTypeLater = true;
   /** Whether something was here that comes from there. */
   wasHere = false;
   readonly #options: CopyingOptions;
@@ -114,7 +116,7 @@ export class Copying implements LeaseHolder {
     return {
       forwarded: this.#isResumed ? 'partial' : isAnew,
       generation: this.#generation,
-      type: this.#lease?.feed.type,
+      type: this.#lease?.feed.streamType,
       committed: this.committed,
       size: this.#size,
       isPart: this.#isPart,
@@ -197,6 +199,9 @@ export class Copying implements LeaseHolder {
     const make = copied === undefined ? () => this.copy.make({ ...made, url: url.href }) : undefined;
     this.#source = source;
     const lease = await sessions.open(path, { session: SESSION, isCopying: true, fileType }, this, make);
+    // Readers are told the type by the first that they hear.
+    await lease.ready();
+    if (lease.failure !== undefined) throw lease.failure;
     this.#lease = lease;
     this.#generation = made.generation;
     if (lease.received !== (copied?.size ?? 0)) {
@@ -210,7 +215,7 @@ export class Copying implements LeaseHolder {
     this.#isResumed = copied !== undefined;
     // How long a part will be, nobody knows who is not told.
     lease.feed.expect(this.#size ?? (made.isPart ? undefined : 0), made.isPart);
-    if (isJsonType(lease.feed.type)) this.#values = new WholeValues();
+    if (isJsonType(lease.feed.streamType)) this.#values = new WholeValues();
     log.opened(lease.received);
     // What was told while the file was opened.
     lease.feed.setWaiting(this.#isWaiting);

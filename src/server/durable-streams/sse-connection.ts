@@ -13,6 +13,7 @@ import {
   controlEvent,
   type EventForm,
   endOfEvent,
+  eventFormOf,
   frameOf,
   RETRY_FRAME,
   type StreamProgress,
@@ -127,6 +128,11 @@ export class SseConnection implements Sink, ActiveConnection {
 
   /** Events do not say it. */
   waiting(): void {}
+
+  /** What has begun as events of another form ends, while there are none: the client comes back. */
+  typed(contentType: string): void {
+    if (eventFormOf(contentType, false) !== this.#form) this.#end();
+  }
 
   end({ reason }: Outcome): void {
     if (reason === 'finished') this.#control();

@@ -3,7 +3,7 @@ import type { Core } from '../../core/core.ts';
 import type { OpenFile } from '../../core/open-file.ts';
 import type { LiveReads } from '../../core/readers/live-reads.ts';
 import type { Resource } from '../../core/resource.ts';
-import { isJsonType } from '../../core/streams/stream-type.ts';
+import { givenType, isJsonType } from '../../core/streams/stream-type.ts';
 import type { StreamView } from '../../core/streams/stream-view.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
@@ -84,7 +84,7 @@ export class StreamReads {
       const start = offset === 'now' ? state.size : names.positionOf(offset ?? '-1', state.size);
       if (form !== undefined) assertBetweenLines(file, start);
       const name = path.segments.at(-1) ?? '';
-      const contentType = contentTypeOf(state, name, file, state.size);
+      const contentType = contentTypeOf(givenType(state), name, file, state.size);
       answer = { view, start, form, contentType };
       if (request.method !== 'HEAD') void resources.touch(file.stat.fingerprint, state);
       isKnown = hasAlready(request, reply, answer, wanted);
@@ -111,7 +111,7 @@ export class StreamReads {
     const { resource, feed } = live;
     const { names } = resource;
     try {
-      const { contentType, start } = beginningOf(live, path, wanted);
+      const { start } = beginningOf(live, path, wanted);
       const form = jsonFormOf(request, resource.state);
       const { body, end, reason } = await firstBytes(live, start, form?.isArray === true, {
         client: ClientSocket.of(request.raw.socket),
@@ -122,6 +122,8 @@ export class StreamReads {
       if (resource.isClosing) throw new ServerClosingError('the server is shutting down');
       resource.assertWhole();
       const view = { state: { ...resource.state, size: feed.committed }, names };
+      // It may have been given while nothing had come.
+      const contentType = typeOf(live, path);
       if (view.state.size === start) {
         await this.#assertThere(path, resource);
         return sendNothing(reply, view, contentType, wanted);
@@ -204,13 +206,18 @@ function beginningOf(
 ): Beginning {
   const { file, committed } = feed;
   const { state } = resource;
-  const contentType = contentTypeOf(state, path.segments.at(-1) ?? '', file, committed);
+  const contentType = typeOf({ resource, feed }, path);
   // What an append has brought as JSON is a document.
-  const hasValues = isJsonType(contentType) && (resource.type !== undefined || state.fileType === undefined);
+  const hasValues =
+    isJsonType(contentType) && (resource.streamType !== undefined || state.fileType === undefined);
   const isAtEnd = lastEventId === undefined && offset === 'now';
   const start = isAtEnd ? committed : resource.names.positionOf(lastEventId ?? offset, committed);
   if (hasValues) assertBetweenLines(file, start);
   return { contentType, start, hasValues };
+}
+
+function typeOf({ resource, feed }: Pick<LiveReads, 'resource' | 'feed'>, path: ResourcePath): string {
+  return contentTypeOf(resource.givenType, path.segments.at(-1) ?? '', feed.file, feed.committed);
 }
 
 interface StreamAnswer {

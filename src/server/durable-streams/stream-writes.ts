@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { Resource } from '../../core/resource.ts';
-import { isJsonType, isSameType } from '../../core/streams/stream-type.ts';
+import { givenType, isJsonType, isSameType } from '../../core/streams/stream-type.ts';
 import type { Created, NewFile } from '../../core/streams/streams.ts';
-import { isMediaType } from '../../wire/content-type.ts';
+import { FORM_TYPE, isMediaType } from '../../wire/content-type.ts';
 import { MAX_APPEND_BYTES, StreamHeader } from '../../wire/durable-streams.ts';
 import { ContentTypeMismatchError, InvalidRequestError, ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -17,9 +17,6 @@ import { knownContentType } from '../response/content-type.ts';
 import { closedHeader, expiryHeaders, setRefusalHeaders } from '../response/headers.ts';
 import { storeBody } from './store-body.ts';
 import { createRequestOf, hasBody, producerOf, sequenceOf } from './stream-request.ts';
-
-/** The type that curl gives a body if it is told none. */
-const FORM_TYPE = 'application/x-www-form-urlencoded';
 
 const HINT = 'to append to a plain file, which is made if it is missing, say ?verb=APPEND';
 
@@ -89,7 +86,9 @@ export class StreamWrites {
       if (body.length > 0) assertType(contentType);
       assertTypeOfFile(path, resource, contentType, body);
       const isJson =
-        body.length > 0 && isJsonType(resource.type) && isSameType(resource.type as string, contentType);
+        body.length > 0 &&
+        isJsonType(resource.streamType) &&
+        isSameType(resource.streamType as string, contentType);
       const bytes = isJson && resource.state.closed !== true ? await valuesOf(body, turnsOf(request)) : body;
       const appended = await resource.append({ bytes, contentType, seq, producer, close });
       void resources.touch(resource.fingerprint, appended.state);
@@ -124,7 +123,7 @@ export class StreamWrites {
   ): FastifyReply {
     const name = path.segments.at(-1) ?? '';
     reply.headers({
-      'content-type': knownContentType(state, name) ?? 'application/octet-stream',
+      'content-type': knownContentType(givenType(state), name) ?? 'application/octet-stream',
       [StreamHeader.nextOffset]: names.nameOf(state.size),
       ...closedHeader(state),
       ...expiryHeaders(state),
@@ -175,12 +174,13 @@ function withHint(error: unknown, contentType: string | undefined): unknown {
 /** A file that was not made as a stream has the type that an append has given it, or else that its name says. */
 function assertTypeOfFile(
   path: ResourcePath,
-  { type, state }: Resource,
+  { streamType, state }: Resource,
   contentType: string | undefined,
   body: Buffer,
 ): void {
-  const expected = knownContentType(state, path.segments.at(-1) ?? '');
-  if (type !== undefined || expected === undefined || body.length === 0 || state.closed === true) return;
+  const expected = knownContentType(givenType(state), path.segments.at(-1) ?? '');
+  if (streamType !== undefined || expected === undefined || body.length === 0 || state.closed === true)
+    return;
   if (!isSameType(expected, contentType)) {
     const why = state.fileType === undefined ? 'by its name ' : '';
     throw new ContentTypeMismatchError(`${why}the file is of the type ${expected}`);

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OpenFile } from '../../core/open-file.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
 import type { Resources } from '../../core/resources.ts';
+import { givenType } from '../../core/streams/stream-type.ts';
 import type { StreamState, StreamView } from '../../core/streams/stream-view.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { jsonFormOf, sendArray } from '../json/json-response.ts';
@@ -49,7 +50,7 @@ export async function sendFile(
     const { state } = view;
     const { size } = state;
     const form = jsonFormOf(request, state);
-    const contentType = form?.contentType ?? contentTypeOf(state, name, file, size);
+    const contentType = form?.contentType ?? contentTypeOf(givenType(state), name, file, size);
     const etag = tagOf(file, state, form?.isArray === true);
     const lastModified = lastModifiedOf(file, state);
     reply.headers({

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { OpenFile } from '../../core/open-file.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
+import { givenType } from '../../core/streams/stream-type.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { type PagePaths, withoutKey } from '../access/page-paths.ts';
 import { resourceOf } from '../request/request-target.ts';
@@ -97,7 +98,7 @@ export class ResourceResponder {
       throw error;
     });
     const name = path.segments.at(-1) ?? '';
-    const type = knownContentType(view.state, name) ?? '';
+    const type = knownContentType(givenType(view.state), name) ?? '';
     if (this.#pages.isToMove(request, type)) {
       await file.close();
       // The directory's, where it is an index page.

@@ -4,6 +4,7 @@ import type { Core } from '../../core/core.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
 import type { Reader } from '../../core/readers/reader.ts';
 import type { FollowRequest } from '../../core/request.ts';
+import { givenType } from '../../core/streams/stream-type.ts';
 import { ResourceNotFoundError } from '../../wire/errors.ts';
 import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -78,9 +79,12 @@ export class HttpFollowResponder {
     try {
       reader = await this.#follow(connection, path, wanted, waitMs);
       const { feed, position } = reader;
+      if (feed.isTypeAwaited) {
+        await connection.wait(() => feed.untilTyped(this.#follows.keepAliveMs, connection.signal));
+      }
       const { state } = await this.#core.resources.viewOrBytes(feed.file);
       const name = path.segments.at(-1) ?? '';
-      const contentType = contentTypeOf(state, name, feed.file, feed.committed);
+      const contentType = contentTypeOf(givenType(state), name, feed.file, feed.committed);
       reply.headers({
         'content-type': contentType,
         'cache-control': 'no-store, no-transform',

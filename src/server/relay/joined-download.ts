@@ -40,8 +40,7 @@ export async function sendJoined(
   const { body, reader } = await joinPart(core, path, { ...part, overflow }, wanted, reply, signal);
   const { feed, outcome } = reader;
   const nowMs = Date.now();
-  const remembered = { contentType: feed.type, fileType: feed.fileType };
-  const type = contentTypeOf(remembered, path.segments.at(-1) ?? '', feed.file, feed.committed);
+  const type = contentTypeOf(feed.givenType, path.segments.at(-1) ?? '', feed.file, feed.committed);
   if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size as number));
   reply.headers({
     ...userContentHeaders(type),

@@ -1,7 +1,6 @@
 import path from 'node:path';
 import mimeTypes from 'mime-types';
 import type { OpenFile } from '../../core/open-file.ts';
-import type { StreamState } from '../../core/streams/stream-view.ts';
 
 /** How many of a file's first bytes tell text from other data when its name does not. */
 const SNIFFED_BYTES = 512;
@@ -29,29 +28,19 @@ function contentTypeOfBytes(head: Buffer): string {
     : 'text/plain; charset=utf-8';
 }
 
-/** What is remembered of the type of a file. */
-type RememberedType = { [Field in 'contentType' | 'fileType']?: StreamState[Field] | undefined };
-
 /** The Content-Type that was given to a file, or else that its name in the URL implies, if any. */
-export function knownContentType(
-  { contentType, fileType }: RememberedType,
-  name: string,
-): string | undefined {
-  return contentType ?? fileType ?? contentTypeOfName(name);
+export function knownContentType(given: string | undefined, name: string): string | undefined {
+  return given ?? contentTypeOfName(name);
 }
 
 /**
  * The Content-Type of a file: as it was given, or else as its name says, or else its first bytes.
  *
+ * @param given type that it was made as a stream of, or that an append has given it
  * @param name of the file in the URL
  * @param size how many bytes of it count
  */
-export function contentTypeOf(
-  remembered: RememberedType,
-  name: string,
-  file: OpenFile,
-  size: number,
-): string {
-  const known = knownContentType(remembered, name);
+export function contentTypeOf(given: string | undefined, name: string, file: OpenFile, size: number): string {
+  const known = knownContentType(given, name);
   return known ?? contentTypeOfBytes(file.readInLine(0, Math.min(size, SNIFFED_BYTES)));
 }

@@ -7,7 +7,7 @@ import type { Lease } from '../../core/sessions/lease.ts';
 import type { LeaseHolder } from '../../core/sessions/session.ts';
 import { FramingError, type HttpfstreamError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
-import { CloseCode, type ControlMessage, type EndReason, typeOfMessage } from '../../wire/protocol.ts';
+import { CloseCode, type ControlMessage, contentTypeIn, type EndReason } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
 import { allowIdle, ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
@@ -63,6 +63,10 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     this.#log = log;
   }
 
+  get saysTypeLater(): boolean {
+    return !this.#dialect.appendsText;
+  }
+
   /**
    * Acquires the lease of the resource, before the upgrade. It is given back when
    * the connection closes, upgraded or not.
@@ -111,7 +115,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
       generation: lease.file.stat.generation,
       position: lease.received,
       live: true,
-      ...toldType(lease.feed.type ?? lease.feed.fileType ?? null),
+      ...toldType(lease.feed.givenType ?? null),
     });
     this.#acknowledge();
     if (this.#loss !== undefined) this.#sendLoss(...this.#loss);
@@ -134,16 +138,23 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     if (this.#lease?.append(bytes) === false) this.#websocket?.pause();
   }
 
-  /** @throws {FramingError} unless it says what the content type is */
+  /** @throws {FramingError} unless it says what the content type is, before the first byte */
   #takeText(text: string): void {
-    const contentType = typeOfMessage(text);
+    const contentType = contentTypeIn(text);
+    const lease = this.#lease as Lease;
+    if (lease.received > lease.startPosition) {
+      throw new FramingError(
+        'the content type is said before the first byte, or in the query',
+        CloseCode.unsupportedData,
+      );
+    }
     if (contentType === undefined) {
       throw new FramingError(
         'an appender sends binary messages, and in text only what their content type is',
         CloseCode.unsupportedData,
       );
     }
-    this.#lease?.giveType(contentType);
+    lease.giveType(contentType);
   }
 
   onDrain(): void {

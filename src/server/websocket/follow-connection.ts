@@ -178,7 +178,7 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
 
   #open(reader: Reader): void {
     const { feed, position, outcome } = reader;
-    const { type, fileType, isPart } = feed;
+    const { streamType, givenType, isPart } = feed;
     const size = feed.size ?? (outcome && feed.committed);
     const { generation } = feed.file;
     this.#send({
@@ -188,8 +188,8 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
       live: outcome === undefined,
       ...(size !== undefined && { size }),
       ...(isPart && { part: true }),
-      ...toldType(type ?? fileType),
-      ...(type !== undefined && { stream: true }),
+      ...toldType(givenType),
+      ...(streamType !== undefined && { stream: true }),
     });
     if (outcome === undefined && feed.isWaiting) this.#send({ type: 'waiting' });
     reader.drained();

@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { runFollow } from '../../../src/cli/follow/run-follow.ts';
+import { upload } from '../../support/http/request.ts';
 import { startSource } from '../../support/http/source.ts';
 import { OriginalServer } from '../../support/original/server.ts';
 import { CommandHere, runHere } from '../../support/programs/command.ts';
@@ -209,9 +210,27 @@ describe('the type of the file', () => {
     }
   });
 
-  test('must be one', async () => {
-    const { exit, stderr } = await append('--content-type', 'csv', 'http://127.0.0.1:1/a');
-    expect([exit, stderr]).toEqual([2, expect.stringContaining('csv is not a content type')]);
+  test('that has no effect is said, and is no error', async () => {
+    const server = await startServer();
+    const again = async (name: string, type: string) => {
+      const run = await append(`--content-type=${type}`, server.url(name));
+      expect(run.exit).toBe(0);
+      return run.stderr;
+    };
+    await upload(server.url('/a?verb=APPEND&content-type=text/csv'), 'a,b');
+    await upload(server.url('/b?verb=APPEND'), 'text');
+    expect(await again('/a', 'text/html')).toContain(
+      'no effect: what is there already is of the type text/csv',
+    );
+    expect(await again('/b', 'text/html')).toContain(
+      'no effect: something is there already, and was given none',
+    );
+    expect([await again('/a', 'text/csv'), await again('/c', 'text/csv')]).toEqual(['', '']);
+  });
+
+  test.each(['csv', ''])('must be one, which %j is not', async (type) => {
+    const { exit, stderr } = await append('--content-type', type, 'http://127.0.0.1:1/a');
+    expect([exit, stderr]).toEqual([2, expect.stringContaining(`"${type}" is not a content type`)]);
   });
 });
 

@@ -307,10 +307,20 @@ describe('--from-url', () => {
     const server = await startServer();
     const bytes = randomBytes(1000);
     const source = await startSource((_, response) =>
-      response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': bytes.length }).end(bytes),
+      response
+        .writeHead(200, {
+          'content-encoding': 'gzip',
+          'content-type': 'text/html',
+          'content-length': bytes.length,
+        })
+        .end(bytes),
     );
-    expect(await append('--from-url', source, server.url('/a'))).toMatchObject({ exit: 0, stderr: '' });
-    expect((await readFile(`${server.root}/a`)).equals(bytes)).toBe(true);
+    for (const how of [[], ['--once']]) {
+      const url = server.url(`/a${how.length}`);
+      expect((await append('--from-url', source, ...how, url)).exit).toBe(0);
+      expect((await readFile(`${server.root}/a${how.length}`)).equals(bytes)).toBe(true);
+      expect((await fetch(url)).headers.get('content-type')).toBe('application/octet-stream');
+    }
   });
 
   test('128 MiB take no more memory than 32 do', async () => {

@@ -37,6 +37,7 @@ async function startTransfer(server: FakeServer, lastWaitMs: number) {
     tee: undefined,
     progress: undefined,
     hintAtResumeFor: undefined,
+    wantedType: undefined,
     log: new ClientLog(stderr, false),
     lastWaitMs,
   });

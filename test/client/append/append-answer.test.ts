@@ -240,6 +240,23 @@ describe('a Response', () => {
     expect(await typeOf(server.url('/a'))).toBe('text/plain; charset=utf-8');
   });
 
+  test.each(['application/octet-stream', 'binary/octet-stream', 'Application/Octet-Stream; x=y'])(
+    'leaves it to the name when its type is %s, which says nothing',
+    async (type) => {
+      const server = await startServer();
+      await append(server.url('/a.log'), new Response('hello', { headers: { 'content-type': type } }));
+      expect(await typeOf(server.url('/a.log'))).toBe('text/plain; charset=utf-8');
+    },
+  );
+
+  test('or a Blob gives its type', async () => {
+    const server = await startServer();
+    await append(server.url('/a'), new Blob(['a,b'], { type: 'text/csv' }));
+    await append(server.url('/b'), new Blob(['text']));
+    expect(await typeOf(server.url('/a'))).toBe('text/csv');
+    expect(await typeOf(server.url('/b'))).toBe('text/plain; charset=utf-8');
+  });
+
   test('is of another type when the caller says so', async () => {
     const server = await startServer();
     await append(server.url('/a'), new Response('a,b'), { contentType: 'text/csv' });

@@ -77,7 +77,7 @@ describe('a stream that is deleted when its directory cannot be synced', () => {
     expect(await remembered(directory)).toEqual(LIVING);
     expect(await textOf(next, 'd/source')).toBe('text');
     const stream = await next.resources.acquire(ResourcePath.parse('d/source'));
-    expect(stream.type).toBe('text/plain');
+    expect(stream.streamType).toBe('text/plain');
     next.resources.release(stream);
   });
 
@@ -141,7 +141,7 @@ describe('a stream that was to be deleted when the server was killed', () => {
         removals: 0,
       });
       const stream = await core.resources.acquire(ResourcePath.parse(name));
-      expect(stream.type).toBe('text/plain');
+      expect(stream.streamType).toBe('text/plain');
       core.resources.release(stream);
     },
   );

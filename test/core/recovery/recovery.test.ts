@@ -116,7 +116,7 @@ describe('after a kill -9 while a stream was being deleted', () => {
     expect(await textOf(core, 'kept')).toBe('first\nsecond\n');
     expect(await removalsIn(directory)).toEqual([]);
     const stream = await core.resources.acquire(ResourcePath.parse('kept'));
-    expect(stream.type).toBe('text/plain');
+    expect(stream.streamType).toBe('text/plain');
     core.resources.release(stream);
   });
 

@@ -1,7 +1,9 @@
-import { describe, expect, test } from 'vitest';
-import { ok, StatusError } from '../../../src/http/index.node.ts';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { client, ok, StatusError } from '../../../src/http/index.node.ts';
 import { rejection } from '../../client/client-server.ts';
 import { answerOf } from '../../support/http/answers.ts';
+import { serve } from '../../support/http/servers.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 describe('ok', () => {
   const answer = (status: number, body: string, type = 'text/plain') =>
@@ -50,7 +52,40 @@ describe('ok', () => {
     const { response } = answerOf(['a'], { error: new Error('cut') });
     expect(await rejection(ok(new Response(response.body, { status: 502 })))).toMatchObject({
       status: 502,
-      text: '',
+      text: 'a',
     });
+  });
+
+  test('tells the status of one that never ends, with what has come, and cancels the rest', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    let cancelled = 0;
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new TextEncoder().encode('busy')),
+      cancel: () => void cancelled++,
+    });
+    const refused = rejection(ok(new Response(body, { status: 503 })));
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(await refused).toMatchObject({ status: 503, text: 'busy', message: 'HTTP status 503: busy' });
+    expect(cancelled).toBe(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('closes the connection of one that never ends', async () => {
+    let closed = false;
+    const url = await serve((_request, response) => {
+      response.once('close', () => {
+        closed = true;
+      });
+      response.writeHead(503).write('busy');
+    });
+    const response = await client(url).get('').send();
+    const clock = vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const refused = rejection(ok(response));
+    await clock.advanceTimersByTimeAsync(5000);
+    vi.useRealTimers();
+    expect(await refused).toMatchObject({ status: 503 });
+    await waitFor(() => closed, 'the connection to close');
   });
 });

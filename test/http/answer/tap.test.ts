@@ -30,7 +30,7 @@ describe('an answer that is watched', () => {
   test('says where it came from, and so does each clone of it', async () => {
     const { tap } = noting();
     const { response } = answerOf(['abc']);
-    const watched = tapped(withOrigin(response, 'http://files/a', true), tap);
+    const watched = tapped(withOrigin(response, 'http://files/a', true, false), tap);
     const clone = watched.clone().clone();
     expect([clone.url, clone.redirected, watched.url]).toEqual(['http://files/a', true, 'http://files/a']);
     expect([await clone.text(), await watched.text()]).toEqual(['abc', 'abc']);

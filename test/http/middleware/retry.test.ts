@@ -41,6 +41,24 @@ describe('another attempt is made', () => {
     expect(await text(await form.send())).toContain('abc');
   });
 
+  test('after a minute at most, however often there was none', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    let attempts = 0;
+    const down: Fetch = async () => {
+      attempts++;
+      return new Response('', { status: 503 });
+    };
+    const answer = client('http://a', { fetch: down })
+      .use(retry({ times: 20 }))
+      .get('/')
+      .send();
+    for (let count = 1; count <= 20; count++) {
+      await vi.advanceTimersByTimeAsync(60_000);
+    }
+    expect([(await answer).status, attempts]).toEqual([503, 21]);
+  });
+
   test('when the connection was lost, or nothing came in time', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());

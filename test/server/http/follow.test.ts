@@ -219,7 +219,7 @@ describe('a body that ends', () => {
   it('breaks after the last byte when the appender was lost', async () => {
     const server = await startServer({ graceMs: 0 });
     const tail = pattern(0, 3 * MiB);
-    const appender = await V2Peer.append(server.url('/f'));
+    const appender = await V2Peer.append(server.url('/f'), { 'content-type': 'text/plain' });
     const follower = await Download.open(server.url(`/f${FOLLOW}`));
     const late = await Download.open(server.url(`/f${FOLLOW}`));
     late.pause();

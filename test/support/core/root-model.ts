@@ -47,7 +47,7 @@ async function expectRemembered(core: Core, name: string, model: CrashModel) {
   const { type, isClosed, seq, sessionText } = model.paths.get(name) ?? {};
   const stream = await core.resources.acquire(ResourcePath.parse(name));
   try {
-    expect(stream.type, `type of ${name}`).toBe(type);
+    expect(stream.streamType, `type of ${name}`).toBe(type);
     if (isClosed) expect(stream.state.closed, `${name} is closed`).toBe(true);
   } finally {
     core.resources.release(stream);
