@@ -1,6 +1,6 @@
 import { KeyedLock } from '../storage/keyed-lock.ts';
 import type { Records } from '../storage/records/records.ts';
-import { type StreamState, untypedState } from '../storage/records/stream-state.ts';
+import { isCopy, type StreamState, untypedState } from '../storage/records/stream-state.ts';
 import type { Root } from '../storage/root/root.ts';
 import type { AppendFile, StoredFile } from '../storage/stored-file.ts';
 import {
@@ -243,7 +243,9 @@ export class Resources {
     if (kind === 'directory') return false;
     try {
       const { state, accessedMs } = await this.#store.readOf(file);
-      if (state.copy !== undefined) file.copyOf = state.copy.generation;
+      if (state.copy !== undefined) {
+        file.copied = { generation: state.copy.generation, isCopy: isCopy(state) };
+      }
       // A live reader keeps it alive.
       return isExpired(state, this.#live.isUsed(fingerprint) ? Date.now() : accessedMs);
     } catch {

@@ -31,9 +31,9 @@ export class IdlePulls {
   /**
    * Stops what nobody has read for a while, unless little is missing.
    *
-   * @param isFull whether there are too many: others need their places
+   * @param isWanted whether others need the place of one
    */
-  stop(pulls: Iterable<Pull>, isFull: boolean): void {
+  stop(pulls: Iterable<Pull>, isWanted: (pull: Pull) => boolean): void {
     const now = performance.now();
     for (const pull of pulls) {
       if (pull.readerCount > 0) {
@@ -42,14 +42,14 @@ export class IdlePulls {
       }
       const since = this.#since.get(pull) ?? now;
       this.#since.set(pull, since);
-      if (!pull.isAwaited && this.#isTooIdle(pull, now - since, isFull)) {
+      if (!pull.isAwaited && this.#isTooIdle(pull, now - since, isWanted(pull))) {
         void pull.stop(new UnreadError('nobody reads it'));
       }
     }
   }
 
-  #isTooIdle(pull: Pull, idleMs: number, isFull: boolean): boolean {
-    if (isFull) return idleMs >= SWEEP_MS;
+  #isTooIdle(pull: Pull, idleMs: number, isWanted: boolean): boolean {
+    if (isWanted) return idleMs >= SWEEP_MS;
     if (idleMs < this.#options.idleMs || isNearlyThere(pull.part)) return false;
     return pull.state.phase === 'waiting' || !this.#options.goesOnForNobody;
   }

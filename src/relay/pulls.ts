@@ -29,8 +29,6 @@ export class Pulls {
   readonly #waiting = new WaitingPaths();
   readonly #live = new LivePaths();
   readonly #idle: IdlePulls;
-  /** How many have not been answered yet, by the origin of the server. */
-  readonly #unanswered = new Map<string, number>();
   readonly #maxUnanswered: number;
   #sweep: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -80,11 +78,7 @@ export class Pulls {
     const { revalidates = false, looksOnly = false } = asker;
     const pull = new Pull({ path, upstream, via, revalidates, looksOnly, waiters }, this.#options);
     this.#pulls.set(path.key, pull);
-    this.#count(upstream, 1);
-    void pull.told.then(() => {
-      this.#count(upstream, -1);
-      void this.#upstreams.note(upstream);
-    });
+    void pull.told.then(() => this.#upstreams.note(upstream));
     this.#startSweep();
     void pull.over.then(() => this.#isOver(pull));
     return pull;
@@ -144,11 +138,20 @@ export class Pulls {
   }
 
   #isFullFor({ origin }: Upstream): boolean {
-    return this.#isFull || (this.#unanswered.get(origin) ?? 0) >= this.#maxUnanswered;
+    return this.#isFull || this.#originsInArrears.has(origin);
   }
 
-  #count({ origin }: Upstream, change: number): void {
-    this.#unanswered.set(origin, (this.#unanswered.get(origin) ?? 0) + change);
+  /** The origins that have not answered as many as may be without an answer. */
+  get #originsInArrears(): ReadonlySet<string> {
+    const counts = new Map<string, number>();
+    // As long as there are few pulls, they are not looked at.
+    if (this.#pulls.size >= this.#maxUnanswered) {
+      for (const { state, upstream } of this.#pulls.values()) {
+        if (state.phase === 'asking') counts.set(upstream.origin, (counts.get(upstream.origin) ?? 0) + 1);
+      }
+    }
+    const full = [...counts].filter(([, count]) => count >= this.#maxUnanswered);
+    return new Set(full.map(([origin]) => origin));
   }
 
   #isOver(pull: Pull): void {
@@ -178,11 +181,28 @@ export class Pulls {
 
   #sweepAll(): void {
     this.makeRoom();
-    this.#idle.stop(this.#pulls.values(), this.#isFull);
+    this.#stopIdle();
+    this.#noteUpstreams();
     this.#lookAtLive();
     if (this.#pulls.size > 0 || this.#live.count > 0 || this.#options.copies.isOverfull) return;
     clearInterval(this.#sweep);
     this.#sweep = undefined;
+  }
+
+  #stopIdle(): void {
+    const isFull = this.#isFull;
+    const origins = this.#originsInArrears;
+    this.#idle.stop(this.#pulls.values(), ({ state, upstream }) => {
+      return isFull || (state.phase === 'asking' && origins.has(upstream.origin));
+    });
+  }
+
+  /** Notes which servers are httpfstream servers, as far as something comes from them now. */
+  #noteUpstreams(): void {
+    const connected = [...this.#pulls.values()].filter(({ isConnected }) => isConnected);
+    for (const upstream of new Set(connected.map((pull) => pull.upstream))) {
+      void this.#upstreams.note(upstream);
+    }
   }
 
   /** Looks whether what has ended, and is read live, goes on. */

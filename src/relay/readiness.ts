@@ -54,7 +54,8 @@ export function readinessOf(
 
 /** What is here of what is being fetched. */
 export function comingOf(part: Part, isFirst: boolean): Coming {
-  return { way: 'coming', cacheStatus: `fwd=uri-miss; stored${isFirst ? '' : '; collapsed'}`, part };
+  const joined = isFirst ? '' : '; collapsed';
+  return { way: 'coming', cacheStatus: `fwd=${part.forwarded}; stored${joined}`, part };
 }
 
 /** Whether it is read from here. */

@@ -1,5 +1,5 @@
 import type { FollowRequest } from '../core/request.ts';
-import { ResourceNotFoundError, UpstreamError } from '../wire/errors.ts';
+import { ResourceNotFoundError, ServerClosingError, UpstreamError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { Copies } from './copies/copies.ts';
 import { type Copied, mayServeStale } from './copies/copy-file.ts';
@@ -54,11 +54,12 @@ export class Relay {
   readonly #held = new HeldPaths();
   readonly #pulls: Pulls;
   readonly #requestOptions: UpstreamRequestOptions;
+  readonly #closing = new AbortController();
 
   constructor({ upstreams, keepBytes, ...options }: RelayOptions) {
     this.#log = options.log;
-    this.#copies = new Copies(options.core, keepBytes);
     this.#upstreams = new Upstreams(upstreams, options.core);
+    this.#copies = new Copies(options.core, keepBytes, (path) => this.upstreamOf(path)?.depth ?? 0);
     this.#pulls = new Pulls(this.#upstreams, { ...options, copies: this.#copies, held: this.#held });
     this.#requestOptions = options;
   }
@@ -238,7 +239,11 @@ export class Relay {
    */
   async isHeld(path: ResourcePath, request: FollowRequest, signal: AbortSignal): Promise<boolean> {
     const pull = this.#pulls.at(path);
-    if (pull?.state.phase === 'storing' && !(await abortable(pull.hold(), signal))) return false;
+    signal.throwIfAborted();
+    if (pull?.state.phase === 'storing') {
+      const isKept = abortable(pull.hold(), this.#closing.signal);
+      if (!(await abortable(isKept, signal))) return false;
+    }
     return this.#held.isSame(path, await this.#copies.at(path).look(), request);
   }
 
@@ -252,6 +257,12 @@ export class Relay {
     const copied = await this.#copies.at(path).look();
     if (typeof copied !== 'object') return true;
     return position <= copied.size && (named === undefined || named === copied.generation);
+  }
+
+  /** Whether what is here of a path may be a part of what is there. */
+  async hasPart(path: ResourcePath): Promise<boolean> {
+    const copied = await this.#copies.at(path).look();
+    return typeof copied === 'object' && copied.outcome === undefined;
   }
 
   /** Whether a path is being fetched. */
@@ -275,11 +286,12 @@ export class Relay {
     await this.#recall(upstream, signal);
     // An error of a path may be that of any server; what is at the top has an answer.
     for (const asked of [path, path.upTo(upstream.depth)]) {
-      if (upstream.kind !== undefined) return upstream.kind;
-      const target = { path: asked, upstream, via: names, signal };
+      if (upstream.kind !== undefined) break;
+      const untilClosed = AbortSignal.any([signal, this.#closing.signal]);
+      const target = { path: asked, upstream, via: names, signal: untilClosed };
       upstream.kind = await kindByAnswer(new UpstreamRequest(target, this.#requestOptions), authorization);
-      void this.#upstreams.note(upstream);
     }
+    void this.#upstreams.note(upstream);
     return upstream.kind;
   }
 
@@ -317,6 +329,7 @@ export class Relay {
 
   /** Fetches nothing more; whoever follows is told that the server closes. */
   close(): Promise<void> {
+    this.#closing.abort(new ServerClosingError('the server is shutting down'));
     return this.#pulls.close();
   }
 

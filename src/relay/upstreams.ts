@@ -3,9 +3,6 @@ import type { ResourcePath } from '../wire/resource-path.ts';
 import { Upstream } from './upstream/upstream.ts';
 import type { UpstreamOption } from './upstream/upstream-option.ts';
 
-/** For so long a server that was an httpfstream server counts as one, whatever answers in its place. */
-const MEMORY_MS = 7 * 24 * 3_600_000;
-
 /** That it is one is noted again no sooner than so long after the last time. */
 const NOTED_MS = 3_600_000;
 
@@ -42,7 +39,7 @@ export class Upstreams {
     const { records } = this.#core;
     await records.readable();
     const notedMs = records.upstreamKnownMs(upstream.href) ?? 0;
-    if (Date.now() - notedMs < MEMORY_MS) upstream.recallHttpfstream();
+    upstream.recallHttpfstream(notedMs);
     this.#notedMs.set(upstream, notedMs);
   }
 

@@ -57,7 +57,12 @@ export class ActiveConnections {
 
   /** Waits until all have gone; those that have not after `timeoutMs` are cut off, and those that come later. */
   async drain(timeoutMs: number): Promise<void> {
-    if (this.#connections.size === 0) return;
+    if (this.#connections.size > 0) await this.#emptied(timeoutMs);
+    // Nobody waits for those who come now.
+    this.#closing = 'terminate';
+  }
+
+  async #emptied(timeoutMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;

@@ -12,13 +12,20 @@ const LARGE_FILE_BYTES = 1024 * 1024;
 /** How soon after it was opened a file that was not large then cannot have become so large that it matters. */
 const SOON_MS = 5;
 
+/** What a file is a copy of. */
+export interface CopiedFile {
+  generation: number;
+  /** Whether nothing else was appended to the copy. */
+  isCopy: boolean;
+}
+
 /** What all have in common who have a descriptor. */
 interface FileUsers {
   count: number;
   /** When it was opened. */
   readonly sinceMs: number;
-  /** Generation of what the file is a copy of, if it is one. */
-  copyOf: number | undefined;
+  /** What it is a copy of, or was until something else was appended. */
+  copied: CopiedFile | undefined;
 }
 
 /** An open file (or directory) below the root. Whoever opened it, or shares it, closes it. */
@@ -31,7 +38,7 @@ export class StoredFile {
   readonly blocks: BlockPool;
   protected readonly fd: number;
   /** Of the descriptor, which the last one closes. */
-  #users: FileUsers = { count: 1, sinceMs: performance.now(), copyOf: undefined };
+  #users: FileUsers = { count: 1, sinceMs: performance.now(), copied: undefined };
   #closed: Promise<void> | undefined;
 
   constructor(fd: number, stat: fileIo.FileStat, location: string, blocks: BlockPool) {
@@ -41,19 +48,19 @@ export class StoredFile {
     this.location = location;
   }
 
-  /** By which clients tell it from another file at its path: of a copy, that of what it is a copy of. */
+  /** By which clients tell it from another file at its path: of a copy, that of what it is a copy of, or was. */
   get generation(): number {
-    return this.#users.copyOf ?? this.stat.generation;
+    return this.#users.copied?.generation ?? this.stat.generation;
   }
 
   /** Whether it is known to be a copy. */
   get isCopy(): boolean {
-    return this.#users.copyOf !== undefined;
+    return this.#users.copied?.isCopy === true;
   }
 
-  /** Tells that it is a copy of a file of this generation. */
-  set copyOf(generation: number) {
-    this.#users.copyOf = generation;
+  /** Tells what it is a copy of, or was. */
+  set copied(copied: CopiedFile) {
+    this.#users.copied = copied;
   }
 
   /** What it is like by now. */

@@ -30,6 +30,61 @@ async function startWithFile() {
   return { ...core, append, name, counts: () => lookingUp.mock.calls.length };
 }
 
+const COPY = { generation: 7, source: { url: 'http://h/c' } };
+
+/** A core with a copy `c`. */
+async function startWithCopy() {
+  const { core, open } = await startCore();
+  onTestFinished(() => core.close());
+  const c = Permit.own(ResourcePath.parse('/c'));
+  const wanted = {
+    contentType: undefined,
+    copy: COPY,
+    ttlSeconds: undefined,
+    expiresAt: undefined,
+    isClosed: false,
+    fork: undefined,
+    isUpload: false,
+  };
+  await core.streams.create(c, wanted, Buffer.alloc(0));
+  return { core, open, c };
+}
+
+describe('a copy', () => {
+  it('to which something is appended is none any more, and keeps its generation', async () => {
+    const { core, open, c } = await startWithCopy();
+    const look = async () => {
+      const file = await core.resources.open(c);
+      await file.close();
+      return { isCopy: file.isCopy, generation: file.generation };
+    };
+    expect(await look()).toEqual({ isCopy: true, generation: 7 });
+    const appender = await open('/c');
+    appender.append(Buffer.from('own'));
+    await appender.end('finished');
+    expect(await look()).toEqual({ isCopy: false, generation: 7 });
+  });
+
+  it('comes from where it is remembered to come from, when that cannot be noted anew', async () => {
+    const { core, c } = await startWithCopy();
+    const resource = await core.resources.acquire(c);
+    onTestFinished(() => core.resources.release(resource));
+    const source = async () => {
+      const file = await core.resources.open(c);
+      const { state } = await core.resources.view(file);
+      await file.close();
+      return state.copy?.source;
+    };
+    const noted = { url: 'http://h/other' };
+    const full = vi.spyOn(core.records, 'write').mockRejectedValueOnce(new Error('the disk is full'));
+    await expect(resource.noteSource(noted)).rejects.toThrow('the disk is full');
+    expect(full).toHaveBeenCalledOnce();
+    expect(await source()).toEqual(COPY.source);
+    await resource.noteSource(noted);
+    expect(await source()).toEqual(noted);
+  });
+});
+
 describe('a path is looked up once', () => {
   it('to read a file', async () => {
     const { core, counts } = await startWithFile();

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -25,6 +26,51 @@ const isConnected = ({ app }: Awaited<ReturnType<typeof startOrigin>>) =>
   new Promise<boolean>((resolve, reject) => {
     app.server.getConnections((error, count) => (error ? reject(error) : resolve(count > 1)));
   });
+
+function ignore(): void {}
+
+describe('a relay that closes', () => {
+  test('asks nobody any more what a server is', async () => {
+    const mute = await ScriptedServer.start(() => undefined);
+    const { relay } = await startRelay({ upstreams: [parseUpstream(mute.url)] });
+    const refused = expect(relay.kindOf(F, NOBODY)).rejects.toMatchObject({ code: 'HFS_SERVER_CLOSING' });
+    await waitFor(() => mute.requests.length === 1, 'it to be asked');
+    await relay.close();
+    await refused;
+  });
+
+  test('waits for no server that does not say whether it keeps a file', async () => {
+    const origin = await startOrigin();
+    let isMute = false;
+    const mute = new Set<net.Socket>();
+    const network = net.createServer((socket) => {
+      socket.on('error', ignore);
+      if (isMute) {
+        mute.add(socket.once('close', () => mute.delete(socket)).resume());
+        return;
+      }
+      const there = net.connect(origin.port, '127.0.0.1').on('error', ignore);
+      socket.pipe(there).pipe(socket);
+      onTestFinished(() => void socket.destroy());
+    });
+    network.listen(0, '127.0.0.1');
+    onTestFinished(() => void network.close());
+    await once(network, 'listening');
+    const upstream = parseUpstream(`http://127.0.0.1:${(network.address() as AddressInfo).port}`);
+    const server = await startRelay({ upstreams: [upstream] });
+    const { relay } = server;
+    await startAppend({ ...server, origin });
+    await relay.ready(F, NOBODY);
+    isMute = true;
+    const refused = expect(relay.isHeld(F, { holdMs: 300_000 }, NOBODY.signal)).rejects.toMatchObject({
+      code: 'HFS_SERVER_CLOSING',
+    });
+    await waitFor(() => mute.size === 1, 'it to be asked');
+    await relay.close();
+    await refused;
+    await waitFor(() => mute.size === 0, 'the connection to be closed');
+  });
+});
 
 describe('a pull', () => {
   test('that nobody reads is stopped after a while, and goes on with the next one who asks', async () => {
@@ -104,6 +150,61 @@ describe('a pull', () => {
     expect(await ready('/f')).toBe('HFS_RESOURCE_NOT_FOUND');
     await append(origin.url('/g'), ['one']);
     expect(await relay.ready(ResourcePath.parse('/g'), NOBODY)).toMatchObject({ way: 'stored' });
+  });
+
+  test('leaves its place among those without an answer when the head has come', async () => {
+    const brief = await ScriptedServer.start((_request, socket) => {
+      socket.write(`${headOf('200 OK', { 'Content-Length': 1000, 'Cache-Control': 'max-age=60' })}x`);
+    });
+    const missing = await ScriptedServer.start((_request, socket) => say(socket, '404 Not Found', {}, ''));
+    const upstreams = [`/brief=${brief.url}`, missing.url].map((url) => parseUpstream(url));
+    const { relay, lines } = await startRelay({ upstreams, maxPulls: 4 });
+    for (const name of ['/brief/a', '/brief/b']) relay.ready(ResourcePath.parse(name), NOBODY).catch(ignore);
+    await waitFor(() => lines.filter((line) => line.startsWith('pull opened')).length === 2, 'both heads');
+    relay.ready(ResourcePath.parse('/brief/c'), NOBODY).catch(ignore);
+    await waitFor(() => brief.requests.length === 3, 'the third one to be asked for');
+  });
+
+  test('without an answer that nobody waits for makes room among them', async () => {
+    const mute = await ScriptedServer.start(() => undefined);
+    const upstreams = [`/mute=${mute.url}`, 'http://127.0.0.1:1'].map((url) => parseUpstream(url));
+    const { relay } = await startRelay({ upstreams, maxPulls: 4, idleMs: 600_000 });
+    const left = AbortSignal.abort();
+    for (const name of ['/mute/a', '/mute/b']) {
+      relay.ready(ResourcePath.parse(name), { ...NOBODY, left }).catch(ignore);
+    }
+    await waitFor(() => mute.requests.length === 2, 'both to be asked for');
+    const third = () => relay.ready(ResourcePath.parse('/mute/c'), { ...NOBODY, left });
+    await expect(third()).rejects.toMatchObject({ code: 'HFS_STORAGE_BUSY' });
+    await waitFor(() => {
+      third().catch(ignore);
+      return mute.requests.length > 2;
+    }, 'room to be made');
+  });
+
+  test('says why it is: nothing was here, or a part, or something else', async () => {
+    const sockets: net.Socket[] = [];
+    const server = await ScriptedServer.start(({ number }, socket) => {
+      sockets.push(socket);
+      const head = { ETag: number < 3 ? '"one"' : '"two"', 'Content-Length': 100_000 };
+      const rest = { 'Content-Range': 'bytes 1000-99999/100000', 'Content-Length': 99_000 };
+      if (number === 1) say(socket, '403 Forbidden', {}, '');
+      else if (number === 2) socket.write(headOf('206 Partial Content', { ...head, ...rest }));
+      else socket.write(headOf('200 OK', head) + 'x'.repeat(1000));
+    });
+    const { relay } = await startRelay({ upstreams: [parseUpstream(server.url)] });
+    const expectWhy = async (why: string) => {
+      relay.changed(F);
+      expect(await relay.ready(F, NOBODY)).toMatchObject({ cacheStatus: `fwd=${why}; stored` });
+    };
+    const isOver = () => !relay.isFetching(F);
+    await expectWhy('uri-miss');
+    sockets[0]?.end();
+    await waitFor(isOver, 'the rest to be refused');
+    await expectWhy('partial');
+    sockets[2]?.write('x'.repeat(99_000));
+    await waitFor(isOver, 'the rest');
+    await expectWhy('stale');
   });
 
   test('is told in the log, with who joined it and how much came', async () => {

@@ -73,6 +73,16 @@ describe('active connections', () => {
     expect(told).toHaveLength(5);
   });
 
+  test('are cut when they come after that, also when there were none to be waited for', async () => {
+    const connections = new ActiveConnections(NEVER_MS);
+    const told: string[] = [];
+    connections.shutDown();
+    await connections.drain(NEVER_MS);
+    connectionIn(connections, told);
+    await new Promise(setImmediate);
+    expect(told).toEqual(['terminated']);
+  });
+
   test('are looked after twice in the quiet time, by a timer that is there as long as they are', () => {
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());

@@ -44,6 +44,7 @@ test('followers of all kinds get everything of a file that is renamed under its 
   expect(await range.untilEnd()).toBe('broken');
   expect(await legacy.outcome).toMatchObject({ closeCode: 1011 });
   for (const { bytes } of [v2, slow, legacy, chunked, range]) expect(bytes.equals(all)).toBe(true);
-  await waitFor(() => events.data.length >= all.length, 'all events');
+  await events.waitForClose();
+  expect(events.isEnded).toBe(true);
   expect(events.data === all.toString()).toBe(true);
 });

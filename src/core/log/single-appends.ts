@@ -155,8 +155,10 @@ export class SingleAppends implements JournalWriter {
   noteSource(source: object): Promise<void> {
     return this.whileIdle(async () => {
       if (!isCopy(this.settled)) return;
-      this.amend({ copy: { ...this.settled.copy, source } });
-      await this.remember();
+      await this.#undo?.run();
+      const change = { copy: { ...this.settled.copy, source } };
+      if (this.settled.version > 0) await this.#save(this.#hasProducers, change);
+      this.amend(change);
     });
   }
 

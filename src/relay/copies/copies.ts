@@ -14,13 +14,19 @@ export class Copies {
   readonly #core: Core;
   readonly #maxBytes: number;
   readonly #ledger: CopyLedger;
+  readonly #depthOf: (path: ResourcePath) => number;
   #evicting: Promise<void> | undefined;
   /** Those that are being deleted, by path. */
   readonly #dropping = new Map<string, Promise<void>>();
 
-  /** @param maxBytes how many are kept */
-  constructor(core: Core, maxBytes: number) {
+  /**
+   * @param maxBytes how many are kept
+   * @param depthOf how many of the names of a path are not of what is copied: directories with these names stay.
+   *   Default: none
+   */
+  constructor(core: Core, maxBytes: number, depthOf: (path: ResourcePath) => number = () => 0) {
     this.#core = core;
+    this.#depthOf = depthOf;
     this.#maxBytes = maxBytes;
     this.#ledger = new CopyLedger(this.isBounded);
   }
@@ -37,7 +43,7 @@ export class Copies {
 
   /** The one at a path: whoever makes and drops it does so here, where it is counted. */
   at(path: ResourcePath): CopyFile {
-    return new CopyFile(this.#core, path, this.#ledger);
+    return new CopyFile(this.#core, path, this.#ledger, this.#depthOf(path));
   }
 
   /**

@@ -27,9 +27,9 @@ export interface Copied {
 }
 
 /**
- * What is at a path: a copy, nothing, `local`: a file that was not copied, or to which something else was appended since,
- * or `occupied`: there is no place for a file, since it is a directory, or its name is too long. What a directory has in
- * it may come from elsewhere.
+ * What is at a path: a copy, nothing, `local`: a file that was not copied, or to which something else was appended
+ * since, or `occupied`: there is no place for a file, since it is a directory, or its name is too long. What a
+ * directory has in it may come from elsewhere.
  */
 export type Found = Copied | 'local' | 'occupied' | undefined;
 
@@ -62,9 +62,14 @@ export class CopyFile {
   readonly #core: Core;
   readonly #path: ResourcePath;
   readonly #ledger: CopyLedger;
+  readonly #depth: number;
 
-  /** @param ledger in which it is counted */
-  constructor(core: Core, path: ResourcePath, ledger: CopyLedger) {
+  /**
+   * @param ledger in which it is counted
+   * @param depth how many of the names of its path are not of what is copied
+   */
+  constructor(core: Core, path: ResourcePath, ledger: CopyLedger, depth: number) {
+    this.#depth = depth;
     this.#core = core;
     this.#path = path;
     this.#ledger = ledger;
@@ -107,6 +112,15 @@ export class CopyFile {
     } finally {
       await file.close();
     }
+  }
+
+  /**
+   * Makes room for it where only directories are in which nothing is, left by copies before it.
+   *
+   * @returns whether there is room now
+   */
+  takePlace(): boolean {
+    return this.#path.segments.length > this.#depth && this.#core.root.removeEmpty(this.#path);
   }
 
   /**
@@ -164,7 +178,7 @@ export class CopyFile {
   /** Deletes it, with the directories that were for it: its readers get what they have not got, and are told. */
   async drop(): Promise<void> {
     await this.#core.streams.delete(Permit.own(this.#path)).catch(ignoreMissing);
-    this.#core.root.pruneWayTo(this.#path);
+    this.#core.root.pruneWayTo(this.#path, this.#depth);
     this.#ledger.dropped(this.#path);
   }
 }

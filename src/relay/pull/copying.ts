@@ -34,6 +34,8 @@ const SMALL_REST_BYTES = 64 * 1024 * 1024;
 
 /** What is here of what is being fetched. */
 export interface Part {
+  /** Why it is fetched, in the words of RFC 9211: it was not here, or in part, or something else was. */
+  forwarded: 'uri-miss' | 'partial' | 'stale';
   /** Generation of the file there; undefined before that is known. */
   generation: number | undefined;
   /** Content type of what was made as a stream. */
@@ -80,12 +82,15 @@ export class Copying implements LeaseHolder {
   readonly numbers: AppendNumbers;
   /** It says the type when it is said there. */
   readonly saysTypeLater = true;
+  /** Whether something was here that comes from there. */
+  wasHere = false;
   readonly #options: CopyingOptions;
   #source: Source | undefined;
   #lease: Lease | undefined;
   #size: number | undefined;
   #hasEnded = false;
   #isPart = false;
+  #isResumed = false;
   #isConnected = true;
   #isWaiting = false;
   #generation: number | undefined;
@@ -113,7 +118,9 @@ export class Copying implements LeaseHolder {
 
   /** What is here. */
   get part(): Part {
+    const isAnew = this.wasHere ? 'stale' : 'uri-miss';
     return {
+      forwarded: this.#isResumed ? 'partial' : isAnew,
       generation: this.#generation,
       type: this.#lease?.feed.streamType,
       committed: this.committed,
@@ -216,6 +223,7 @@ export class Copying implements LeaseHolder {
       throw new UpstreamError('the copy was changed by another program');
     }
     this.#isPart = made.isPart;
+    this.#isResumed = copied !== undefined;
     // How long a part will be, nobody knows who is not told.
     lease.feed.expect(this.#size ?? (made.isPart ? undefined : 0), made.isPart);
     if (isJsonType(lease.feed.streamType)) this.#values = new WholeValues();

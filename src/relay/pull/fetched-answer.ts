@@ -134,7 +134,8 @@ class FetchedAnswer {
 
   #answeredByOther(answer: OpenAnswer, body: StoredBody | undefined): Promise<Verdict | undefined> {
     const { upstream } = this.#copying.request;
-    if (this.#copied !== undefined && this.#copied.answer === undefined) {
+    const isOfHttpfstream = this.#copied !== undefined && this.#copied.answer === undefined;
+    if (isOfHttpfstream && upstream.wasHttpfstream) {
       // What is in front of an httpfstream server does not know what is there.
       throw new UpstreamError(`${upstream.origin} has not answered itself: HTTP status ${answer.status}`);
     }
@@ -242,7 +243,7 @@ class FetchedAnswer {
       throw writing.failure ?? new UpstreamError('the answer was cut');
     }
     copying.connected(false);
-    await delay(RESUME_DELAY_MS * 2 ** resumes, undefined, request);
+    await delay(RESUME_DELAY_MS * 2 ** resumes, undefined, { signal: request.signal });
     const { position } = writing;
     const asked = request.send({ range: `bytes=${position}-`, 'if-range': strongValidator });
     const answer = await asked.catch((error: HttpfstreamError) => {

@@ -72,12 +72,13 @@ export async function followFile(
  * @returns whether it does
  */
 export async function holdFile(
-  { url, headers, options }: UpstreamRequest,
+  { url, headers, signal, options }: UpstreamRequest,
   { committed, generation }: Part,
   holdMs: number,
 ): Promise<boolean> {
   const stream = follow(url, {
     headers,
+    signal,
     from: committed,
     hold: Math.ceil(holdMs / 1000),
     retry: false,

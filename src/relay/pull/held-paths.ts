@@ -18,8 +18,8 @@ interface HeldPath {
 }
 
 /**
- * Paths whose followers come back after each end (`hold`). What comes from there is followed as one who comes back, too,
- * so that the server there keeps what is renamed, replaced or cut meanwhile.
+ * Paths whose followers come back after each end (`hold`). What comes from there is followed as one who comes back,
+ * too, so that the server there keeps what is renamed, replaced or cut meanwhile.
  */
 export class HeldPaths {
   /** Those for which somebody has asked last at the end. */

@@ -38,9 +38,12 @@ export class Overflow {
 
   /** Gives it the rest of an answer, which begins at this position of the body, and is its own from now on. */
   put(answer: OpenAnswer, position: number): void {
+    if (!this.#isWanted) {
+      answer.cancel();
+      return;
+    }
     this.#answer = answer;
     this.#position = position;
-    if (!this.#isWanted) answer.cancel();
   }
 
   /** The rest, if there is one that begins there. */

@@ -142,6 +142,12 @@ export class Pull {
     return this.#progress.state;
   }
 
+  /** Whether the server there has answered, and bytes may come. */
+  get isConnected(): boolean {
+    const { state } = this;
+    return state.phase === 'waiting' || (state.phase === 'storing' && state.isConnected);
+  }
+
   /** What has become of it, as soon as that is known. */
   get verdict(): Verdict | undefined {
     return this.#progress.verdict;
@@ -308,9 +314,13 @@ export class Pull {
   async #look(): Promise<Found> {
     const { copy } = this.#copying;
     const found = await copy.look();
+    if (found === 'occupied' && copy.takePlace()) return undefined;
     if (typeof found !== 'object') return found;
     copy.counted(found.size);
-    if (found.url === this.#request.url.href) return found;
+    if (found.url === this.#request.url.href) {
+      this.#copying.wasHere = true;
+      return found;
+    }
     await this.#copying.drop('it comes from another server');
     return undefined;
   }

@@ -43,8 +43,8 @@ export function missingBy(status: number): HttpfstreamError | undefined {
 }
 
 /**
- * What an error of an httpfstream server means for those who ask for the path: it is for them to see, unless what is here
- * has ended.
+ * What an error of an httpfstream server means for those who ask for the path: it is for them to see, unless what is
+ * here has ended.
  *
  * @param refusal what was said to a request to follow
  * @throws {RelayLoopError} when the request has come back
@@ -78,8 +78,8 @@ export function followVerdict(error: unknown, copied: Copied | undefined): Verdi
 }
 
 /**
- * What an httpfstream server has said by refusing to be followed; undefined when something in front of it has, or asks who
- * that is.
+ * What an httpfstream server has said by refusing to be followed; undefined when something in front of it has, or asks
+ * who that is.
  */
 function refusalIn(error: UnexpectedStatusError): UpstreamRefusalError | undefined {
   const { status, problem } = error;

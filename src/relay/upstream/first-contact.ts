@@ -10,8 +10,8 @@ export const CODE_PREFIX = 'HFS_';
 const MAX_ERROR_BYTES = 8192;
 
 /**
- * Whether an answer to a request to follow is one of an httpfstream server: they say what is followed, or why not, in words
- * of their own, and others do not know the verb. Its body stays to be read.
+ * Whether an answer to a request to follow is one of an httpfstream server: they say what is followed, or why not, in
+ * words of their own, and others do not know the verb. Its body stays to be read.
  */
 export async function isHttpfstream(answer: OpenAnswer): Promise<boolean> {
   const { headers, isOk } = answer;
@@ -25,8 +25,8 @@ export async function isHttpfstream(answer: OpenAnswer): Promise<boolean> {
  * Finds out what a server is, by a request to follow; undefined when its answer does not tell: it may be that of
  * something in front of it.
  *
- * @param authorization what a user says of himself, which is told when something asks who comes: an httpfstream server may
- *   be behind that
+ * @param authorization what a user says of himself, which is told when something asks who comes: an httpfstream server
+ *   may be behind that
  * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be reached
  * @throws the reason of the request's signal when that aborts
  */

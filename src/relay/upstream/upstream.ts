@@ -7,6 +7,9 @@ import type { UpstreamOption } from './upstream-option.ts';
 /** What a server is from which something comes: an httpfstream server, which is followed, or any other. */
 export type UpstreamKind = 'httpfstream' | 'other';
 
+/** For so long a server that was an httpfstream server counts as one, whatever answers in its place. */
+const MEMORY_MS = 7 * 24 * 3_600_000;
+
 /** How long it is believed that a server is another one: what is in front of it may have answered. */
 const OTHER_MS = 10_000;
 
@@ -34,7 +37,8 @@ export class Upstream {
   /** Whether users' own `Authorization` is passed on to it, if it is an httpfstream server. */
   readonly passesAuthorization: boolean;
   readonly reachability = new Reachability();
-  #wasHttpfstream = false;
+  /** When it was one last that is none now, in milliseconds since 1970. */
+  #httpfstreamMs = Number.NEGATIVE_INFINITY;
   #kind: UpstreamKind | undefined;
   #knownAtMs = 0;
 
@@ -53,35 +57,40 @@ export class Upstream {
   }
 
   /**
-   * One that was found to be an httpfstream server, also before a restart, stays that: what seems to be another one is in front
-   * of it.
+   * One that was found to be an httpfstream server, also before a restart, stays that for a week: what seems to be
+   * another one is in front of it.
    */
   set kind(kind: UpstreamKind | undefined) {
-    if (this.#kind === 'httpfstream' || (this.#wasHttpfstream && kind !== 'httpfstream')) return;
+    if (this.#kind === 'httpfstream' || (this.wasHttpfstream && kind !== 'httpfstream')) return;
     this.#kind = kind;
     this.#knownAtMs = performance.now();
   }
 
   /**
-   * What is told when something else has answered in the place of an httpfstream server. Until that answers, nobody knows what it
-   * is.
+   * What is told when something else has answered in the place of an httpfstream server. Until that answers, nobody
+   * knows what it is.
    */
   notItself(cause?: unknown): UpstreamError {
     if (this.#kind === 'httpfstream') {
       this.#kind = undefined;
-      this.#wasHttpfstream = true;
+      this.#httpfstreamMs = Date.now();
     }
     return new UpstreamError(`${this.origin} has not answered itself`, { cause });
   }
 
-  /** Whether it was an httpfstream server, also before this process began, as far as that was recalled. */
+  /**
+   * Whether it is an httpfstream server, or was one within the last week, also before this process began, as far as
+   * that was recalled.
+   */
   get wasHttpfstream(): boolean {
-    return this.#wasHttpfstream;
+    return this.#kind === 'httpfstream' || Date.now() - this.#httpfstreamMs < MEMORY_MS;
   }
 
-  /** Notes that it was an httpfstream server before this process began. */
-  recallHttpfstream(): void {
-    this.#wasHttpfstream = true;
+  /**
+   * @param knownMs when it was known to be an httpfstream server before this process began, in milliseconds since 1970
+   */
+  recallHttpfstream(knownMs: number): void {
+    this.#httpfstreamMs = Math.max(this.#httpfstreamMs, knownMs);
   }
 
   /** The URL below which its paths are, without what must not be told. */

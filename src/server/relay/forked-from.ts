@@ -30,8 +30,8 @@ export class ForkedFrom {
     if (source === undefined || this.#relay.upstreamOf(source) === undefined) return;
     admissionOf(request).require('follow', source);
     const readiness = await this.#relay.ready(source, asker);
-    // What is passed on while it is fetched is here in part.
-    const isWhole = isServed(readiness) ? isCaughtUp(readiness) : !this.#relay.isFetching(source);
+    // What is passed on may be here in part.
+    const isWhole = isServed(readiness) ? isCaughtUp(readiness) : !(await this.#relay.hasPart(source));
     if (!isWhole) {
       throw new StorageBusyError('what is to be forked is still being fetched');
     }

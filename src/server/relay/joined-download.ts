@@ -16,7 +16,10 @@ import { joinPart } from './joined-part.ts';
 /** What is read of a file of an httpfstream server that still comes. */
 export interface Joined {
   coming: Coming;
-  /** The bytes that are asked for. Default: those that were there when it was asked for, or, if nobody knows how many these are, all that come. */
+  /**
+   * The bytes that are asked for. Default: those that were there when it was asked for, or, if nobody knows how many
+   * these are, all that come.
+   */
   range?: Range;
 }
 

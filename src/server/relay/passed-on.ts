@@ -197,7 +197,10 @@ export function varyOf(
   return all.length === 0 ? {} : { vary: all.join(', ') };
 }
 
-/** The headers of what an httpfstream server answers: in a browser it is nobody's page, even if it does not say so itself. */
+/**
+ * The headers of what an httpfstream server answers: in a browser it is nobody's page, even if it does not say so
+ * itself.
+ */
 export function sandboxed(
   headers: Readonly<Record<string, string | string[]>>,
 ): Record<string, string | string[]> {

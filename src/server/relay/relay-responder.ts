@@ -131,15 +131,17 @@ export class RelayResponder {
       }
       const permit = permitToPass(request, path, this.#prefix);
       const via = this.#relay.viaOf(viaOf(request));
-      const route = await this.#routes.of(request, reply, path, upstream, client);
+      const route = await this.#routes.of(request, path, upstream, client);
       if (route.kind === 'served') {
+        // The answer to a handshake ends with its connection.
+        if (route.waits === true) client.stay(isHandshake(request) ? request.raw.socket : reply.raw);
         if (route.served !== undefined) reply.headers(asCopy(route.served, via));
         if (route.isLive === true && !request.raw.socket.destroyed) {
           reply.raw.once('close', this.#relay.watch(path, viaOf(request)));
         }
         return false;
       }
-      if (route.kind === 'stored') {
+      if (route.kind === 'cached') {
         await this.#stored.send(request, reply, path, { ...route, via, upstream }, client.signal);
       } else if (route.kind === 'joined') {
         reply.headers(asCopy(route.coming, via));

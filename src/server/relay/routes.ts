@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 import { asGone } from '../../core/preconditions.ts';
 import { placeOf } from '../../core/streams/stream-offset.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
@@ -41,12 +41,15 @@ const PARTS = ['range', 'if-range'];
 
 /** How a request is served that is for what comes from another server. */
 export type Route =
-  /** By the protocols of this server: it is here. Who reads it live may stay for longer than it comes. */
-  | { kind: 'served'; isLive?: boolean; served?: Served }
+  /**
+   * By the protocols of this server: it is here. Who reads it live may stay for longer than it comes, and who `waits` does
+   * so for what is not there.
+   */
+  | { kind: 'served'; isLive?: boolean; waits?: boolean; served?: Served }
   /** From the file while it still comes. */
   | ({ kind: 'joined' } & Joined)
   /** As the other server has answered: it is here, or under way. */
-  | ({ kind: 'stored' } & Omit<StoredCopy, 'via' | 'upstream'>)
+  | ({ kind: 'cached' } & Omit<StoredCopy, 'via' | 'upstream'>)
   /** With the answer that was got for it, and is not kept. */
   | { kind: 'given'; answer: OpenAnswer }
   /** By dropping what is here. */
@@ -74,13 +77,7 @@ export class Routes {
    *
    * @throws what {@link Relay.ready} and {@link assertHttpfstream} throw
    */
-  async of(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    path: ResourcePath,
-    upstream: Upstream,
-    client: Client,
-  ): Promise<Route> {
+  async of(request: FastifyRequest, path: ResourcePath, upstream: Upstream, client: Client): Promise<Route> {
     const { authorization } = request.headers;
     const isUsers = authorization !== undefined && upstream.passesAuthorization;
     // What is read from here is written here.
@@ -94,7 +91,7 @@ export class Routes {
     if (path.isRoot || path.trailingSlash) return PASS_ON;
     if (upstream.kind !== 'httpfstream' && !isCanonical(writtenPath(request, this.#prefix, path), path))
       return PASS_ON;
-    if (isFollow(request)) return this.#routeOfFollow(request, reply, path, upstream, client);
+    if (isFollow(request)) return this.#routeOfFollow(request, path, upstream, client);
     if (parameterOf(request, StreamQuery.live) !== undefined) {
       const route = await this.#routeOfLive(request, path, upstream, client);
       return route.kind === 'served' ? { ...route, isLive: upstream.kind === 'httpfstream' } : route;
@@ -107,6 +104,7 @@ export class Routes {
     path: ResourcePath,
     upstream: Upstream,
     client: Client,
+    isAgain = false,
   ): Promise<Route> {
     if (upstream.kind !== 'httpfstream' && isPersonal(request)) return PASS_ON;
     const isGet = request.method === 'GET';
@@ -121,10 +119,12 @@ export class Routes {
     const { cacheStatus } = readiness;
     // By now its kind is known.
     const stored = upstream.kind === 'httpfstream' ? undefined : await this.#relay.storedAt(path);
-    if (stored?.copied.outcome?.reason === 'finished') return { kind: 'stored', ...stored, cacheStatus };
+    if (stored?.copied.outcome?.reason === 'finished') return { kind: 'cached', ...stored, cacheStatus };
     if (stored === undefined && isCaughtUp(readiness)) return { kind: 'served', served: readiness };
-    // What was here a moment ago is about to be replaced.
-    if (readiness.way === 'stored') return PASS_ON;
+    // What was here a moment ago is being replaced by now: what comes is joined.
+    if (readiness.way === 'stored') {
+      return isAgain ? PASS_ON : this.#routeOfRead(request, path, upstream, client, true);
+    }
     const { part } = readiness;
     const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
     const range = isPart
@@ -133,7 +133,7 @@ export class Routes {
     if (!isWhole && range === undefined) return PASS_ON;
     if (stored !== undefined) {
       const isFetching = this.#relay.isFetching(path);
-      return isFetching ? { kind: 'stored', ...stored, cacheStatus, coming: readiness, range } : PASS_ON;
+      return isFetching ? { kind: 'cached', ...stored, cacheStatus, coming: readiness, range } : PASS_ON;
     }
     const { size, type } = part;
     const isPlain =
@@ -179,7 +179,6 @@ export class Routes {
 
   async #routeOfFollow(
     request: FastifyRequest,
-    reply: FastifyReply,
     path: ResourcePath,
     upstream: Upstream,
     client: Client,
@@ -202,11 +201,7 @@ export class Routes {
     });
     if (readiness.way === 'pass') return PASS_ON;
     // It is made here as soon as it is there.
-    if (readiness.way === 'missing') {
-      // The answer to a handshake ends with it.
-      client.stay(isHandshake(request) ? request.raw.socket : reply.raw);
-      return SERVED;
-    }
+    if (readiness.way === 'missing') return { kind: 'served', waits: true };
     if (readiness.way === 'answer') return { kind: 'given', answer: readiness.answer };
     if (comesBack) {
       const isHttpfstream = upstream.kind === 'httpfstream';

@@ -54,8 +54,8 @@ export interface Passage {
    */
   headers: Readonly<Record<string, string>>;
   /**
-   * Longest time to a connection, to the next byte of the request that is taken there, and to the head of the answer once
-   * all of it has been, in milliseconds.
+   * Longest time to a connection, to the next byte of the request that is taken there, and to the head of the answer
+   * once all of it has been, in milliseconds.
    */
   headTimeoutMs: number;
   /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
@@ -334,8 +334,8 @@ function assertPassable(response: IncomingMessage, { origin }: Upstream): void {
 }
 
 /**
- * Whether an answer of success to what was written is one of an httpfstream server, which all say how browsers are to take
- * them: a page in front of it acknowledges nothing.
+ * Whether an answer of success to what was written is one of an httpfstream server, which all say how browsers are to
+ * take them: a page in front of it acknowledges nothing.
  */
 function isAcknowledged(
   { method }: FastifyRequest,
@@ -352,8 +352,8 @@ function hasBody({ method }: FastifyRequest, { statusCode }: IncomingMessage): b
 }
 
 /**
- * Whether it is natural that nothing comes for long: of what is followed at a server that turns out to be an httpfstream server,
- * too.
+ * Whether it is natural that nothing comes for long: of what is followed at a server that turns out to be an
+ * httpfstream server, too.
  */
 function mayBeSilent({ headers }: IncomingMessage): boolean {
   return GENERATION_HEADER in headers || /^\s*text\/event-stream\b/i.test(headers['content-type'] ?? '');

@@ -16,9 +16,6 @@ import { Pace } from './pace.ts';
 /** How deep directories are made: each costs the disk, and each sync of a name in it, too. What is deeper is served. */
 const MAX_MADE_DEPTH = 64;
 
-/** Of how many directories is known that they were made here. */
-const MAX_MADE = 10_000;
-
 /** Because each read of a directory is a trip to another thread. */
 const NAMES_AT_A_TIME = 256;
 
@@ -63,8 +60,6 @@ export class RootDirectory {
   readonly holder: PathHolder;
   /** What the name of everything below it begins with. */
   readonly #above: string;
-  /** Fingerprints of the directories that were made in this process, the newest ones last. */
-  readonly #made = new Set<string>();
 
   private constructor(name: string, holder: PathHolder) {
     this.name = name;
@@ -145,34 +140,56 @@ export class RootDirectory {
   }
 
   /**
-   * Deletes the directories that lead to a file, those in which nothing is, in line. Those that others have made, or a
-   * process before this one, stay.
+   * Deletes the directories that lead to a file, those in which nothing is, in line.
+   *
+   * @param depth how many of them stay, from the root on
    */
-  pruneWayTo({ segments }: ResourcePath): void {
-    let depth = segments.length - 1;
-    while (depth > 0 && this.#prune(segments.slice(0, depth))) depth--;
+  pruneWayTo({ segments }: ResourcePath, depth = 0): void {
+    for (let names = segments.slice(0, -1); names.length > depth; names = names.slice(0, -1)) {
+      if (!this.#removeUnder(names, (entry) => fs.rmdirSync(entry))) return;
+    }
   }
 
-  /** @returns whether it is gone */
-  #prune(names: readonly string[]): boolean {
+  /**
+   * Deletes a directory in which there is nothing but directories like that, in line.
+   *
+   * @returns whether it is gone
+   */
+  removeEmpty({ segments }: ResourcePath): boolean {
+    return this.#removeUnder(segments, (entry) => this.#removeAllEmpty(entry));
+  }
+
+  /** @returns whether that could be done with what has these names */
+  #removeUnder(names: readonly string[], remove: (entry: string) => void): boolean {
     let parent: HeldPath | undefined;
-    let directory: HeldPath | undefined;
     try {
       parent = this.hold(path.join(this.name, ...names.slice(0, -1)), { directory: true });
-      const entry = path.join(parent.entry, names.at(-1) as string);
-      directory = this.hold(entry, { directory: true, noFollow: true });
-      const { fingerprint } = directory.stat();
-      if (!this.#made.has(fingerprint)) return false;
-      fs.rmdirSync(entry);
-      this.#made.delete(fingerprint);
+      remove(path.join(parent.entry, names.at(-1) as string));
       return true;
     } catch {
       // Something is in it, or it is no directory.
       return false;
     } finally {
-      directory?.release();
       parent?.release();
     }
+  }
+
+  /** @throws what the system says of the first thing in it that is no directory */
+  #removeAllEmpty(entry: string): void {
+    const directory = this.hold(entry, { directory: true, noFollow: true });
+    try {
+      const names = fs.opendirSync(directory.entry);
+      try {
+        for (let found = names.readSync(); found !== null; found = names.readSync()) {
+          this.#removeAllEmpty(path.join(directory.entry, found.name));
+        }
+      } finally {
+        names.closeSync();
+      }
+    } finally {
+      directory.release();
+    }
+    fs.rmdirSync(entry);
   }
 
   /** What a name in a directory leads to; undefined when that is nothing, or nobody's business. */
@@ -260,20 +277,13 @@ export class RootDirectory {
         .then(() => false, ignoreExisting);
       // A symlink to nothing is in the way: it was there, and the path led nowhere.
       try {
-        const directory = this.hold(entry, { directory: true, noFollow: true });
-        if (!isThere) this.#noteMade(directory);
-        return directory;
+        return this.hold(entry, { directory: true, noFollow: true });
       } catch (error) {
         throw isThere ? leadsOut(error) : error;
       }
     } finally {
       parent.release();
     }
-  }
-
-  #noteMade(directory: HeldPath): void {
-    this.#made.add(directory.stat().fingerprint);
-    if (this.#made.size > MAX_MADE) this.#made.delete(this.#made.values().next().value as string);
   }
 
   async #syncDirectory(location: string): Promise<void> {

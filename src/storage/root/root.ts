@@ -276,11 +276,22 @@ export class Root {
   }
 
   /**
-   * Deletes the directories that lead to a file, those in which nothing is, and that were made in this process, in line.
-   * They stay while any file is made, for which they may be.
+   * Deletes the directories that lead to a file, those in which nothing is, in line. They stay while any file is made,
+   * for which they may be.
+   *
+   * @param depth how many of them stay, from the root on
    */
-  pruneWayTo(resource: ResourcePath): void {
-    if (this.#makers === 0) this.#directory.pruneWayTo(resource);
+  pruneWayTo(resource: ResourcePath, depth = 0): void {
+    if (this.#makers === 0) this.#directory.pruneWayTo(resource, depth);
+  }
+
+  /**
+   * Deletes a directory in which there is nothing but directories like that, in line; as {@link pruneWayTo}.
+   *
+   * @returns whether it is gone
+   */
+  removeEmpty(resource: ResourcePath): boolean {
+    return this.#makers === 0 && this.#directory.removeEmpty(resource);
   }
 
   async #making<T>(make: () => Promise<T>): Promise<T> {

@@ -2,7 +2,8 @@ import { readFile, stat } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { Relay } from '../../../src/relay/relay.ts';
 import { pattern } from '../../support/pattern.ts';
 import { startRelay } from '../../support/relay/origin.ts';
 import {
@@ -96,6 +97,25 @@ describe('what may be kept', () => {
       }),
     );
     for (const { chunks } of readers) expect(Buffer.concat(chunks).equals(BODY)).toBe(true);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test('is joined by who has found it here a moment before it is replaced', async () => {
+    let rest = () => {};
+    const { server, relay } = await pair((_request, socket) => {
+      socket.write(headOf('200 OK', { 'Content-Length': SIZE, ...ETAG }));
+      socket.write(BODY.subarray(0, 1000));
+      rest = () => void socket.write(BODY.subarray(1000));
+    });
+    const first = await fetch(relay.url('/f'));
+    const looks = vi.spyOn(Relay.prototype, 'ready');
+    onTestFinished(() => looks.mockRestore());
+    looks.mockResolvedValueOnce({ way: 'stored', cacheStatus: 'hit' });
+    const second = await fetch(relay.url('/f'));
+    rest();
+    const bodies = await Promise.all([first, second].map((response) => response.arrayBuffer()));
+    expect(bodies.every((body) => BODY.equals(Buffer.from(body)))).toBe(true);
+    expect(second.headers.get('cache-status')).toBe('httpfstream; fwd=uri-miss; stored; collapsed');
     expect(server.requests).toHaveLength(1);
   });
 

@@ -1,4 +1,4 @@
-import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { append, follow, openAppend } from '../../../src/client/index.ts';
@@ -7,7 +7,7 @@ import { get, send } from '../../support/http/request.ts';
 import { Random } from '../../support/random.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
 import { headOf, ScriptedServer, say } from '../../support/relay/scripted.ts';
-import { startServer } from '../../support/server/server.ts';
+import { startServer, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { V2Peer } from '../../support/websocket/v2-peer.ts';
 
@@ -61,6 +61,21 @@ describe('what has no place here, since something else has it, is passed on', ()
         'it to be kept',
       );
     }
+  });
+
+  test('unless nothing is in it, though a process before this one has made it', async () => {
+    const server = await ScriptedServer.start(({ line }, socket) => say(socket, '200 OK', FRESH, line));
+    const root = await temporaryDirectory();
+    for (const name of ['there/x/y', 'own/x']) await mkdir(path.join(root, name), { recursive: true });
+    const relay = await startRelay(`/there=${server.url}`, { root });
+    expect((await get(relay.url('/there/x'))).text).toBe('GET /x');
+    await waitFor(() => stat(path.join(root, 'there/x')).then((found) => found.isFile()), 'it to be kept');
+    await fetch(relay.url('/there/x'), { method: 'DELETE' });
+    await get(relay.url('/own/x'));
+    expect(await Promise.all(['there', 'own'].map((name) => readdir(path.join(root, name))))).toEqual([
+      [],
+      ['x'],
+    ]);
   });
 
   test('since its name is too long for a file, is passed on only if it comes from elsewhere', async () => {
@@ -191,6 +206,22 @@ describe('a stream that is forked from what comes from elsewhere', () => {
     const made = async () =>
       (await send('PUT', relay.url('/mine'), { headers: fork('/b/x') })).status === 201;
     await waitFor(made, 'it to be made');
+  });
+
+  test('is not made of a part either of which the rest is refused', async () => {
+    const server = await ScriptedServer.start(({ number }, socket) => {
+      if (number > 0) say(socket, '403 Forbidden', {}, 'no');
+      else socket.end(headOf('200 OK', { ...FRESH, 'Content-Length': 2000 }) + 'x'.repeat(1000));
+    });
+    const relay = await startRelay(`/b=${server.url}`);
+    const statusOf = () =>
+      get(relay.url('/b/x')).then(
+        ({ status }) => status,
+        () => 0,
+      );
+    await waitFor(async () => (await statusOf()) === 403, 'the rest to be refused');
+    const refused = await send('PUT', relay.url('/mine'), { headers: fork('/b/x') });
+    expect([refused.status, refused.code]).toEqual([503, 'HFS_STORAGE_BUSY']);
   });
 
   test('and else there, if that is where it comes from', async () => {

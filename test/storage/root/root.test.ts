@@ -7,7 +7,6 @@ import {
   readFile,
   realpath,
   rename,
-  rmdir,
   stat,
   symlink,
   unlink,
@@ -502,18 +501,27 @@ it('directories that lead to a file go when nothing is in them, and no file is b
   expect(await readdir(path.join(directory, 'a'))).toEqual(['d']);
 });
 
-it('directories that others have made, or a process before this one, stay when nothing is in them', async () => {
+it('so many of them stay, from the root on, as are not of what was there', async () => {
   const directory = await diskDirectory();
-  await mkdir(path.join(directory, 'a/b'), { recursive: true });
   const root = await Root.open(directory);
-  const f = ResourcePath.parse('/a/b/c/d/f');
-  await (await root.openAppend(f, { create: true })).close();
-  await unlink(path.join(directory, 'a/b/c/d/f'));
-  await rmdir(path.join(directory, 'a/b/c/d'));
-  await mkdir(path.join(directory, 'a/b/c/d'));
-  root.pruneWayTo(f);
-  expect(await readdir(path.join(directory, 'a/b/c'))).toEqual(['d']);
-  await rmdir(path.join(directory, 'a/b/c/d'));
-  root.pruneWayTo(ResourcePath.parse('/a/b/c/f'));
+  await mkdir(path.join(directory, 'a/b/c/d'), { recursive: true });
+  root.pruneWayTo(ResourcePath.parse('/a/b/c/d/f'), 2);
   expect(await readdir(path.join(directory, 'a/b'))).toEqual([]);
+});
+
+it('a directory goes when nothing but directories like that is in it, and no file is being made', async () => {
+  const directory = await diskDirectory();
+  const root = await Root.open(directory);
+  const a = ResourcePath.parse('/a');
+  await mkdir(path.join(directory, 'a/b/c'), { recursive: true });
+  await mkdir(path.join(directory, 'other'));
+  await symlink(path.join(directory, 'other'), path.join(directory, 'a/link'));
+  expect(root.removeEmpty(a)).toBe(false);
+  await unlink(path.join(directory, 'a/link'));
+  const making = root.openAppend(ResourcePath.parse('/new/f'), { create: true });
+  expect(root.removeEmpty(a)).toBe(false);
+  await (await making).close();
+  expect([root.removeEmpty(ResourcePath.parse('/new')), root.removeEmpty(a)]).toEqual([false, true]);
+  expect(await readdir(directory)).toEqual(expect.not.arrayContaining(['a']));
+  expect(await readdir(directory)).toContain('other');
 });
