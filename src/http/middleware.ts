@@ -117,7 +117,7 @@ const MAX_DELAY_MS = 60_000;
 /**
  * Makes another attempt when the connection failed, a time limit passed, or the answer says that it may help
  * (408, 425, 429, 500, 502, 503, 504): for idempotent methods, with bodies that can be made anew. It waits as
- * long as `Retry-After` says, up to a minute, else 250 ms and then twice as long each time, up to a minute, too, less a random part.
+ * long as `Retry-After` says, else 250 ms and then twice as long each time, less a random part; up to a minute.
  */
 export function retry({ times = DEFAULT_TIMES }: RetryOptions = {}): Middleware {
   return (next) => async (url, init) => {

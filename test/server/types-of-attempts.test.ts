@@ -14,6 +14,9 @@ import { sessionOf, V2Peer } from '../support/websocket/v2-peer.ts';
 const PLAIN = 'text/plain; charset=utf-8';
 const HTML = { 'content-type': 'text/html' };
 
+/** Tries again until it works. */
+const eventually = <T>(attempt: () => T | Promise<T>) => vi.waitFor(attempt, { timeout: PATIENCE_MS });
+
 const typeOf = async (url: string) => (await head(url)).headers['content-type'];
 
 /** Says the type of its bytes in a text message. */
@@ -51,13 +54,13 @@ describe.each<[how: string, type: string, attempt: (url: string) => Promise<unkn
     const server = await InProcessServer.start();
     const url = server.url('/a');
     await attempt(url);
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(await get(url)).toMatchObject({ headers: { 'content-type': type }, text: '' });
     });
-    await vi.waitFor(() => append(url, 'a,b', { contentType: 'text/csv', expect: 0 }));
+    await eventually(() => append(url, 'a,b', { contentType: 'text/csv', expect: 0 }));
     expect(await typeOf(url)).toBe('text/csv');
     await attempt(server.url('/b'));
-    await vi.waitFor(() => append(server.url('/b'), 'text'));
+    await eventually(() => append(server.url('/b'), 'text'));
     await server.restart();
     expect([await typeOf(server.url('/a')), await typeOf(server.url('/b'))]).toEqual(['text/csv', PLAIN]);
   });
@@ -78,7 +81,7 @@ test.each(['finish', 'terminate'] as const)(
     await append(origin.url('/a'), 'a,b', { contentType: 'text/csv' });
     // What it has found out a moment ago holds for a while.
     const isThere = async () => expect((await get(relay.url('/a'))).text).toBe('a,b');
-    await vi.waitFor(isThere, { timeout: PATIENCE_MS });
+    await eventually(isThere);
     expect(await typeOf(relay.url('/a'))).toBe('text/csv');
   },
 );
@@ -151,6 +154,16 @@ test('a file that another program has cut to nothing has the type of what begins
   await truncate(path.join(server.root, 'a'));
   await append(server.url('/a'), '<b>', { contentType: 'text/html' });
   expect(await typeOf(server.url('/a'))).toBe('text/html');
+});
+
+test('a file that another program has cut to nothing has no type when what begins it anew has none, over a restart, too', async () => {
+  const server = await InProcessServer.start();
+  await append(server.url('/a'), 'a{}', { contentType: 'text/css' });
+  await truncate(path.join(server.root, 'a'));
+  await append(server.url('/a'), 'text');
+  expect(await typeOf(server.url('/a'))).toBe(PLAIN);
+  await server.restart();
+  expect(await typeOf(server.url('/a'))).toBe(PLAIN);
 });
 
 test('followers learn a type that is remembered, and no other one', async () => {

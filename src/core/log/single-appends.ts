@@ -164,7 +164,7 @@ export class SingleAppends implements JournalWriter {
 
   /** Notes that another program has cut the file, which the next append opens anew; while nothing is under way. */
   cut(size: number): void {
-    this.amend({ ...this.#pending.found(this.settled, size), ...(size === 0 && { fileType: undefined }) });
+    this.amend(this.#pending.found(this.settled, size));
     void this.closeFile().catch(ignore);
   }
 

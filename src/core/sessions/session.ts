@@ -142,6 +142,7 @@ export class Session implements Claimant, WriterOwner {
     this.#writer.holdUntil(this.#typeKept);
   }
 
+  /** Whether it has brought nothing yet, and may say of which content type that will be. */
   get mayGiveType(): boolean {
     return this.#saysTypeLater && this.#writer.received === 0 && this.#ended === undefined;
   }

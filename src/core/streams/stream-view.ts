@@ -1,8 +1,8 @@
-import type { StreamState } from '../../storage/records/stream-state.ts';
+import { isCopy, type StreamState } from '../../storage/records/stream-state.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { namesOf, type OffsetNames } from './stream-offset.ts';
 
-export type { StreamState };
+export { isCopy, type StreamState };
 
 /** What readers are to know of a stream. */
 export interface StreamView {

@@ -1,6 +1,7 @@
 import type { Core } from '../../core/core.ts';
 import { Permit } from '../../core/permit.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
+import { isCopy } from '../../core/streams/stream-view.ts';
 import { InvalidPathError, PathConflictError } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -85,8 +86,8 @@ export class CopyFile {
     try {
       if (file.stat.kind !== 'file') return 'occupied';
       const { state } = await resources.view(file);
+      if (!isCopy(state)) return 'local';
       const { copy, size, closed } = state;
-      if (copy === undefined || copy.diverged === true) return 'local';
       const last = await sessions.history.last(file);
       const hasEnded = last !== undefined && last.state !== 'open';
       const ended = hasEnded ? await sessions.history.outcome(file, size) : undefined;

@@ -4,7 +4,7 @@ import type { Permit } from '../../core/permit.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
 import type { Resources } from '../../core/resources.ts';
 import { givenType } from '../../core/streams/stream-type.ts';
-import type { StreamState, StreamView } from '../../core/streams/stream-view.ts';
+import { isCopy, type StreamState, type StreamView } from '../../core/streams/stream-view.ts';
 import { jsonFormOf, sendArray } from '../json/json-response.ts';
 import {
   assertChangeable,
@@ -99,10 +99,10 @@ function lastModifiedOf({ stat }: OpenFile, { size }: StreamState): LastModified
 
 /** Changes whenever what is sent does: with the bytes, when the file is made anew, when a stream is closed. */
 function tagOf({ stat }: OpenFile, state: StreamState, isArray: boolean): string {
-  const { size, closed, copy } = state;
+  const { size, closed } = state;
   const forms = [...(closed === true ? ['c'] : []), ...(isArray ? ['a'] : [])];
   // When it was written here tells nothing of what is there.
-  if (copy !== undefined && copy.diverged !== true) return copyTag(size, copy.generation, ...forms);
+  if (isCopy(state)) return copyTag(size, state.copy.generation, ...forms);
   const parts = [size, stat.mtimeNs, stat.generation].map((part) => part.toString(36));
   return `"${[...parts, ...forms].join('-')}"`;
 }

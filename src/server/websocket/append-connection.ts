@@ -150,15 +150,15 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   #takeText(text: string): void {
     const contentType = contentTypeIn(text);
     const lease = this.#lease as Lease;
-    if (lease.received > lease.startPosition) {
-      throw new FramingError(
-        'the content type is said before the first byte, or in the query',
-        CloseCode.unsupportedData,
-      );
-    }
     if (contentType === undefined) {
       throw new FramingError(
         'an appender sends binary messages, and in text only what their content type is',
+        CloseCode.unsupportedData,
+      );
+    }
+    if (lease.received > lease.startPosition) {
+      throw new FramingError(
+        'the content type is said before the first byte, or in the query',
         CloseCode.unsupportedData,
       );
     }

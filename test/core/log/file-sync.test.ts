@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { FileSync } from '../../../src/core/log/file-sync.ts';
 import { Syncer } from '../../../src/core/log/syncer.ts';
 import type { AppendFile } from '../../../src/storage/stored-file.ts';
+import { PATIENCE_MS } from '../../support/patience.ts';
 
 /** An open file that counts its syncs, each of which lasts until it is released. */
 function gatedFile() {
@@ -26,13 +27,13 @@ test('all who want a sync while one waits for its turn share that, however often
     await sync.sync();
     done++;
   });
-  await expect.poll(() => files[0]?.syncs).toBe(1);
+  await expect.poll(() => files[0]?.syncs, { timeout: PATIENCE_MS }).toBe(1);
   // One that is written after a sync has begun needs another.
   sync.written(files[3] as AppendFile);
   const last = sync.sync();
   files[0]?.release();
   await Promise.all(syncing);
-  await expect.poll(() => files[3]?.syncs).toBe(1);
+  await expect.poll(() => files[3]?.syncs, { timeout: PATIENCE_MS }).toBe(1);
   files[3]?.release();
   await last;
   expect([done, ...files.map(({ syncs }) => syncs)]).toEqual([4, 1, 0, 0, 1]);
