@@ -11,7 +11,7 @@ import { type Damage, tearJournal } from './support/streams/torn-journal.ts';
 import { waitFor } from './support/wait-for.ts';
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */
-const [KILLS, PRODUCERS] = process.env.HTTPFSTREAM_SOAK ? ([40, 24] as const) : ([3, 6] as const);
+const [KILLS, PRODUCERS] = process.env.HTTPFSTREAM_SOAK ? ([40, 24] as const) : ([2, 6] as const);
 
 const DURABILITIES = process.env.HTTPFSTREAM_SOAK ? (['os', 'disk'] as const) : (['os'] as const);
 

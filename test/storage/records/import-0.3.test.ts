@@ -158,7 +158,7 @@ describe('a root of version 0.3', () => {
     const expected = await dump(whole);
     expect(steps).toBeGreaterThan(40);
     const all = Array.from({ length: steps }, (_, index) => index + 1);
-    for (const at of IS_SOAK ? all : Array.from({ length: 3 }, () => random.integer(1, steps))) {
+    for (const at of IS_SOAK ? all : Array.from({ length: 2 }, () => random.integer(1, steps))) {
       const root = await restoredRoot(fixture);
       await play(root, 'recover after a kill', { step: { at, how: random.pick(['before', 'after']) } });
       await play(root, 'recover after a kill');
