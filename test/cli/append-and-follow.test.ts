@@ -19,10 +19,10 @@ import { waitFor } from '../support/wait-for.ts';
 
 const MIB = 1024 * 1024;
 
-const TOTAL_MIB = 128;
+const TOTAL_MIB = 96;
 
 /** After so many the heaps have found their sizes. */
-const WARM_MIB = 32;
+const WARM_MIB = 24;
 
 /** By how much more the memory of any process may grow: less than what it passes on meanwhile. */
 const MAX_GROWTH_BYTES = 64 * MIB;

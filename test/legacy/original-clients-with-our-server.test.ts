@@ -350,7 +350,7 @@ describe('the end', () => {
 
   test('a close frame is answered when the bytes are in the file', async () => {
     const server = await startServer();
-    const bytes = randomBytes(8 * MIB);
+    const bytes = randomBytes(3 * MIB);
     const appender = await OriginalAppender.connect(server.url('/a'));
     await appender.write(bytes);
     await appender.writeRaw(frame(Op.close, closePayload(1000), masked));
@@ -366,7 +366,7 @@ describe('the faults of the original', () => {
     const appender = await OriginalAppender.connect(server.url('/a'));
     const followers: Promise<OriginalFollower>[] = [];
     let appended = '';
-    for (let i = 0; i < 800; i++) {
+    for (let i = 0; i < 400; i++) {
       const line = `${i} ${'x'.repeat(i % 97)}\n`;
       appended += line;
       const written = appender.write(line);
@@ -376,7 +376,7 @@ describe('the faults of the original', () => {
     const joined = await Promise.all(followers);
     await appender.close();
     const outcomes = await Promise.all(joined.map(({ outcome }) => outcome));
-    expect(outcomes).toHaveLength(40);
+    expect(outcomes).toHaveLength(20);
     for (const { bytes, lostBytes } of outcomes) {
       expect(lostBytes).toBe(0);
       expect(bytes.toString()).toBe(appended);
@@ -426,7 +426,7 @@ describe('the faults of the original', () => {
           expect(outcome.bytes.equals(whole)).toBe(true);
         }
       }),
-      { numRuns: 25 },
+      { numRuns: 12 },
     );
   });
 
@@ -471,7 +471,7 @@ describe('the faults of the original', () => {
     const appender = await OriginalAppender.connect(server.url('/a'));
     const follower = await OriginalFollower.connect(server.url('/a'));
     const copied = appender.copy(bytes);
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < 10; i++) {
       const response = await fetch(server.url('/a'));
       const snapshot = Buffer.from(await response.arrayBuffer());
       expect(response.status).toBe(200);
@@ -494,7 +494,7 @@ describe('the faults of the original', () => {
     for (let round = 0; round < 2; round++) {
       const url = server.url(`/a${round}`);
       const appender = await OriginalAppender.connect(url);
-      const followers = await Promise.all(Array.from({ length: 60 }, () => OriginalFollower.connect(url)));
+      const followers = await Promise.all(Array.from({ length: 40 }, () => OriginalFollower.connect(url)));
       await appender.write(bytes);
       await appender.close();
       for (const follower of followers) {
@@ -505,7 +505,7 @@ describe('the faults of the original', () => {
     }
   });
 
-  test.each([1, 2, 3])('the tail of a follower 3 MB behind arrives after the end (%d)', async () => {
+  test('the tail of a follower 3 MB behind arrives after the end', async () => {
     const server = await startServer({ keepAliveMs: 10 });
     const bytes = randomBytes(3_000_000);
     const appender = await OriginalAppender.connect(server.url('/a'));
