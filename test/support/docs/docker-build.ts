@@ -23,7 +23,8 @@ export interface BuiltImage {
  * for empty and their programs for this machine's; `chown` is only noted down.
  *
  * @param context directory that the COPY instructions see, less what its .dockerignore names
- * @param installed where the packages are already that `npm ci` would install: they are linked instead, which is quick
+ * @param installed where the packages are already that `npm ci` would install: they are linked instead, and types are
+ *   not checked, which is quick
  */
 export async function buildWithoutDocker(
   dockerfile: string,
@@ -165,7 +166,10 @@ class StageBuild implements BuiltImage {
     const isInstall = this.#installed !== undefined && text === 'npm ci --ignore-scripts';
     const command = isInstall
       ? `cp -al '${this.#installed}' node_modules`
-      : text.replace(/(?<=^|\s)\/(?=\w)/g, `${this.#directory}/`);
+      : (this.#installed === undefined ? text : text.replace('npm run build', '$& -- --noCheck')).replace(
+          /(?<=^|\s)\/(?=\w)/g,
+          `${this.#directory}/`,
+        );
     const { NODE_ENV: _, ...inherited } = process.env;
     await runSuccessfully('sh', ['-c', command], {
       cwd: this.workingDirectory,
