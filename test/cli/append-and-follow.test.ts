@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../src/cli/append/run-append.ts';
 import { runFollow } from '../../src/cli/follow/run-follow.ts';
+import { runServer } from '../../src/cli/server/run-server.ts';
 import { OriginalServer } from '../support/original/server.ts';
 import { pattern } from '../support/pattern.ts';
 import {
@@ -100,9 +101,7 @@ describe('httpfstream-append and httpfstream-follow', () => {
     await first.command.exit;
     await waitFor(() => [append, follow].every(({ stderr }) => stderr.includes('attempt 1')), 'attempts');
     append.stdin.end('after');
-    await portOf(
-      new RunningCommand('httpfstream-server', [`-root=${first.root}`, `-http=127.0.0.1:${first.port}`]),
-    );
+    await portOf(new CommandHere(runServer, [`-root=${first.root}`, `-http=127.0.0.1:${first.port}`]));
     expect([await append.exit, await follow.exit]).toEqual([0, 0]);
     for (const { stderr } of [append, follow]) {
       expect(stderr).toMatch(
