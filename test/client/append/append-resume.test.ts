@@ -264,7 +264,7 @@ describe('an append whose file is', () => {
 describe('an append whose server', () => {
   test('is killed and started again goes on, and so do its followers', async () => {
     const root = await temporaryDirectory();
-    let server = await ServerProcess.start(root);
+    const server = await ServerProcess.start(root);
     const url = server.url('/a');
     const bytes = randomBytes(6 * MIB);
     const writable = startAppend(url, { bufferBytes: MIB });
@@ -272,15 +272,11 @@ describe('an append whose server', () => {
     const readable = follow(url, { retry: QUICK });
     const read = buffer(readable);
     await once(readable, 'open');
-    for (let i = 0; i < 2; i++) {
-      const part = bytes.subarray((i * bytes.length) / 4, ((i + 1) * bytes.length) / 4);
-      const written = write(writable, part, 50_000);
-      const start = writable.acknowledgedBytes;
-      await waitFor(() => writable.acknowledgedBytes > start, 'some of it');
-      await server.stop('SIGKILL');
-      server = await ServerProcess.start(root, ['-http', `127.0.0.1:${server.port}`]);
-      await written;
-    }
+    const written = write(writable, bytes.subarray(0, bytes.length / 2), 50_000);
+    await waitFor(() => writable.acknowledgedBytes > 0, 'some of it');
+    await server.stop('SIGKILL');
+    await ServerProcess.start(root, ['-http', `127.0.0.1:${server.port}`]);
+    await written;
     await write(writable, bytes.subarray(bytes.length / 2), 50_000);
     await writable.close();
     expect((await readFile(path.join(root, 'a'))).equals(bytes)).toBe(true);

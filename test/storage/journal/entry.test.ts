@@ -56,6 +56,9 @@ describe('the entries of a journal', () => {
   });
 });
 
+/** `HTTPFSTREAM_SOAK=1` tries many entries, `npm test` some: for each a file is read. */
+const RUNS = { numRuns: process.env.HTTPFSTREAM_SOAK ? 1000 : 40 };
+
 describe('whatever the entries are', () => {
   const anyEntry = fc.record({
     file: fc.string({ unit: anyCharacter, maxLength: 20 }),
@@ -118,6 +121,7 @@ describe('whatever the entries are', () => {
           const { journal, starts } = layOut(entries);
           expect(await read(journal)).toEqual(found(entries, starts, entries.length));
         }),
+        RUNS,
       ),
     ));
 
@@ -139,6 +143,7 @@ describe('whatever the entries are', () => {
             expect(await read(journal)).toEqual(found(entries, starts, count));
           },
         ),
+        RUNS,
       ),
     ));
 });
