@@ -26,7 +26,7 @@ const { resources, followersOfEach, bytesOfEach, kills, competingMs, killsOfCont
       killsOfContest: 30,
     }
   : {
-      resources: 3,
+      resources: 2,
       followersOfEach: 2,
       bytesOfEach: 500_000,
       kills: 2,

@@ -20,7 +20,7 @@ import { ServerProcess } from './support/server/server-process.ts';
 /** `npm run soak` runs the long form, `npm test` the short one, beside others: its bound is only for what hangs. */
 const { restarts, silenceMs, ...load } = process.env.HTTPFSTREAM_SOAK
   ? { restarts: 3, appenders: 100, followersOfEach: 5, intervalMs: 200, silenceMs: 2000 }
-  : { restarts: 2, appenders: 5, followersOfEach: 2, intervalMs: 50, silenceMs: PATIENCE_MS };
+  : { restarts: 2, appenders: 4, followersOfEach: 2, intervalMs: 100, silenceMs: PATIENCE_MS };
 
 const HAPROXY = PROXIES.filter(({ name }) => name === 'haproxy');
 

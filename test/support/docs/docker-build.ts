@@ -1,4 +1,4 @@
-import { chmod, cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { PATH, runSuccessfully } from '../programs/program.ts';
 import { environmentOf, type Instruction, parseDockerfile, type Stage } from './dockerfile.ts';
@@ -132,10 +132,14 @@ class StageBuild implements BuiltImage {
     const files = (await stat(origin)).isDirectory() ? await filesBelow(origin) : [''];
     const wanted = files.filter((file) => !this.#isIgnored(path.join(source, file)));
     if (wanted.length === 0) throw new Error(`COPY ${source}: .dockerignore leaves nothing of it`);
-    for (const file of wanted) {
+    const copyOf = (file: string) => {
       const name = file === '' && target.endsWith('/') ? path.basename(source) : file;
-      await cp(path.join(origin, file), path.join(this.inImage(target), name));
+      return path.join(this.inImage(target), name);
+    };
+    for (const directory of new Set(wanted.map((file) => path.dirname(copyOf(file))))) {
+      await mkdir(directory, { recursive: true });
     }
+    await Promise.all(wanted.map((file) => copyFile(path.join(origin, file), copyOf(file))));
   }
 
   async #copyFromStage(other: StageBuild, source: string, target: string): Promise<void> {
