@@ -36,7 +36,7 @@ export type Readiness =
   /** It is to be passed on. */
   | { way: 'pass' };
 
-/** It is for the other server, which knows more. */
+/** It is for the upstream, which knows more. */
 export const PASS: Readiness = { way: 'pass' };
 
 /** What is here is served though nobody can be asked. */

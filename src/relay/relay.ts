@@ -45,7 +45,7 @@ export interface RelayOptions extends Omit<PullsOptions, 'copies' | 'held'> {
   keepBytes: number;
 }
 
-/** What comes from other servers, and what becomes of who asks for it. */
+/** What comes from upstreams, and what becomes of who asks for it. */
 export class Relay {
   readonly #hops = new Hops();
   readonly #log: RelayLog;
@@ -296,7 +296,7 @@ export class Relay {
   }
 
   /**
-   * Has what is here of an answer of another server fetched anew by the next one who asks. What is still
+   * Has what is here of an answer of a plain HTTP server fetched anew by the next one who asks. What is still
    * coming is for those who read it, and goes then.
    */
   async invalidate(path: ResourcePath): Promise<void> {
@@ -312,7 +312,7 @@ export class Relay {
     return (await this.#copies.at(path).look()) === 'local';
   }
 
-  /** The answer of another server that is stored here; undefined without one. */
+  /** The answer of a plain HTTP server that is stored here; undefined without one. */
   async storedAt(path: ResourcePath): Promise<{ answer: StoredAnswer; copied: Copied } | undefined> {
     const copied = await this.#copies.at(path).look();
     if (typeof copied !== 'object' || copied.answer === undefined) return undefined;

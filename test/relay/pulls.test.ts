@@ -111,7 +111,7 @@ test('what was not found at the start is counted when it is read', async () => {
   await waitForRemoval(path.join(root, 'f'));
 });
 
-test('who has gone before it was found out what the other server is waits for nothing', async () => {
+test('who has gone before it was found out what the upstream is waits for nothing', async () => {
   const { relay, core } = await startRelay();
   const readable = vi.spyOn(core.records, 'readable').mockImplementation(() => new Promise(() => undefined));
   onTestFinished(() => readable.mockRestore());
@@ -123,7 +123,7 @@ test('who has gone before it was found out what the other server is waits for no
 });
 
 describe('what is written by way of here while it is fetched', () => {
-  test('is read at the other server by who asks for all of it, until that is over, and followed here', async () => {
+  test('is read at the upstream by who asks for all of it, until that is over, and followed here', async () => {
     const { relay, origin } = await startRelay();
     const appender = openAppend(origin.url('/f'));
     appender.write('one');

@@ -23,7 +23,7 @@ export interface Copied {
   isClosed: boolean;
   /** Where it is there, as far as that is known. */
   url: string | undefined;
-  /** The head of the answer of which it is the body, if it comes from another server. */
+  /** The head of the answer of which it is the body, if it comes from a plain HTTP server. */
   answer: AnswerRecord | undefined;
 }
 
@@ -38,7 +38,7 @@ export type Found = Copied | 'local' | 'occupied' | undefined;
 export interface CopySource {
   /** Where it is there. */
   url: string;
-  /** The head of the answer of which it is the body, if it comes from another server. */
+  /** The head of the answer of which it is the body, if it comes from a plain HTTP server. */
   answer: AnswerRecord | undefined;
 }
 
@@ -54,11 +54,11 @@ export interface NewCopy {
    * Whether it is the body of an answer, maybe by way of other relays: a part of that as long as it has not finished.
    */
   isPart: boolean;
-  /** The head of the answer of which it is the body, if it comes from another server. */
+  /** The head of the answer of which it is the body, if it comes from a plain HTTP server. */
   answer?: AnswerRecord;
 }
 
-/** The copy at one path of what is there on another server. */
+/** The copy at one path of what is there on an upstream. */
 export class CopyFile {
   readonly #core: Core;
   readonly #path: ResourcePath;

@@ -142,7 +142,7 @@ class FetchedAnswer {
     if (upstream.wasHttpfstream)
       return Promise.resolve(refused('the server does not say what is there', FAILED_MS));
     // Errors may be those of something in front of an httpfstream server, too.
-    if (answer.isOk || answer.status === 304) upstream.kind = 'other';
+    if (answer.isOk || answer.status === 304) upstream.kind = 'http';
     return this.#judge(answer, body);
   }
 

@@ -126,7 +126,7 @@ class FollowedFile {
       if (copied !== undefined) await copying.copy.drop();
       return unstored(TOO_LONG);
     }
-    if (copied !== undefined && size !== undefined && size < copied.size) throw isOther();
+    if (copied !== undefined && size !== undefined && size < copied.size) throw notTheBeginning();
     if (tail !== undefined) await this.#assertSame(tail);
     const isNews = copied === undefined || live === true || size !== copied.size;
     if (isNews && this.#looksOnly) return UNKNOWN;
@@ -168,7 +168,7 @@ class FollowedFile {
     } finally {
       clearTimeout(timer);
     }
-    throw isOther();
+    throw notTheBeginning();
   }
 
   /** Breaks it when the server there takes too long. */
@@ -248,7 +248,7 @@ async function moreOf(stream: FollowStream): Promise<void> {
   });
 }
 
-function isOther(): ResourceGoneError {
+function notTheBeginning(): ResourceGoneError {
   return new ResourceGoneError('what is here is not the beginning of what is there');
 }
 

@@ -321,7 +321,7 @@ export class Pull {
       this.#copying.wasHere = true;
       return found;
     }
-    await this.#copying.drop('it comes from another server');
+    await this.#copying.drop('it comes from another upstream');
     return undefined;
   }
 

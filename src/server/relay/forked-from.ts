@@ -8,7 +8,7 @@ import { InvalidRequestError, StorageBusyError } from '../../wire/errors.ts';
 import { forkSourceOf } from '../request/fork-source.ts';
 import { admissionOf } from '../rights/admission.ts';
 
-/** Streams that are forked from what comes from other servers. */
+/** Streams that are forked from what comes from upstreams. */
 export class ForkedFrom {
   readonly #relay: Relay;
   readonly #prefix: string;

@@ -13,7 +13,7 @@ import { LastModified } from '../response/last-modified.ts';
 import { JoinedBody } from './joined-body.ts';
 
 /**
- * What begins not further than this beyond what is here is waited for, in bytes: else the other server has it sooner.
+ * What begins not further than this beyond what is here is waited for, in bytes: else the upstream has it sooner.
  */
 const MAX_AHEAD_BYTES = 8 * 1024 * 1024;
 

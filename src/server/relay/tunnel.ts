@@ -49,8 +49,8 @@ export interface Passage {
   /** The servers through which it has come, this one included. */
   via: string;
   /**
-   * What is said in other words than by who asks: what the user says of himself, for example, if that is for the other
-   * server.
+   * What is said in other words than by who asks: what the user says of himself, for example, if that is for the
+   * upstream.
    */
   headers: Readonly<Record<string, string>>;
   /**
@@ -58,13 +58,13 @@ export interface Passage {
    * once all of it has been, in milliseconds.
    */
   headTimeoutMs: number;
-  /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
+  /** How long the upstream waits before it answers, because it was asked to, in milliseconds. */
   waitMs: number;
-  /** Longest time without a byte of an answer of another server, in milliseconds. */
+  /** Longest time without a byte of an answer of an upstream, in milliseconds. */
   silenceMs: number;
 }
 
-/** Passes requests and handshakes on to another server, and answers and bytes of both back, as they come. */
+/** Passes requests and handshakes on to an upstream, and answers and bytes of both back, as they come. */
 export class Tunnel {
   readonly #forwarder: Forwarder;
   readonly #appends: ActiveConnections;

@@ -26,7 +26,7 @@ export interface ForkOrigin extends StreamLink {
 /** What a producer has brought last: its id, its epoch, and the number of its request. */
 export type ProducerEntry = readonly [id: string, epoch: number, seq: number];
 
-/** What makes a file a copy of one on another server. */
+/** What makes a file a copy of one on an upstream. */
 export interface CopyState {
   /** Generation of the file there, which names the positions here, too. */
   generation: number;

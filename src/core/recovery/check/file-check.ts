@@ -47,7 +47,7 @@ export class FileCheck {
     return this.#count;
   }
 
-  /** How many are copies of what is on other servers. */
+  /** How many are copies of what is on upstreams. */
   get copyCount(): number {
     return this.#copyCount;
   }
