@@ -144,11 +144,11 @@ export class Relay {
       return { way: 'missing' };
     }
     if (state.phase === 'storing') {
-      const { part } = pull;
+      const { fetched } = pull;
       // What is here of what still comes is a part while nothing can come: who asks for all of it is told there how
       // much that is.
-      if (!state.isConnected && !part.isFinal && !follows) return PASS;
-      const coming = comingOf(part, isFirst);
+      if (!state.isConnected && !fetched.isFinal && !follows) return PASS;
+      const coming = comingOf(fetched, isFirst);
       const getsAll = isFirst && asker.asksTo === 'read';
       return getsAll ? { ...coming, overflow: pull.overflowFor(signal) } : coming;
     }
@@ -214,7 +214,7 @@ export class Relay {
   async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Readiness> {
     const pull = this.#pulls.at(path);
     if (pull?.isOutdated === true || pull?.state.phase === 'waiting') return PASS;
-    if (pull?.state.phase === 'storing') return comingOf(pull.part, false);
+    if (pull?.state.phase === 'storing') return comingOf(pull.fetched, false);
     const found = await this.#copies.at(path).look();
     const hasEnded = found === 'local' || (typeof found === 'object' && found.outcome !== undefined);
     if (!hasEnded) return PASS;
@@ -251,7 +251,7 @@ export class Relay {
   async has(path: ResourcePath, served: Served, position: number, named?: number): Promise<boolean> {
     if (position <= 0) return true;
     if (served.way === 'coming') {
-      const { committed, generation } = served.part;
+      const { committed, generation } = served.fetched;
       return position <= committed && (named === undefined || named === generation);
     }
     const copied = await this.#copies.at(path).look();
@@ -259,8 +259,8 @@ export class Relay {
     return position <= copied.size && (named === undefined || named === copied.generation);
   }
 
-  /** Whether what is here of a path may be a part of what is there. */
-  async hasPart(path: ResourcePath): Promise<boolean> {
+  /** Whether what is here of a path may be less than what is there. */
+  async mayBeIncomplete(path: ResourcePath): Promise<boolean> {
     const copied = await this.#copies.at(path).look();
     return typeof copied === 'object' && copied.outcome === undefined;
   }

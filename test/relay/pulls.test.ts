@@ -128,13 +128,13 @@ describe('what is written by way of here while it is fetched', () => {
     const appender = openAppend(origin.url('/f'));
     appender.write('one');
     await waitForSize(path.join(origin.root, 'f'), 3);
-    expect(await relay.ready(F, NOBODY)).toMatchObject({ way: 'coming', part: { committed: 3 } });
+    expect(await relay.ready(F, NOBODY)).toMatchObject({ way: 'coming', fetched: { committed: 3 } });
     relay.changed(F);
     expect(await relay.ready(F, NOBODY)).toEqual({ way: 'pass' });
     expect(await relay.readyIfHere(F, NOBODY)).toMatchObject({ way: 'pass' });
     expect(await relay.ready(F, { ...NOBODY, follows: true })).toMatchObject({
       way: 'coming',
-      part: { committed: 3 },
+      fetched: { committed: 3 },
     });
     appender.end('two');
     await waitFor(() => !relay.isFetching(F), 'the end');
@@ -158,7 +158,7 @@ test('a part is not waited for until its end is known', async () => {
   });
   await relay.ready(F, NOBODY);
   await waitFor(() => spy.mock.calls.length > 0, 'all of it');
-  expect(await relay.readyIfHere(F, NOBODY)).toMatchObject({ part: { size: BYTES } });
+  expect(await relay.readyIfHere(F, NOBODY)).toMatchObject({ fetched: { size: BYTES } });
 });
 
 test('who waits does not have a server asked again at once that is away', async () => {

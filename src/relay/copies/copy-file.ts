@@ -51,9 +51,10 @@ export interface NewCopy {
   /** Content type of what was made as a stream. */
   contentType: string | undefined;
   /**
-   * Whether it is the body of an answer, maybe by way of other relays: a part of that as long as it has not finished.
+   * Whether it is whole or worth nothing, as the body of an answer is, maybe by way of other relays: a part as long as it
+   * has not finished.
    */
-  isPart: boolean;
+  isAtomic: boolean;
   /** The head of the answer of which it is the body, if it comes from a plain HTTP server. */
   answer?: AnswerRecord;
 }
@@ -91,7 +92,7 @@ export class CopyFile {
       const last = await sessions.history.last(file);
       const hasEnded = last !== undefined && last.state !== 'open';
       const ended = hasEnded ? await sessions.history.outcome(file, size) : undefined;
-      const outcome = copy.isPart === true && ended?.reason !== 'finished' ? undefined : ended;
+      const outcome = copy.isAtomic === true && ended?.reason !== 'finished' ? undefined : ended;
       const { url, answer } = sourceOf(copy) ?? {};
       return { size, generation: copy.generation, outcome, isClosed: closed === true, url, answer };
     } finally {
@@ -129,10 +130,10 @@ export class CopyFile {
    *
    * @throws what {@link Streams.create} throws
    */
-  async make({ generation, url, contentType, isPart, answer }: NewCopy): Promise<void> {
+  async make({ generation, url, contentType, isAtomic, answer }: NewCopy): Promise<void> {
     const wanted = {
       contentType,
-      copy: { generation, ...(isPart && { isPart }), source: { url, ...(answer && { answer }) } },
+      copy: { generation, ...(isAtomic && { isAtomic }), source: { url, ...(answer && { answer }) } },
       ttlSeconds: undefined,
       expiresAt: undefined,
       isClosed: false,

@@ -125,19 +125,19 @@ export class Routes {
     if (readiness.way === 'stored') {
       return isAgain ? PASS_ON : this.#routeOfRead(request, path, upstream, client, true);
     }
-    const { part } = readiness;
+    const { fetched } = readiness;
     const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
     const range = isPart
-      ? partOfComing(request.headers, part, stored?.answer.strongTag ?? tagOf(part))
+      ? partOfComing(request.headers, fetched, stored?.answer.strongTag ?? tagOf(fetched))
       : undefined;
     if (!isWhole && range === undefined) return PASS_ON;
     if (stored !== undefined) {
       const isFetching = this.#relay.isFetching(path);
       return isFetching ? { kind: 'cached', ...stored, cacheStatus, coming: readiness, range } : PASS_ON;
     }
-    const { size, type } = part;
+    const { size, type } = fetched;
     const isPlain =
-      (size !== undefined || part.isPart) && parameterOf(request, StreamQuery.offset) === undefined;
+      (size !== undefined || fetched.isAtomic) && parameterOf(request, StreamQuery.offset) === undefined;
     // Of JSON an array is made, of which nobody knows the length.
     const isJson = type !== undefined && isJsonType(type);
     return isPlain && !isJson ? { kind: 'joined', coming: readiness, ...(range && { range }) } : PASS_ON;
@@ -209,7 +209,7 @@ export class Routes {
     }
     // There is more than is here, or it is known there that there is not.
     if (upstream.kind === 'httpfstream' && !(await this.#relay.has(path, readiness, from))) return PASS_ON;
-    const isWithin = readiness.way === 'coming' && from >= 0 && from <= readiness.part.committed;
+    const isWithin = readiness.way === 'coming' && from >= 0 && from <= readiness.fetched.committed;
     const isEnough = isCaughtUp(readiness) || (lines === undefined && isWithin);
     return isEnough ? { kind: 'served', served: readiness } : PASS_ON;
   }

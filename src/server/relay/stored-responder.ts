@@ -129,7 +129,7 @@ export class StoredResponder {
     reply: FastifyReply,
     path: ResourcePath,
     {
-      part: { size, committed },
+      fetched: { size, committed },
       overflow,
       generation,
       range,

@@ -261,7 +261,7 @@ export class Tunnel {
     request: FastifyRequest,
     reply: FastifyReply,
     response: IncomingMessage,
-    upstream: Socket,
+    server: Socket,
     head: Buffer,
   ): void {
     const { socket: client } = request.raw;
@@ -278,15 +278,15 @@ export class Tunnel {
     );
     client.write(`HTTP/1.1 101 ${response.statusMessage}\r\n${lines.join('')}\r\n`);
     client.write(head);
-    upstream.write(sentAhead(request));
-    upstream.on('error', ignore);
-    upstream.once('close', () => cutLike(upstream, client));
+    server.write(sentAhead(request));
+    server.on('error', ignore);
+    server.once('close', () => cutLike(server, client));
     client.once('close', () => {
       this.#appends.delete(connection);
-      cutLike(client, upstream);
+      cutLike(client, server);
     });
-    client.pipe(upstream).pipe(client);
-    if (client.destroyed) upstream.destroy();
+    client.pipe(server).pipe(client);
+    if (client.destroyed) server.destroy();
   }
 }
 

@@ -32,8 +32,8 @@ export interface CopyState {
   generation: number;
   /** Whether something was appended here that is not there: since then nothing comes from there. */
   diverged?: true;
-  /** Whether it must not be taken for what is there as long as it has not finished. */
-  isPart?: true;
+  /** Whether it is whole or worth nothing: as long as it has not finished it must not be taken for what is there. */
+  isAtomic?: true;
   /** Where it comes from, in the words of whoever has made it, and for nobody else. Missing once it has diverged. */
   source?: object;
 }
