@@ -121,7 +121,7 @@ export class CopyFile {
    *
    * @returns whether there is room now
    */
-  takePlace(): boolean {
+  async takePlace(): Promise<boolean> {
     return this.#path.segments.length > this.#depth && this.#core.root.removeEmpty(this.#path);
   }
 

@@ -314,7 +314,7 @@ export class Pull {
   async #look(): Promise<Found> {
     const { copy } = this.#copying;
     const found = await copy.look();
-    if (found === 'occupied' && copy.takePlace()) return undefined;
+    if (found === 'occupied' && (await copy.takePlace())) return undefined;
     if (typeof found !== 'object') return found;
     copy.counted(found.size);
     if (found.url === this.#request.url.href) {
