@@ -128,6 +128,8 @@ export class ResourceRoom extends Room implements CountedFile {
 export class NewFileRoom extends Room implements WriteRoom {
   readonly quotas: readonly Quota[];
   readonly countedBytes = 0;
+  /** Fingerprint of the file that is to get its name. */
+  #naming: string | undefined;
 
   constructor(limits: RoomLimits, quotas: readonly Quota[]) {
     super(limits);
@@ -145,15 +147,22 @@ export class NewFileRoom extends Room implements WriteRoom {
     this.limits.space.written(bytes);
   }
 
+  /** Notes that it is about to get its name: until {@link made}, or {@link release}. */
+  naming(fingerprint: string): void {
+    this.#naming = fingerprint;
+    this.limits.quotas.naming(fingerprint);
+  }
+
   /** Notes that it has got its name. @param location its path below the root */
   made(fingerprint: string, location: string, bytes: number): void {
     const { quotas } = this.limits;
-    this.release();
     quotas.countMade(fingerprint, quotas.matching(location), bytes);
+    this.release();
   }
 
   /** Gives back what it still has. */
   release(): void {
     this.giveBack(this.taken);
+    if (this.#naming !== undefined) this.limits.quotas.unnamed(this.#naming);
   }
 }

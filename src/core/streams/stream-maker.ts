@@ -135,7 +135,9 @@ export class StreamMaker {
         if (inherited !== undefined) this.#forks.link(draft, inherited, { path: path.key, fingerprint });
       };
       await records.write(making, { durable: isDurable, isNew: true });
+      file.room?.naming(fingerprint);
       location = await root.publish(file, path);
+      if (location !== undefined) file.room?.made(fingerprint, location, state.size);
     } catch (error) {
       // What was remembered of it goes with it, however far that came.
       throw error instanceof OutcomeUnknownError ? storageFailure(error.cause) : error;
@@ -150,7 +152,6 @@ export class StreamMaker {
       if (Buffer.isBuffer(content)) await file.discard();
     }
     if (location === undefined) return undefined;
-    file.room?.made(fingerprint, location, state.size);
     made(path);
     if (isDurable) await this.#syncNames(location);
     return { state, names: namesOf(generation, state) };

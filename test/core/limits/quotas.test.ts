@@ -5,6 +5,7 @@ import type { Core } from '../../../src/core/core.ts';
 import { NO_LIMITS } from '../../../src/core/limits/limits.ts';
 import type { QuotaRule } from '../../../src/core/limits/quotas.ts';
 import { Permit } from '../../../src/core/permit.ts';
+import { NewFile } from '../../../src/storage/new-file.ts';
 import { AppendFile } from '../../../src/storage/stored-file.ts';
 import { QuotaExceededError, ResourceTooLargeError, StorageFullError } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
@@ -165,7 +166,6 @@ test('what other programs have done is counted by the next start, which has the 
   await first.core.close();
   await rm(path.join(directory, 'there'));
   const second = await startWith([ALL], directory);
-  onTestFinished(() => second.core.close());
   expect(used(second.core)).toEqual([[350, 0]]);
   await second.core.limits.quotas.corrected();
   expect(used(second.core)).toEqual([[50, 0]]);
@@ -200,6 +200,30 @@ test('the walk counts what is there, whatever happens meanwhile', async () => {
   }
   await live.end('finished');
   expect(used(core)).toEqual([[3000 + made, 0]]);
+});
+
+test('a walk that finds a file before this server knows that it has its name does not count it twice', async () => {
+  const { core } = await startWith([ALL]);
+  const { publish } = NewFile.prototype;
+  const publishing = vi.spyOn(NewFile.prototype, 'publish');
+  onTestFinished(() => publishing.mockRestore());
+  let isNamed = false;
+  let goOn = () => {};
+  const walked = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  publishing.mockImplementation(async function slowly(this: NewFile, ...args) {
+    await publish.apply(this, args);
+    isNamed = true;
+    await walked;
+  });
+  const making = put(core, '/a', 100);
+  await waitFor(() => isNamed, 'its name');
+  await core.limits.quotas.start();
+  await core.limits.quotas.corrected();
+  goOn();
+  await making;
+  expect(used(core)).toEqual([[100, 0]]);
 });
 
 describe('what no walk has counted yet', () => {
