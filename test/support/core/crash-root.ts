@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from '../programs/program.ts';
+import { makeDirectory } from '../server/reserves.ts';
 import { diskDirectory } from '../server/server.ts';
 import type { Fact } from './crash-model.ts';
 
@@ -66,13 +67,13 @@ export interface Play {
   journal?: string;
 }
 
-/** Does one thing to a root, in a process of its own that is killed. Needs the built commands. */
+/** Does one thing to a root, or to several at once, in a process of its own that is killed. Needs the built commands. */
 export async function play(
-  root: string,
+  root: string | readonly string[],
   operation: string,
   { durability = 'os', step, closes, journal }: Play = {},
 ) {
-  const args = [root, durability, operation, closes ? 'close' : 'kill'];
+  const args = [durability, operation, closes ? 'close' : 'kill', ...[root].flat()];
   // What a step fails before it is done is not written down.
   const hooks = [...(journal === undefined ? [] : [POWER_HOOK]), HOOK].flatMap((hook) => ['--require', hook]);
   const { stdout, stderr, exitCode } = await runProgram(process.execPath, [...hooks, CHILD, ...args], {
@@ -93,4 +94,12 @@ export async function killedRoot(operation = 'be killed', options: Play = {}): P
   const root = path.join(await diskDirectory(), 'root');
   await play(root, operation, options);
   return root;
+}
+
+/** Several roots as {@link killedRoot} leaves one, of one process; they are gone after the last test of all. */
+export async function killedRoots(count: number, durability: Durability): Promise<string[]> {
+  const directory = await makeDirectory('disk');
+  const roots = Array.from({ length: count }, (_, index) => path.join(directory, `${index}`));
+  await play(roots, 'be killed', { durability });
+  return roots;
 }
