@@ -203,7 +203,7 @@ describe.each(Object.entries(SCENES))('after %s, kill -9 and a journal that is t
     ].entries()) {
       const isRestarted = Math.floor(index / 2) % 2 === 1;
       const context = `HTTPFSTREAM_SEED=${random.seed}: ${what} of ${image.log.length}${isRestarted ? ', started twice' : ''}`;
-          await image.restore(log);
+      await image.restore(log);
       await server.start();
       if (isRestarted) await server.restart();
       for (const producer of scene.producers) await producer.comeBack(server);
