@@ -11,7 +11,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import path from 'node:path';
-import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { LiveResources } from '../../../src/core/live-resources.ts';
 import { AppendNumbers } from '../../../src/core/numbers.ts';
@@ -25,7 +25,7 @@ import { Root } from '../../../src/storage/root/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { AppendFile } from '../../../src/storage/stored-file.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { type Durability, killedRoot, killedRoots } from '../../support/core/crash-root.ts';
+import { killedRoot, prepareKilledRoots } from '../../support/core/crash-root.ts';
 import {
   abandonStore,
   recoverAfterKill,
@@ -56,20 +56,7 @@ async function start(directory: string, durability: 'os' | 'disk' = 'os') {
   return { core, told, about: (part: string) => told.filter(({ message }) => message.includes(part)) };
 }
 
-let killed: Record<Durability, string[]>;
-
-// A process for each would take longer than the tests.
-beforeAll(async () => {
-  const [os, disk] = await Promise.all([killedRoots(17, 'os'), killedRoots(4, 'disk')]);
-  killed = { os, disk };
-});
-
-/** A root that a server has left when it was killed, and that no other test has. */
-function takeKilledRoot(durability: Durability = 'os'): string {
-  const root = killed[durability].pop();
-  if (root === undefined) throw new Error('more roots are taken than were made');
-  return root;
-}
+const takeKilledRoot = prepareKilledRoots({ os: 17, disk: 4 });
 
 const own = (directory: string, name: string) =>
   readdir(path.join(directory, RESERVED, name)).catch(() => []);

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { beforeAll } from 'vitest';
 import { runProgram } from '../programs/program.ts';
 import { makeDirectory } from '../server/reserves.ts';
 import { diskDirectory } from '../server/server.ts';
@@ -96,10 +97,28 @@ export async function killedRoot(operation = 'be killed', options: Play = {}): P
   return root;
 }
 
-/** Several roots as {@link killedRoot} leaves one, of one process; they are gone after the last test of all. */
-export async function killedRoots(count: number, durability: Durability): Promise<string[]> {
-  const directory = await makeDirectory('disk');
-  const roots = Array.from({ length: count }, (_, index) => path.join(directory, `${index}`));
-  await play(roots, 'be killed', { durability });
-  return roots;
+/**
+ * Has so many roots made as {@link killedRoot} leaves one, before the tests of a file, and in one process: a process
+ * for each takes longer than most tests.
+ *
+ * @returns what gives one that no other test has
+ */
+export function prepareKilledRoots(
+  counts: Partial<Record<Durability, number>>,
+): (durability?: Durability) => string {
+  const left: Record<Durability, string[]> = { os: [], disk: [] };
+  beforeAll(async () => {
+    const directory = await makeDirectory('disk');
+    for (const durability of DURABILITIES) {
+      const names = Array.from({ length: counts[durability] ?? 0 }, (_, index) => `${durability}-${index}`);
+      left[durability] = names.map((name) => path.join(directory, name));
+    }
+    const made = DURABILITIES.filter((durability) => left[durability].length > 0);
+    await Promise.all(made.map((durability) => play(left[durability], 'be killed', { durability })));
+  });
+  return (durability = 'os') => {
+    const root = left[durability].pop();
+    if (root === undefined) throw new Error('more roots are taken than were made');
+    return root;
+  };
 }
