@@ -9,7 +9,7 @@ import { serve } from '../support/http/servers.ts';
 import { Random } from '../support/random.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const REQUESTS = process.env.HTTPFSTREAM_SOAK ? 10_000 : 600;
+const REQUESTS = process.env.HTTPFSTREAM_SOAK ? 10_000 : 300;
 const AT_A_TIME = 32;
 
 /** Sources that were begun, and those that have ended. */

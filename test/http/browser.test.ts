@@ -59,16 +59,18 @@ if (CHROMIUM === undefined) {
 } else {
   describe('in Chromium', () => {
     let browser: Browser;
+    let page: Page;
     beforeAll(async () => {
       browser = await launchChromium();
+      // Of all tests: each new one would be a process of its own.
+      page = await browser.newPage();
+      page.setDefaultTimeout(PATIENCE_MS);
     });
     afterAll(() => browser?.close());
 
     async function open() {
       const server = await start();
-      const page = await browser.newPage();
-      onTestFinished(() => page.close());
-      page.setDefaultTimeout(PATIENCE_MS);
+      onTestFinished(async () => void (await page.goto('about:blank')));
       await page.goto(server.url);
       await page.waitForFunction('window.http');
       return { ...server, run: (script: string) => run(page, script) };

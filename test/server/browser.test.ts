@@ -93,10 +93,16 @@ if (CHROMIUM === undefined) {
   });
   afterAll(() => browser?.close());
 
-  /** A page of its own, gone after the test. */
+  /** Pages that no test has: each new one would be a process of its own. */
+  const idle: Page[] = [];
+
+  /** A page that only this test has. */
   async function open(url: string): Promise<Page> {
-    const page = await context.newPage();
-    onTestFinished(() => page.close());
+    const page = idle.pop() ?? (await context.newPage());
+    onTestFinished(async () => {
+      await page.goto('about:blank');
+      idle.push(page);
+    });
     await page.goto(url);
     return page;
   }

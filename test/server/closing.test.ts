@@ -7,6 +7,7 @@ import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ServerSockets } from '../../src/server/node/server-sockets.ts';
 import { httpfstream } from '../../src/server/plugin.ts';
+import { makeZeros } from '../support/disk/zeros.ts';
 import {
   openSocket,
   parseAnswer,
@@ -110,7 +111,7 @@ describe('a server that closes', () => {
 
   it('cuts a download that does not end', async () => {
     const server = await startStandalone();
-    await writeFile(path.join(server.root, 'f'), Buffer.alloc(50_000_000));
+    await makeZeros(path.join(server.root, 'f'), 50_000_000);
     const socket = await openSocket(server.port);
     writeHead(socket, 'GET /f HTTP/1.0');
     await readHead(socket);

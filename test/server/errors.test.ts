@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -18,7 +18,7 @@ import {
   writeHead,
 } from '../support/http/raw.ts';
 import { send } from '../support/http/request.ts';
-import { lendReserve } from '../support/server/reserves.ts';
+import { lendReserve, makeDirectory } from '../support/server/reserves.ts';
 import {
   cutConnectionsAfterTest,
   startServer,
@@ -42,6 +42,13 @@ async function startPlugin(): Promise<TestServer> {
   return server;
 }
 
+/** One for all: a process for each test takes longer than the test. */
+const fifo = makeDirectory('quick').then((directory) => {
+  const name = path.join(directory, 'fifo');
+  execFileSync('mkfifo', [name]);
+  return name;
+});
+
 /** Puts in what the refusals of this page are about. */
 async function furnish(server: TestServer): Promise<TestServer> {
   const at = (name: string) => path.join(server.root, name);
@@ -52,7 +59,7 @@ async function furnish(server: TestServer): Promise<TestServer> {
   await writeFile(at('locked/f'), '', { mode: 0o000 });
   await chmod(at('locked'), 0o555);
   await symlink('/etc', at('etc'));
-  execFileSync('mkfifo', [at('fifo')]);
+  await link(await fifo, at('fifo'));
   return server;
 }
 

@@ -9,6 +9,7 @@ import WebSocket from 'ws';
 import type { ListedEntry } from '../../src/server/files/listing-text.ts';
 import { httpfstream } from '../../src/server/plugin.ts';
 import { descriptorsBackTo, openDescriptors } from '../support/disk/descriptors.ts';
+import { makeZeros } from '../support/disk/zeros.ts';
 import {
   HANDSHAKE,
   openSocket,
@@ -320,7 +321,7 @@ describe('closing', () => {
     ['a connection is idle', ''],
   ])('is bounded when %s', async (_what, sent) => {
     const { app, port, root } = await startStandalone();
-    await writeFile(path.join(root, 'f'), Buffer.alloc(64 * MiB));
+    await makeZeros(path.join(root, 'f'), 64 * MiB);
     const socket = await openSocket(port);
     socket.write(sent);
     if (sent.endsWith('\r\n\r\n')) await once(socket, 'readable');
@@ -407,7 +408,7 @@ describe('the descriptors that are open', () => {
 
   async function serveLarge() {
     const server = await startServer();
-    await writeFile(path.join(server.root, 'large'), Buffer.alloc(16 * MiB));
+    await makeZeros(path.join(server.root, 'large'), 16 * MiB);
     await writeFile(path.join(server.root, 'small'), 'hello');
     return server;
   }

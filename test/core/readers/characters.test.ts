@@ -2,9 +2,10 @@ import { isUtf8 } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { cutCharacter, cutCharacterBytes, withoutLast } from '../../../src/core/readers/characters.ts';
+import { character } from '../../support/characters.ts';
 
 const NOTHING = Buffer.alloc(0);
-const text = fc.string({ unit: 'binary', minLength: 1, maxLength: 12 }).map((string) => Buffer.from(string));
+const text = fc.string({ unit: character, minLength: 1, maxLength: 12 }).map((string) => Buffer.from(string));
 
 describe('the beginning of a character at the end', () => {
   test('is found wherever a text is cut, and nothing else is', () => {

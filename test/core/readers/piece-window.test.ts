@@ -154,7 +154,7 @@ test.each([
         }
         await file.close();
       }),
-      { numRuns: 150 },
+      { numRuns: process.env.HTTPFSTREAM_SOAK ? 1000 : 60 },
     );
   },
 );

@@ -75,6 +75,6 @@ test('whatever happens in whatever order, each follower has exactly a part of th
       }
       await core.core.close();
     }),
-    { numRuns: 60 },
+    { numRuns: process.env.HTTPFSTREAM_SOAK ? 500 : 30 },
   );
 });

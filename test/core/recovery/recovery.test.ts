@@ -25,7 +25,7 @@ import { Root } from '../../../src/storage/root/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { AppendFile } from '../../../src/storage/stored-file.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { killedRoot } from '../../support/core/crash-root.ts';
+import { killedRoot, prepareKilledRoots } from '../../support/core/crash-root.ts';
 import {
   abandonStore,
   recoverAfterKill,
@@ -55,6 +55,8 @@ async function start(directory: string, durability: 'os' | 'disk' = 'os') {
   await recoverAfterKill(directory, core);
   return { core, told, about: (part: string) => told.filter(({ message }) => message.includes(part)) };
 }
+
+const takeKilledRoot = prepareKilledRoots({ os: 17, disk: 4 });
 
 const own = (directory: string, name: string) =>
   readdir(path.join(directory, RESERVED, name)).catch(() => []);
@@ -143,7 +145,7 @@ describe('after a kill -9 while a stream was being deleted', () => {
 
 describe('after a kill -9, a file that another program has moved', () => {
   test('is found below another name in its directory, with all that its producer has brought', async () => {
-    const root = await killedRoot();
+    const root = takeKilledRoot();
     await rename(path.join(root, 'two'), path.join(root, 'two.1'));
     const { core, about } = await start(root);
     expect(await textOf(core, 'two.1')).toBe(linesOf('two'));
@@ -154,7 +156,7 @@ describe('after a kill -9, a file that another program has moved', () => {
   });
 
   test('is looked for in one listing of its directory, however many are missing', async () => {
-    const root = await killedRoot();
+    const root = takeKilledRoot();
     for (const name of ['one', 'two']) await rename(path.join(root, name), path.join(root, `${name}.1`));
     const listing = vi.spyOn(Root.prototype, 'fingerprintsIn');
     onTestFinished(() => listing.mockRestore());
@@ -164,7 +166,7 @@ describe('after a kill -9, a file that another program has moved', () => {
   });
 
   test('is found in another directory', async () => {
-    const root = await killedRoot();
+    const root = takeKilledRoot();
     await mkdir(path.join(root, 'a/b'), { recursive: true });
     await rename(path.join(root, 'two'), path.join(root, 'a/b/c'));
     const { core, about } = await start(root);
@@ -173,7 +175,7 @@ describe('after a kill -9, a file that another program has moved', () => {
   });
 
   test('and is nowhere: its bytes are where an operator finds them, and that is told', async () => {
-    const root = await killedRoot();
+    const root = takeKilledRoot();
     await rm(path.join(root, 'two'));
     const { core, about } = await start(root);
     const [told] = about('not to be found');
@@ -224,7 +226,7 @@ describe('after a kill -9, a file that another program has moved', () => {
   });
 
   test('leaves its bytes for an operator once, however many starts fail', async () => {
-    const root = await killedRoot();
+    const root = takeKilledRoot();
     await rm(path.join(root, 'two'));
     const dropping = vi.spyOn(Journal.prototype, 'dropReplayed').mockRejectedValue(systemError('ENOSPC'));
     for (let i = 0; i < 3; i++) await expect(start(root)).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
@@ -251,7 +253,7 @@ describe('a recovery that fails', () => {
   test.each(['a start', 'a check'])(
     'removes nothing, be it of %s, and what it was about is there after the next one',
     async (who) => {
-      const root = await killedRoot();
+      const root = takeKilledRoot();
       const before = await own(root, 'redo');
       const saving = failToSave('EMFILE', (name) => name === 'two');
       const trying = who === 'a start' ? start(root) : checkRoot(await Root.open(root), () => {});
@@ -267,7 +269,7 @@ describe('a recovery that fails', () => {
   );
 
   test('because the disk is full keeps the log, and starts for all others; a check tells of it', async () => {
-    const root = await killedRoot();
+    const root = takeKilledRoot();
     const before = await own(root, 'redo');
     const saving = failToSave('ENOSPC', (name) => name === 'two');
     expect(await checkRoot(await Root.open(root), () => {})).toBe(false);
@@ -287,7 +289,7 @@ describe('a recovery that fails', () => {
   });
 
   test('for one stream only starts for all others; that one takes no appends, and is whole after a later start', async () => {
-    const root = await killedRoot();
+    const root = takeKilledRoot();
     const saving = failToSave('EIO', (name) => name === 'two');
     const first = await start(root);
     expect(first.about('cannot be brought up to date')).toMatchObject([{ detail: { path: 'two' } }]);
@@ -310,7 +312,7 @@ describe('a recovery that fails', () => {
   });
 
   test('for one stream only leaves its file alone when the root is checked', async () => {
-    const root = await killedRoot();
+    const root = takeKilledRoot();
     const saving = failToSave('EIO', (name) => name === 'two');
     const lines: string[] = [];
     expect(await checkRoot(await Root.open(root), (line) => lines.push(line))).toBe(false);
@@ -341,7 +343,7 @@ describe('a log that a start has kept because the disk was full', () => {
     ['the stream that needs it', 'two', 'one', 'disk'],
   ] as const)('does not bring back %s, when that is deleted meanwhile (%s, not %s, %s)', async (...args) => {
     const [_what, name, other, durability] = args;
-    const root = await killedRoot('be killed', { durability });
+    const root = takeKilledRoot(durability);
     const { core, saving } = await startFull(root, durability);
     await core.streams.delete(Permit.own(ResourcePath.parse(name)));
     await core.close();
@@ -354,7 +356,7 @@ describe('a log that a start has kept because the disk was full', () => {
   });
 
   test('and that cannot be rid of the others lets no server start, until it can be', async () => {
-    const root = await killedRoot();
+    const root = takeKilledRoot();
     const saving = failToSave('ENOSPC', (name) => name === 'two');
     const voiding = vi.spyOn(Journal.prototype, 'annulReplayed').mockRejectedValueOnce(systemError('EIO'));
     onTestFinished(() => voiding.mockRestore());
@@ -382,7 +384,7 @@ describe('a log that a start has kept because the disk was full', () => {
   test.each(['closes', 'is killed'])(
     'is of use to what is renamed or appended to until the server %s',
     async (how) => {
-      const root = await killedRoot();
+      const root = takeKilledRoot();
       const { core, saving } = await startFull(root);
       for (const name of ['one', 'two']) await rename(path.join(root, name), path.join(root, `${name}.1`));
       for (const seq of [4, 5]) await appendLine(core, 'one.1', `one ${seq}\n`, { id: 'p', epoch: 0, seq });
@@ -396,7 +398,7 @@ describe('a log that a start has kept because the disk was full', () => {
   );
 
   test('cuts off once what was under way, and nothing that comes there meanwhile', async () => {
-    const root = await killedRoot();
+    const root = takeKilledRoot();
     await writeFile(path.join(root, 'file'), 'base\nunder way');
     const { stat } = await (await Root.open(root)).openRead(ResourcePath.parse('file'));
     const header = { path: 'file', version: 1, start: 5, length: 400_000, intent: true };
@@ -422,7 +424,7 @@ test.each([
 ])(
   'what a disk that is %s kept from being made good is there again with a file whose deletion is not safe',
   async (_what, code) => {
-    const root = await killedRoot('be killed', { durability: 'disk' });
+    const root = takeKilledRoot('disk');
     const saving = failToSave(code, (name) => name === 'two');
     const { core } = await start(root, 'disk');
     const file = path.join(root, 'two');
@@ -508,7 +510,7 @@ test('what a session has brought is made good, although what makes an earlier on
 });
 
 test('a recovery that takes long says how far it is', async () => {
-  const root = await killedRoot();
+  const root = takeKilledRoot();
   let isTold = () => {};
   const told = new Promise<void>((resolve) => {
     isTold = resolve;

@@ -55,7 +55,7 @@ describe('the lines of an answer', () => {
   });
 
   test('of which one has come in single bytes take no more memory for it', async () => {
-    const size = 500_000;
+    const size = 100_000;
     const before = process.memoryUsage();
     const { response } = answerOf(new Array(size).fill('x'));
     const { items } = await gathered(lines(response));

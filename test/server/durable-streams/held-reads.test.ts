@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
-import { killedRoot } from '../../support/core/crash-root.ts';
+import { prepareKilledRoots } from '../../support/core/crash-root.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
 import { send } from '../../support/http/request.ts';
 import { InProcessServer } from '../../support/server/restartable-server.ts';
@@ -14,6 +14,8 @@ const TEXT = 'two 0\ntwo 1\ntwo 2\n';
 /** A well-formed offset, as a reader has it that was told everything. */
 const OFFSET = `1700000000000000_${String(TEXT.length).padStart(16, '0')}`;
 
+const takeKilledRoot = prepareKilledRoots({ os: 8 });
+
 /** A server that could not bring `two` up to date after the one before it was killed. */
 async function startHeld(code: string) {
   const { save } = StreamStore.prototype;
@@ -23,7 +25,7 @@ async function startHeld(code: string) {
     await save.apply(this, args);
   });
   onTestFinished(() => saving.mockRestore());
-  const server = new InProcessServer(await killedRoot());
+  const server = new InProcessServer(takeKilledRoot());
   onTestFinished(() => server.stop());
   await server.start();
   saving.mockRestore();

@@ -11,7 +11,7 @@ const COLLECT_ON_SIGNAL = new URL('../../support/programs/collect-on-signal.mjs'
 const TARGET = '/watched?offset=now&live=sse';
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */
-const WANTED = process.env.HTTPFSTREAM_SOAK ? 10_000 : 1000;
+const WANTED = process.env.HTTPFSTREAM_SOAK ? 10_000 : 500;
 
 /** Descriptors that this process and the server need for other things. */
 const SPARE_DESCRIPTORS = 300;

@@ -249,7 +249,7 @@ describe('a JSON stream', () => {
           expected = [...expected, ...values.map((value) => JSON.parse(JSON.stringify(value)))];
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
     await waitFor(async () => (await linesOf(server, stream)).length === expected.length, 'all lines');
     expect((await linesOf(server, stream)).map((line) => JSON.parse(line))).toEqual(expected);

@@ -11,6 +11,7 @@ import { appendAll } from '../../support/websocket/appends.ts';
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */
 const FACTOR = process.env.HTTPFSTREAM_SOAK ? 20 : 1;
+const STEPS = process.env.HTTPFSTREAM_SOAK ? 150 : 90;
 
 const PATHS = ['/a', '/b', '/c', '/d', '/dir/e'] as const;
 
@@ -193,7 +194,7 @@ test.each([
   async (_, start, programs) => {
     const random = Random.fromEnvironment();
     for (let program = 0; program < programs; program++) {
-      await new Comparison(await start(), new Random(random.seed + program)).run(150);
+      await new Comparison(await start(), new Random(random.seed + program)).run(STEPS);
     }
   },
 );

@@ -21,7 +21,7 @@ const fileOf = (server: { root: string }, urlPath: string) => readFile(path.join
 const KILLED = process.env.HTTPFSTREAM_SOAK ? ['disk', 'os'] : ['disk'];
 
 /** More streams than are held open while nobody uses them. */
-const MANY = process.env.HTTPFSTREAM_SOAK ? 1500 : 300;
+const MANY = process.env.HTTPFSTREAM_SOAK ? 1500 : 100;
 
 const WAYS = [
   ['closed and started again', (root: string) => new InProcessServer(root)] as const,
@@ -162,7 +162,7 @@ describe.each(WAYS)('a server that is %s', (_, make) => {
   it('knows a large batch of a producer: it is there once', async ({ server }) => {
     const stream = new StreamPeer(server, '/large');
     await stream.create();
-    const large = pattern(0, 3_000_000).toString('hex').slice(0, 5_000_000);
+    const large = pattern(0, 750_000).toString('hex');
     expect((await stream.produce('small;', { seq: 0 })).status).toBe(200);
     expect((await stream.produce(large, { seq: 1 })).status).toBe(200);
     await server.restart();
@@ -309,8 +309,8 @@ describe.each(WAYS)('a server that is %s', (_, make) => {
         }),
       );
       await server.restart();
-      await server.restart();
     }
+    await server.restart();
     // This test is the last one of those that share the server: nothing has happened since. What was replayed once must stay.
     await server.restart();
     for (const [index, stream] of streams.entries()) {

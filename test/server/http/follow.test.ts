@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Arrivals } from '../../../src/core/watch/arrivals.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
+import { makeZeros } from '../../support/disk/zeros.ts';
 import { Download, Upload } from '../../support/http/bodies.ts';
 import { openSocket, parseAnswer, rawGet, readHead, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { get, head, jsonOf, upload } from '../../support/http/request.ts';
@@ -269,7 +270,7 @@ describe('a body that ends', () => {
 
   it('is cut in bounded time when the server closes and the client does not read', async () => {
     const server = await startServer({ closeTimeoutMs: 200 });
-    await writeFile(path.join(server.root, 'f'), Buffer.alloc(64 * MiB));
+    await makeZeros(path.join(server.root, 'f'), 64 * MiB);
     const follower = await Download.open(server.url(`/f${FOLLOW}`));
     follower.pause();
     await server.app.close();
@@ -411,7 +412,7 @@ describe('the connection of a follower', () => {
     async (_what, query) => {
       const server = await startServer();
       for (const name of ['before', 'big']) {
-        await writeFile(path.join(server.root, name), Buffer.alloc(64 * MiB));
+        await makeZeros(path.join(server.root, name), 64 * MiB);
       }
       const baseline = await openDescriptors();
       const socket = await openSocket(server.port);

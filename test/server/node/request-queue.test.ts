@@ -14,8 +14,8 @@ import { listen, startServer, startStandalone, temporaryDirectory } from '../../
 import { waitFor } from '../../support/wait-for.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 
-/** Less than what Node reads at a time. */
-const PIPELINE_BYTES = 32 * 1024;
+/** Less than what Node reads at a time, and many more requests than are to be answered in a turn. */
+const PIPELINE_BYTES = 12 * 1024;
 
 describe('a connection on which very many requests come at once', () => {
   test.each([

@@ -133,7 +133,7 @@ describe('requests', () => {
           expect(withoutChunks(answers)).toBe(withoutChunks(expected));
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 75 },
     );
     expect(ignoring.upgraded).toEqual([]);
   });

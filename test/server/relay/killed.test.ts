@@ -15,7 +15,7 @@ const RETRY = { retry: { times: 1_000_000, minDelayMs: 10, maxDelayMs: 100 } };
 
 const PIECE = 256 * 1024;
 
-const PIECES = 8;
+const PIECES = 6;
 
 test('a relay that is killed loses nothing of what goes through it in either direction', async () => {
   const origin = await startOrigin({ graceMs: 60_000 });

@@ -173,7 +173,7 @@ describe('reading a path', () => {
         expect([301, 400, 404]).toContain(status);
         expect(body).not.toMatch(/secret\n?$|root:/);
       }),
-      { numRuns: 150 },
+      { numRuns: 75 },
     );
   });
 

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { Right } from '../../../src/rights/access.ts';
+import { makeZeros } from '../../support/disk/zeros.ts';
 import { openSocket, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
 import { RuleAccess, type TokenRules } from '../../support/server/rule-access.ts';
@@ -28,7 +28,7 @@ async function start({ how }: End, graceMs = 60_000) {
   const others: Record<string, TokenRules> = { other: { rules: RULES }, u: { name: 'who', rules: RULES } };
   const access = new RuleAccess({ t: { name: 'who', rules: RULES }, ...others });
   const server = await startServer({ access, graceMs, longPollMs: 60_000 });
-  await writeFile(path.join(server.root, 'large'), Buffer.alloc(LARGE_BYTES));
+  await makeZeros(path.join(server.root, 'large'), LARGE_BYTES);
   const end = () => {
     if (how === 'expires') {
       access.change({ t: { name: 'who', rules: RULES, expiresMs: Date.now() + 100 }, ...others });

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { textEncoder } from '../../../src/server/websocket/dialects.ts';
+import { character } from '../../support/characters.ts';
 import { FrameReader, Op } from '../../support/original/frames.ts';
 
 const MAX_BYTES = 8;
@@ -17,7 +18,7 @@ const messagesOf = (parts: readonly Buffer[]) =>
 test('no character is cut, however the bytes come, and no byte is lost', () => {
   fc.assert(
     fc.property(
-      fc.string({ unit: 'binary', maxLength: 40 }),
+      fc.string({ unit: character, maxLength: 40 }),
       fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1 }),
       (string, lengths) => {
         const bytes = Buffer.from(string);

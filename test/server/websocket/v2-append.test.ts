@@ -73,7 +73,7 @@ describe('an appender', () => {
     const server = await startServer();
     const appender = await V2Peer.append(server.url('/f'));
     const begun = performance.now();
-    const size = 96 * MiB;
+    const size = 32 * MiB;
     for (let sent = 0; sent < size; sent += 64 * 1024) await appender.send(pattern(sent, 64 * 1024));
     await appender.finish();
     const elapsedMs = performance.now() - begun;
@@ -306,14 +306,14 @@ describe('a session', () => {
     const random = Random.fromEnvironment();
     const session = sessionOf('a');
     const follower = await V2Peer.follow(server.url('/f'), { wait: 60 });
-    const size = 24 * MiB;
+    const size = 8 * MiB;
     for (let round = 0; ; round++) {
       const peer = await V2Peer.append(server.url('/f'), { session, expect: 0 });
       const from = peer.open?.position as number;
       // What was acknowledged to earlier connections is never asked for again.
       let sent = from;
       const isLast = round === 20;
-      const until = isLast ? size : Math.min(size, from + random.integer(1, 2 * MiB));
+      const until = isLast ? size : Math.min(size, from + random.integer(1, 700_000));
       const sends: Promise<void>[] = [];
       while (sent < until) {
         const length = Math.min(size - sent, random.logInteger(1, 300_000));

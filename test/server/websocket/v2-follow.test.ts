@@ -209,7 +209,7 @@ describe('a follower of a file that nobody appends to', () => {
         expect(text === expected).toBe(true);
       }),
       {
-        numRuns: 120,
+        numRuns: 60,
         examples: [
           [{ lengths: [], isWhole: false, lines: 1 }],
           [{ lengths: [], isWhole: true, lines: 1 }],

@@ -1,6 +1,7 @@
 /**
  * Does one thing to a root, as a server does, and tells what it was answered: a line of JSON for each fact,
- * before and after. Run with `crash-hook.cjs`. Arguments: root, durability, operation, whether to close in order.
+ * before and after. Run with `crash-hook.cjs`. Arguments: durability, operation, whether to close in order, and the
+ * root; there may be several, to all of which the same is done at once.
  */
 import { appendFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
@@ -17,7 +18,7 @@ const LARGE_BYTES = 300 * 1024;
 /** 65 times that is more than the log holds before a checkpoint. */
 const LOGGED_BYTES = 253 * 1024;
 
-const [directory, durability, operation, end] = process.argv.slice(2);
+const [durability, operation, end, ...directories] = process.argv.slice(2);
 const steps = getEnvironmentData('steps');
 
 function tell(fact) {
@@ -42,8 +43,9 @@ async function ask(fact, action) {
 }
 
 class Server {
-  static async start() {
+  static async start(directory) {
     const server = new Server();
+    server.directory = directory;
     server.core = new Core(await Root.open(directory), { durability, graceMs: 0 });
     await server.core.serve();
     return server;
@@ -182,7 +184,7 @@ const OPERATIONS = {
   },
   'append much to a file that nobody made as a stream': {
     before: (server) => {
-      appendFileSync(path.join(directory, 'plain'), 'plain 0\n');
+      appendFileSync(path.join(server.directory, 'plain'), 'plain 0\n');
       tell({ kind: 'create', path: 'plain', lines: ['plain 0'], outcome: 'made' });
       return server.append('plain', 'line 0');
     },
@@ -212,8 +214,8 @@ const OPERATIONS = {
       await server.create('stream');
       await server.append('stream', 'line 0', { seq: 0 });
       await server.core.close();
-      appendFileSync(path.join(directory, 'stream'), 'foreign\n');
-      return Server.start();
+      appendFileSync(path.join(server.directory, 'stream'), 'foreign\n');
+      return Server.start(server.directory);
     },
     run: (server) => server.twice(() => server.append('stream', 'line 1', { seq: 1 })),
   },
@@ -284,13 +286,13 @@ const OPERATIONS = {
   },
   'recover after a kill': {
     isSecond: true,
-    run: async () => {
-      await Server.start();
+    run: async (_server, directory) => {
+      await Server.start(directory);
     },
   },
   'check after a kill': {
     isSecond: true,
-    run: async () => {
+    run: async (_server, directory) => {
       await checkRoot(await Root.open(directory), () => {});
     },
   },
@@ -320,12 +322,16 @@ const OPERATIONS = {
 };
 
 const { before, run, isSecond } = OPERATIONS[operation];
-let server = isSecond ? undefined : await Server.start();
-const another = await before?.(server);
-if (another instanceof Server) server = another;
+const servers = await Promise.all(
+  directories.map(async (directory) => {
+    const server = isSecond ? undefined : await Server.start(directory);
+    const another = await before?.(server);
+    return another instanceof Server ? another : server;
+  }),
+);
 Atomics.store(steps, 1, 1);
-await run(server);
-if (end === 'close') await server?.core.close().catch(() => undefined);
+await Promise.all(servers.map((server, index) => run(server, directories[index])));
+if (end === 'close') await Promise.all(servers.map((server) => server?.core.close().catch(() => undefined)));
 Atomics.store(steps, 1, 0);
 tell({ kind: 'end', steps: Atomics.load(steps, 0) });
 process.kill(process.pid, 'SIGKILL');

@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { beforeAll } from 'vitest';
 import { runProgram } from '../programs/program.ts';
+import { makeDirectory } from '../server/reserves.ts';
 import { diskDirectory } from '../server/server.ts';
 import type { Fact } from './crash-model.ts';
 
@@ -66,13 +68,13 @@ export interface Play {
   journal?: string;
 }
 
-/** Does one thing to a root, in a process of its own that is killed. Needs the built commands. */
+/** Does one thing to a root, or to several at once, in a process of its own that is killed. Needs the built commands. */
 export async function play(
-  root: string,
+  root: string | readonly string[],
   operation: string,
   { durability = 'os', step, closes, journal }: Play = {},
 ) {
-  const args = [root, durability, operation, closes ? 'close' : 'kill'];
+  const args = [durability, operation, closes ? 'close' : 'kill', ...[root].flat()];
   // What a step fails before it is done is not written down.
   const hooks = [...(journal === undefined ? [] : [POWER_HOOK]), HOOK].flatMap((hook) => ['--require', hook]);
   const { stdout, stderr, exitCode } = await runProgram(process.execPath, [...hooks, CHILD, ...args], {
@@ -93,4 +95,30 @@ export async function killedRoot(operation = 'be killed', options: Play = {}): P
   const root = path.join(await diskDirectory(), 'root');
   await play(root, operation, options);
   return root;
+}
+
+/**
+ * Has so many roots made as {@link killedRoot} leaves one, before the tests of a file, and in one process: a process
+ * for each takes longer than most tests.
+ *
+ * @returns what gives one that no other test has
+ */
+export function prepareKilledRoots(
+  counts: Partial<Record<Durability, number>>,
+): (durability?: Durability) => string {
+  const left: Record<Durability, string[]> = { os: [], disk: [] };
+  beforeAll(async () => {
+    const directory = await makeDirectory('disk');
+    for (const durability of DURABILITIES) {
+      const names = Array.from({ length: counts[durability] ?? 0 }, (_, index) => `${durability}-${index}`);
+      left[durability] = names.map((name) => path.join(directory, name));
+    }
+    const made = DURABILITIES.filter((durability) => left[durability].length > 0);
+    await Promise.all(made.map((durability) => play(left[durability], 'be killed', { durability })));
+  });
+  return (durability = 'os') => {
+    const root = left[durability].pop();
+    if (root === undefined) throw new Error('more roots are taken than were made');
+    return root;
+  };
 }

@@ -1,9 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { mkdir, open, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
-import { onTestFinished, vi } from 'vitest';
+import { afterAll, inject, onTestFinished, vi } from 'vitest';
 import { Records } from '../../../src/storage/records/records.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { diskDirectory } from '../server/server.ts';
@@ -30,12 +29,14 @@ export function systemError(code: string): NodeJS.ErrnoException {
 
 /**
  * The kinds of small disks that can be had here: real file systems when this
- * user may mount them, and always one whose calls are made to fail.
+ * user may mount them, and always one whose calls are made to fail. To be called once by a file of tests.
  */
 export function smallDisks(): [kind: string, make: () => Promise<SmallDisk>][] {
   const disks: [string, () => Promise<SmallDisk>][] = [['a disk that is made to fail', failingDisk]];
-  if (canMount(mountTmpfs)) disks.push(['a small tmpfs', () => realDisk(mountTmpfs)]);
-  if (canMount(mountExt4)) disks.push(['a small ext4', () => realDisk(mountExt4)]);
+  const tmpfs = RealDisks.mount(mountTmpfs);
+  if (tmpfs !== undefined) disks.push(['a small tmpfs', () => tmpfs.take()]);
+  const ext4 = RealDisks.mount(mountExt4);
+  if (ext4 !== undefined) disks.push(['a small ext4', () => ext4.take()]);
   return disks;
 }
 
@@ -55,44 +56,65 @@ function mountExt4(directory: string): void {
   run('mount', '-o', 'loop', image, directory);
 }
 
-function canMount(mount: (directory: string) => void): boolean {
-  const base = fs.mkdtempSync(path.join(os.tmpdir(), 'httpfstream-mount-'));
-  const directory = path.join(base, 'disk');
-  fs.mkdirSync(directory);
-  try {
-    mount(directory);
-    run('umount', directory);
-    return true;
-  } catch (error) {
-    const reason = String((error as { stderr?: Buffer }).stderr ?? error).trim();
-    process.stderr.write(
-      `${mount.name}: not possible here, so only made-up failures are tried (${reason})\n`,
-    );
-    return false;
-  } finally {
-    fs.rmSync(base, { recursive: true, force: true });
-  }
-}
+/** Real file systems of a kind, which the tests of a file use one after the other: to mount one takes longer than most of them. */
+class RealDisks {
+  readonly #mount: (directory: string) => void;
+  readonly #all: string[] = [];
+  /** Where those are that no test has now, empty. */
+  readonly #idle: string[] = [];
 
-async function realDisk(mount: (directory: string) => void): Promise<SmallDisk> {
-  const directory = path.join(await diskDirectory(), 'disk');
-  await mkdir(directory);
-  mount(directory);
-  // Lazily, should a failed test have left a file open.
-  onTestFinished(() => run('umount', '-l', directory));
-  const root = path.join(directory, 'root');
-  await mkdir(root);
-  const ballast = path.join(directory, 'ballast');
-  const files = path.join(directory, 'files');
-  await mkdir(files);
-  return {
-    directory: root,
-    fill: (freeBytes) => fillUp(ballast, directory, freeBytes),
-    fillFiles: () => fillWithFiles(files),
-    makeRoom: async () => {
-      for (const name of [ballast, files]) await rm(name, { recursive: true, force: true });
-    },
-  };
+  private constructor(mount: (directory: string) => void) {
+    this.#mount = mount;
+  }
+
+  /** Undefined if this user may not mount them. They are gone after the tests of this file. */
+  static mount(mount: (directory: string) => void): RealDisks | undefined {
+    const disks = new RealDisks(mount);
+    try {
+      disks.#idle.push(disks.#make());
+      // Lazily, should a failed test have left a file open.
+      afterAll(() => run('umount', '-l', ...disks.#all));
+      return disks;
+    } catch (error) {
+      const reason = String((error as { stderr?: Buffer }).stderr ?? error).trim();
+      process.stderr.write(
+        `${mount.name}: not possible here, so only made-up failures are tried (${reason})\n`,
+      );
+      return undefined;
+    }
+  }
+
+  async take(): Promise<SmallDisk> {
+    const directory = this.#idle.pop() ?? this.#make();
+    const [root, ballast, files] = ['root', 'ballast', 'files'].map((name) => path.join(directory, name)) as [
+      string,
+      string,
+      string,
+    ];
+    const remove = async (...names: string[]) => {
+      for (const name of names) await rm(name, { recursive: true, force: true, maxRetries: 10 });
+    };
+    onTestFinished(async () => {
+      await remove(root, ballast, files);
+      this.#idle.push(directory);
+    });
+    await mkdir(root);
+    await mkdir(files);
+    return {
+      directory: root,
+      fill: (freeBytes) => fillUp(ballast, directory, freeBytes),
+      fillFiles: () => fillWithFiles(files),
+      makeRoom: () => remove(ballast, files),
+    };
+  }
+
+  #make(): string {
+    const directory = path.join(fs.mkdtempSync(path.join(inject('disk'), 'mount-')), 'disk');
+    fs.mkdirSync(directory);
+    this.#mount(directory);
+    this.#all.push(directory);
+    return directory;
+  }
 }
 
 async function fillUp(ballast: string, directory: string, freeBytes: number): Promise<void> {

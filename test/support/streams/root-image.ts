@@ -1,4 +1,5 @@
-import { open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdirSync, readFileSync } from 'node:fs';
+import { open, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { RESERVED } from '../disk/root-files.ts';
 
@@ -15,10 +16,10 @@ export class RootImage {
     this.#contents = contents;
   }
 
-  /** Of a root that no server uses: nothing may come or go meanwhile. */
-  static async take(root: string): Promise<RootImage> {
+  /** Of a root that no server uses, or one of this process, with which nothing happens meanwhile. */
+  static take(root: string): RootImage {
     const contents = new Map<string, Buffer>();
-    for (const name of await filesIn(root)) contents.set(name, await readFile(path.join(root, name)));
+    for (const name of filesIn(root)) contents.set(name, readFileSync(path.join(root, name)));
     return new RootImage(root, contents);
   }
 
@@ -29,7 +30,7 @@ export class RootImage {
 
   /** Puts everything back, with another journal. */
   async restore(log: Buffer): Promise<void> {
-    for (const name of await filesIn(this.root)) {
+    for (const name of filesIn(this.root)) {
       if (!this.#contents.has(name)) await rm(path.join(this.root, name));
     }
     for (const [name, content] of this.#contents) {
@@ -56,8 +57,8 @@ export function recordEnds(log: Buffer): number[] {
   return ends;
 }
 
-async function filesIn(root: string): Promise<string[]> {
-  const entries = await readdir(root, { recursive: true, withFileTypes: true });
+function filesIn(root: string): string[] {
+  const entries = readdirSync(root, { recursive: true, withFileTypes: true });
   return (
     entries
       .filter((entry) => entry.isFile())
