@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { HANDSHAKE, rawGet, rawRequest } from '../../support/http/raw.ts';
+import { HANDSHAKE, openSocket, rawGet, rawRequest, readToEnd } from '../../support/http/raw.ts';
 import { get, send } from '../../support/http/request.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
 import { startServers } from '../../support/server/server.ts';
@@ -42,6 +42,18 @@ describe('health', () => {
     await closed;
     await expect(get(admin.url('/-/health/live'))).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
+});
+
+test('those who reach the server of whoever runs it have a few connections together, and one that is free is had by the next', async () => {
+  const { admin } = await startServers();
+  const port = Number(new URL(admin.url('/')).port);
+  const sockets = [];
+  for (let i = 0; i < 32; i++) sockets.push(await openSocket(port));
+  expect(sockets.filter(({ readyState }) => readyState === 'open')).toHaveLength(32);
+  // Who is cut later, for having asked for nothing, is told so.
+  expect(await readToEnd(await openSocket(port))).toHaveLength(0);
+  sockets.pop()!.destroy();
+  await expect.poll(() => answered(admin.url('/-/health/live')).catch(() => 'none')).toBe('200 ok\n');
 });
 
 describe('numbers, and what is live', () => {
