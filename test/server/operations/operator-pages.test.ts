@@ -1,8 +1,12 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { makeWalksLong } from '../../support/core/long-walk.ts';
 import { HANDSHAKE, openSocket, rawGet, rawRequest, readToEnd } from '../../support/http/raw.ts';
 import { get, send } from '../../support/http/request.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
-import { startServers } from '../../support/server/server.ts';
+import { scrape } from '../../support/server/scrape.ts';
+import { startServers, temporaryDirectory } from '../../support/server/server.ts';
 import { V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const answered = async (url: string, headers = {}) => {
@@ -28,6 +32,27 @@ describe('health', () => {
     const { url } = await startServers({ minFreeBytes: Number.MAX_SAFE_INTEGER });
     expect((await send('PUT', url('/a'), { body: 'text' })).status).toBe(507);
     expect(await answered(url('/-/health/ready'))).toMatch(/^200 ready\nthe server's disk is nearly full/);
+  });
+
+  test('that a quota is counted for the first time is told, and readers may come', async () => {
+    const root = path.join(await temporaryDirectory(), 'root');
+    await mkdir(root);
+    await writeFile(path.join(root, 'there'), 'text');
+    const end = makeWalksLong();
+    const { url, admin } = await startServers({ root, quotas: [{ pattern: '/**', bytes: 10 }] });
+    expect((await send('PUT', url('/a'), { body: 'text' })).status).toBe(503);
+    expect(await answered(url('/there'))).toBe('200 text');
+    expect(await answered(url('/-/health/ready'))).toMatch(
+      /^200 ready\nwhat is stored at \/\*\* is being counted/,
+    );
+    const ofQuotas = async () => {
+      const { value } = await scrape(admin);
+      return ['quota_bytes', 'quota_limit_bytes'].map((name) => value(`httpfstream_${name}{pattern="/**"}`));
+    };
+    expect(await ofQuotas()).toEqual([undefined, 10]);
+    end();
+    await expect.poll(() => answered(url('/-/health/ready'))).toBe('200 ready\n');
+    expect(await ofQuotas()).toEqual([4, 10]);
   });
 
   test('a server that closes is not ready, and alive', async () => {
