@@ -145,6 +145,7 @@ const ROWS: Readonly<Record<string, Row | HistogramRow>> = {
     'How long what is remembered of files has been behind the journal.',
     ({ core }) => core.checkpointAgeMs / 1000,
   ),
+  records: gauge('Files of which something is remembered.', ({ core }) => core.records.count),
   disk_free_bytes: gauge('What the disk has left for this user.', ({ space }) => space?.bytes),
   disk_free_inodes: gauge('How many more files the disk takes.', ({ space }) =>
     space !== undefined && Number.isFinite(space.files) ? space.files : undefined,

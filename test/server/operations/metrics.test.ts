@@ -167,6 +167,8 @@ test('what is done is counted', async () => {
 
   const after = await scrape(admin);
   const counted = (name: string) => after.value(`httpfstream_${name}`);
+  // The session's and the form's: what was put is deleted.
+  expect(counted('records')).toBe(2);
   expect(counted('sessions_resumed_total')).toBe(1);
   expect(counted('appends_total{kind="session",end="finished"}')).toBe(1);
   expect(counted('appends_total{kind="form",end="finished"}')).toBe(1);
