@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { cProgramsMissing } from './c-programs.mjs';
 import { isBuilt } from './peers.mjs';
 
-export const USAGE = `Usage: npm run bench -- [--quick] [--large] [--runs N] [--only NAME,NAME] [--baseline DIR] [--sync-ms MS]
+export const USAGE = `Usage: npm run bench -- [--quick] [--large] [--runs N] [--only NAME,NAME] [--baseline DIR] [--sync-ms MS] [--guarded]
 
   --runs N        timed runs of each figure; the median counts (default 5)
   --quick         small sizes: shows that all of it works, not how fast it is
@@ -10,6 +10,7 @@ export const USAGE = `Usage: npm run bench -- [--quick] [--large] [--runs N] [--
   --only LIST     only these, by name or by the part before the dash: fanout, fanout-100
   --baseline DIR  another checkout of httpfstream, built, that is measured beside this one
   --sync-ms MS    each fsync of a server takes so much longer: a disk as many have them, where this one is quick
+  --guarded       our server, but not that of --baseline, with rights, quotas and a rate
   --help          this text
 `;
 
@@ -20,7 +21,7 @@ export class UsageError extends Error {}
  * Reads the command line.
  *
  * @param {string[]} argv arguments without the program's name
- * @returns {{ runs: number, quick: boolean, large: boolean, only: string[], baseline?: string, syncMs: number, help: boolean }}
+ * @returns {{ runs: number, quick: boolean, large: boolean, only: string[], baseline?: string, syncMs: number, guarded: boolean, help: boolean }}
  * @throws {UsageError}
  */
 export function readOptions(argv) {
@@ -35,6 +36,7 @@ export function readOptions(argv) {
         only: { type: 'string', default: '' },
         baseline: { type: 'string' },
         'sync-ms': { type: 'string', default: '0' },
+        guarded: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     }));

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compile, cProgramsMissing } from './c-programs.mjs';
@@ -22,11 +22,12 @@ const CHANNEL_TARGETS = { appendTarget: '/pub?id={name}', followTarget: '/sub?id
  * `port` with its files below `root`; `directory` is for anything else, and
  * `programs` for what is compiled.
  *
- * @param {{ baseline?: string }} options `baseline` is the directory of a built checkout, which is then a peer, too
+ * @param {{ baseline?: string, guarded: boolean }} options `baseline` is the directory of a built checkout, which is then a
+ *   peer, too; `guarded`: ours has rights, quotas and a rate
  */
-export function makePeers({ baseline }) {
+export function makePeers({ baseline, guarded }) {
   return {
-    httpfstream: httpfstreamOf(CHECKOUT, 'httpfstream'),
+    httpfstream: httpfstreamOf(CHECKOUT, 'httpfstream', guarded ? guards : undefined),
     ...(baseline !== undefined && {
       baseline: httpfstreamOf(baseline, `baseline ${versionOf(baseline)}`),
     }),
@@ -48,16 +49,26 @@ function serverOf(directory) {
   return path.resolve(directory, 'dist/bin/httpfstream-server.js');
 }
 
-function httpfstreamOf(directory, title) {
+/** The options of a server that decides about each request, and bounds each client and all files. No load is refused. */
+function guards(directory) {
+  const file = path.join(directory, 'auth.json');
+  const paths = [...Array.from({ length: 20 }, (_, index) => `/project-${index}/**`), '/**'];
+  const rules = paths.map((path) => ({ rights: ['follow', 'append', 'list', 'delete'], paths: [path] }));
+  writeFileSync(file, JSON.stringify({ anonymous: rules, tokens: [] }), { mode: 0o600 });
+  return ['-auth', file, '-quota', '/**=1TiB', '-quota', '/project-1/**=1GiB', '-rate', '1000000000'];
+}
+
+function httpfstreamOf(checkout, title, extraOptions = () => []) {
   return {
     title,
-    isInstalled: () => isBuilt(directory),
+    isInstalled: () => isBuilt(checkout),
     targets: PATH_TARGETS,
     keepsFile: true,
-    launch: ({ root, port, traffic }) => [
+    launch: ({ directory, root, port, traffic }) => [
       process.execPath,
       [
-        ...[serverOf(directory), '-root', root, '-http', `127.0.0.1:${port}`, '-log-level', 'error'],
+        ...[serverOf(checkout), '-root', root, '-http', `127.0.0.1:${port}`, '-log-level', 'error'],
+        ...extraOptions(directory),
         ...(traffic.isDurable ? ['-durability', 'disk'] : []),
         ...(traffic.upstream === undefined ? [] : ['-upstream', traffic.upstream]),
       ],

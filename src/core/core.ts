@@ -176,7 +176,7 @@ export class Core {
       this.#rotated.forget(identity);
     };
     const remover = new StreamRemover({ root, records, store, live, syncer, isDurable, deleted }, forks);
-    this.resources = new Resources({ root, records, store, live, remover });
+    this.resources = new Resources({ root, records, store, live, remover, history });
     const { resources } = this;
     const made = (path: ResourcePath) => {
       live.madeAt(path);

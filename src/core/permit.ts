@@ -5,7 +5,7 @@ import type { ResourcePath } from '../wire/resource-path.ts';
 /**
  * What a permit is for: a right; or something with a directory:
  * `form`, to append to files of it, each of which needs its own;
- * `index`, to read what another server shows for it;
+ * `index`, to read what an upstream shows for it;
  * `append-any` and `follow-any`, to do that with whatever file of it, by names that are not known here.
  */
 export type Use = Right | 'form' | 'index' | 'append-any' | 'follow-any';

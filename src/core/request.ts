@@ -14,7 +14,7 @@ export interface AppendRequest {
   fileType?: string | undefined;
   /** Whether the stream is closed when the append has finished. */
   closes?: boolean;
-  /** Whether it brings what is on another server to the copy of that. Default false. */
+  /** Whether it brings what is on an upstream to the copy of that. Default false. */
   isCopying?: boolean;
 }
 

@@ -8,12 +8,14 @@ import {
   ResourceNotFoundError,
   ServerClosingError,
   StreamGoneError,
+  UnreadError,
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import type { LiveResources } from './live-resources.ts';
 import { type OpenFile, SeenFile } from './open-file.ts';
 import type { Permit } from './permit.ts';
 import type { Resource } from './resource.ts';
+import type { AppendHistory } from './sessions/append-history.ts';
 import { isExpired } from './streams/stream-expiry.ts';
 import type { StreamRemover } from './streams/stream-remover.ts';
 import type { StreamStore } from './streams/stream-store.ts';
@@ -29,6 +31,7 @@ export interface ResourcesOptions {
   store: StreamStore;
   live: LiveResources;
   remover: StreamRemover;
+  history: AppendHistory;
 }
 
 /**
@@ -41,16 +44,18 @@ export class Resources {
   readonly #store: StreamStore;
   readonly #live: LiveResources;
   readonly #remover: StreamRemover;
+  readonly #history: AppendHistory;
   /** Who makes or deletes what is at the same path takes turns. */
   readonly #paths = new KeyedLock();
   #isClosing = false;
 
-  constructor({ root, records, store, live, remover }: ResourcesOptions) {
+  constructor({ root, records, store, live, remover, history }: ResourcesOptions) {
     this.#root = root;
     this.#records = records;
     this.#store = store;
     this.#live = live;
     this.#remover = remover;
+    this.#history = history;
   }
 
   /**
@@ -59,11 +64,13 @@ export class Resources {
    *
    * @throws {ResourceNotFoundError} when there is neither
    * @throws {StreamGoneError} when there was a stream, of which forks live
+   * @throws {UnreadError} when it is to be read, and is a part of something that is worth nothing without the rest, which
+   *   does not come
    */
   openAny(permit: Permit<'follow'>): Promise<StoredFile>;
   openAny(permit: Permit): Promise<OpenFile>;
   async openAny(permit: Permit): Promise<OpenFile> {
-    return forPermit(permit, await this.#openStored(permit.path));
+    return forPermit(permit, await this.#openStored(permit));
   }
 
   /**
@@ -74,7 +81,7 @@ export class Resources {
   open(permit: Permit<'follow'>): Promise<StoredFile>;
   open(permit: Permit<'follow' | 'append'>): Promise<OpenFile>;
   async open(permit: Permit<'follow' | 'append'>): Promise<OpenFile> {
-    return forPermit(permit, await assertFile(await this.#openStored(permit.path)));
+    return forPermit(permit, await assertFile(await this.#openStored(permit)));
   }
 
   /** As {@link open}, for whoever has the {@link inTurn turn} at the path. */
@@ -114,7 +121,7 @@ export class Resources {
   async acquire(permit: Permit<'follow' | 'append'>): Promise<Resource> {
     const used = this.#live.acquireUsed(permit.path);
     if (used !== undefined) return used;
-    const file = await assertFile(await this.#openStored(permit.path));
+    const file = await assertFile(await this.#openStored(permit));
     try {
       return await this.#live.acquire(file, permit.path);
     } finally {
@@ -201,8 +208,20 @@ export class Resources {
     return this.#paths.allSettled();
   }
 
-  #openStored(path: ResourcePath): Promise<StoredFile> {
-    return this.#openLiving(path, () => this.#openRead(path));
+  async #openStored({ path, use }: Permit): Promise<StoredFile> {
+    const file = await this.#openLiving(path, () => this.#openRead(path));
+    if (use !== 'follow' || !(await this.#isIncomplete(file))) return file;
+    await file.close();
+    throw new UnreadError(
+      'only a part of this is here: the server gets the rest with -upstream, and DELETE drops the part',
+    );
+  }
+
+  /** Whether it is a part of something that is worth nothing without the rest, and that is not being brought. */
+  async #isIncomplete(file: StoredFile): Promise<boolean> {
+    const { fingerprint, size } = file.stat;
+    if (!file.isAtomic || this.#live.get(fingerprint)?.isClaimed === true) return false;
+    return (await this.#history.outcome(file, size)).reason !== 'finished';
   }
 
   async #openRead(path: ResourcePath): Promise<StoredFile> {
@@ -244,7 +263,11 @@ export class Resources {
     try {
       const { state, accessedMs } = await this.#store.readOf(file);
       if (state.copy !== undefined) {
-        file.copied = { generation: state.copy.generation, isCopy: isCopy(state) };
+        file.copied = {
+          generation: state.copy.generation,
+          isCopy: isCopy(state),
+          isAtomic: state.copy.isAtomic === true,
+        };
       }
       // A live reader keeps it alive.
       return isExpired(state, this.#live.isUsed(fingerprint) ? Date.now() : accessedMs);

@@ -50,7 +50,7 @@ export class IdlePulls {
 
   #isTooIdle(pull: Pull, idleMs: number, isWanted: boolean): boolean {
     if (isWanted) return idleMs >= SWEEP_MS;
-    if (idleMs < this.#options.idleMs || isNearlyThere(pull.part)) return false;
+    if (idleMs < this.#options.idleMs || isNearlyThere(pull.fetched)) return false;
     return pull.state.phase === 'waiting' || !this.#options.goesOnForNobody;
   }
 }

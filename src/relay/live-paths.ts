@@ -15,7 +15,7 @@ export interface LivePath {
 }
 
 /**
- * Paths that somebody reads live, whoever appends to them: an append to what is no stream ends at the other server, and
+ * Paths that somebody reads live, whoever appends to them: an append to what is no stream ends at the upstream, and
  * another one may follow of which nobody tells this one.
  */
 export class LivePaths {

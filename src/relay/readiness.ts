@@ -1,5 +1,5 @@
 import type { Asker } from './pull/asker.ts';
-import type { Part } from './pull/copying.ts';
+import type { Fetched } from './pull/copying.ts';
 import type { Overflow } from './pull/overflow.ts';
 import { isAboutTheWay, isMissing, isValidated, stored, type Verdict } from './pull/verdict.ts';
 import type { OpenAnswer } from './upstream/open-answer.ts';
@@ -18,7 +18,7 @@ export interface Stored {
 export interface Coming {
   way: 'coming';
   cacheStatus: string;
-  part: Part;
+  fetched: Fetched;
   /** What comes of it beyond what may be kept, for who has asked first. */
   overflow?: Overflow | undefined;
 }
@@ -36,7 +36,7 @@ export type Readiness =
   /** It is to be passed on. */
   | { way: 'pass' };
 
-/** It is for the other server, which knows more. */
+/** It is for the upstream, which knows more. */
 export const PASS: Readiness = { way: 'pass' };
 
 /** What is here is served though nobody can be asked. */
@@ -53,9 +53,9 @@ export function readinessOf(
 }
 
 /** What is here of what is being fetched. */
-export function comingOf(part: Part, isFirst: boolean): Coming {
+export function comingOf(fetched: Fetched, isFirst: boolean): Coming {
   const joined = isFirst ? '' : '; collapsed';
-  return { way: 'coming', cacheStatus: `fwd=${part.forwarded}; stored${joined}`, part };
+  return { way: 'coming', cacheStatus: `fwd=${fetched.forwarded}; stored${joined}`, fetched };
 }
 
 /** Whether it is read from here. */
@@ -66,7 +66,7 @@ export function isServed(readiness: Readiness): readiness is Served {
 /** Whether everything is here that was there when it was asked for. */
 export function isCaughtUp(here: Served): boolean {
   if (here.way === 'stored') return true;
-  const { size, committed } = here.part;
+  const { size, committed } = here.fetched;
   return size !== undefined && committed >= size;
 }
 

@@ -45,7 +45,7 @@ export interface RelayOptions extends Omit<PullsOptions, 'copies' | 'held'> {
   keepBytes: number;
 }
 
-/** What comes from other servers, and what becomes of who asks for it. */
+/** What comes from upstreams, and what becomes of who asks for it. */
 export class Relay {
   readonly #hops = new Hops();
   readonly #log: RelayLog;
@@ -144,11 +144,11 @@ export class Relay {
       return { way: 'missing' };
     }
     if (state.phase === 'storing') {
-      const { part } = pull;
+      const { fetched } = pull;
       // What is here of what still comes is a part while nothing can come: who asks for all of it is told there how
       // much that is.
-      if (!state.isConnected && !part.isFinal && !follows) return PASS;
-      const coming = comingOf(part, isFirst);
+      if (!state.isConnected && !fetched.isFinal && !follows) return PASS;
+      const coming = comingOf(fetched, isFirst);
       const getsAll = isFirst && asker.asksTo === 'read';
       return getsAll ? { ...coming, overflow: pull.overflowFor(signal) } : coming;
     }
@@ -214,7 +214,7 @@ export class Relay {
   async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Readiness> {
     const pull = this.#pulls.at(path);
     if (pull?.isOutdated === true || pull?.state.phase === 'waiting') return PASS;
-    if (pull?.state.phase === 'storing') return comingOf(pull.part, false);
+    if (pull?.state.phase === 'storing') return comingOf(pull.fetched, false);
     const found = await this.#copies.at(path).look();
     const hasEnded = found === 'local' || (typeof found === 'object' && found.outcome !== undefined);
     if (!hasEnded) return PASS;
@@ -251,7 +251,7 @@ export class Relay {
   async has(path: ResourcePath, served: Served, position: number, named?: number): Promise<boolean> {
     if (position <= 0) return true;
     if (served.way === 'coming') {
-      const { committed, generation } = served.part;
+      const { committed, generation } = served.fetched;
       return position <= committed && (named === undefined || named === generation);
     }
     const copied = await this.#copies.at(path).look();
@@ -259,8 +259,8 @@ export class Relay {
     return position <= copied.size && (named === undefined || named === copied.generation);
   }
 
-  /** Whether what is here of a path may be a part of what is there. */
-  async hasPart(path: ResourcePath): Promise<boolean> {
+  /** Whether what is here of a path may be less than what is there. */
+  async mayBeIncomplete(path: ResourcePath): Promise<boolean> {
     const copied = await this.#copies.at(path).look();
     return typeof copied === 'object' && copied.outcome === undefined;
   }
@@ -296,7 +296,7 @@ export class Relay {
   }
 
   /**
-   * Has what is here of an answer of another server fetched anew by the next one who asks. What is still
+   * Has what is here of an answer of a plain HTTP server fetched anew by the next one who asks. What is still
    * coming is for those who read it, and goes then.
    */
   async invalidate(path: ResourcePath): Promise<void> {
@@ -312,7 +312,7 @@ export class Relay {
     return (await this.#copies.at(path).look()) === 'local';
   }
 
-  /** The answer of another server that is stored here; undefined without one. */
+  /** The answer of a plain HTTP server that is stored here; undefined without one. */
   async storedAt(path: ResourcePath): Promise<{ answer: StoredAnswer; copied: Copied } | undefined> {
     const copied = await this.#copies.at(path).look();
     if (typeof copied !== 'object' || copied.answer === undefined) return undefined;

@@ -156,7 +156,7 @@ export function countRefusal(
   error: Error,
   { code }: Pick<Problem, 'code'> = problemOf(error),
 ): void {
-  // What another server has said may be anything.
+  // What an upstream has said may be anything.
   if (error instanceof UpstreamRefusalError) return;
   const isOfLimit = error instanceof TooManyRequestsError || error instanceof ServerBusyError;
   const reason = isOfLimit ? error.limit : REASON_OF_CODE[code];

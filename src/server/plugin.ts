@@ -211,7 +211,7 @@ export async function mount(
     if (!isOpen && request.ws) await answerHere(request, reply, path);
   }
 
-  /** Answers with what comes from another server, or is here. */
+  /** Answers with what comes from an upstream, or is here. */
   async function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const path = resourceAt(request);
     if (await relay?.send(request, reply, path)) return reply;

@@ -17,6 +17,8 @@ export interface CopiedFile {
   generation: number;
   /** Whether nothing else was appended to the copy. */
   isCopy: boolean;
+  /** Whether it is whole or worth nothing: as long as it has not finished it must not be taken for what is there. */
+  isAtomic: boolean;
 }
 
 /** What all have in common who have a descriptor. */
@@ -56,6 +58,11 @@ export class StoredFile {
   /** Whether it is known to be a copy. */
   get isCopy(): boolean {
     return this.#users.copied?.isCopy === true;
+  }
+
+  /** Whether it is known to be a copy that is whole or worth nothing. */
+  get isAtomic(): boolean {
+    return this.isCopy && this.#users.copied?.isAtomic === true;
   }
 
   /** Tells what it is a copy of, or was. */

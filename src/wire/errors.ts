@@ -392,7 +392,7 @@ export class UpstreamTimeoutError extends HttpfstreamError {
   readonly code = 'HFS_UPSTREAM_TIMEOUT';
 }
 
-/** A relay has fetched no more of something, since nobody seemed to read it. */
+/** Only a part of something is here, and the rest is not fetched: nobody seemed to read it, or to know from where. */
 export class UnreadError extends HttpfstreamError {
   readonly code = 'HFS_UNREAD';
 }

@@ -40,7 +40,7 @@ export class ResourcePath {
   }
 
   /**
-   * As {@link parse}, with names of any length: what is on another server may have them.
+   * As {@link parse}, with names of any length: what is on an upstream may have them.
    *
    * @throws {InvalidPathError} {@link ForbiddenPathError}
    */

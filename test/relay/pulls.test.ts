@@ -111,7 +111,7 @@ test('what was not found at the start is counted when it is read', async () => {
   await waitForRemoval(path.join(root, 'f'));
 });
 
-test('who has gone before it was found out what the other server is waits for nothing', async () => {
+test('who has gone before it was found out what the upstream is waits for nothing', async () => {
   const { relay, core } = await startRelay();
   const readable = vi.spyOn(core.records, 'readable').mockImplementation(() => new Promise(() => undefined));
   onTestFinished(() => readable.mockRestore());
@@ -123,18 +123,18 @@ test('who has gone before it was found out what the other server is waits for no
 });
 
 describe('what is written by way of here while it is fetched', () => {
-  test('is read at the other server by who asks for all of it, until that is over, and followed here', async () => {
+  test('is read at the upstream by who asks for all of it, until that is over, and followed here', async () => {
     const { relay, origin } = await startRelay();
     const appender = openAppend(origin.url('/f'));
     appender.write('one');
     await waitForSize(path.join(origin.root, 'f'), 3);
-    expect(await relay.ready(F, NOBODY)).toMatchObject({ way: 'coming', part: { committed: 3 } });
+    expect(await relay.ready(F, NOBODY)).toMatchObject({ way: 'coming', fetched: { committed: 3 } });
     relay.changed(F);
     expect(await relay.ready(F, NOBODY)).toEqual({ way: 'pass' });
     expect(await relay.readyIfHere(F, NOBODY)).toMatchObject({ way: 'pass' });
     expect(await relay.ready(F, { ...NOBODY, follows: true })).toMatchObject({
       way: 'coming',
-      part: { committed: 3 },
+      fetched: { committed: 3 },
     });
     appender.end('two');
     await waitFor(() => !relay.isFetching(F), 'the end');
@@ -158,7 +158,7 @@ test('a part is not waited for until its end is known', async () => {
   });
   await relay.ready(F, NOBODY);
   await waitFor(() => spy.mock.calls.length > 0, 'all of it');
-  expect(await relay.readyIfHere(F, NOBODY)).toMatchObject({ part: { size: BYTES } });
+  expect(await relay.readyIfHere(F, NOBODY)).toMatchObject({ fetched: { size: BYTES } });
 });
 
 test('who waits does not have a server asked again at once that is away', async () => {

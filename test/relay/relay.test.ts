@@ -77,12 +77,12 @@ describe('a pull', () => {
     const server = await startRelay({ idleMs: 1 });
     await startAppend(server);
     const { relay, root, origin, core } = server;
-    expect(await relay.ready(F, NOBODY)).toMatchObject({ way: 'coming', part: { committed: 3, size: 3 } });
+    expect(await relay.ready(F, NOBODY)).toMatchObject({ way: 'coming', fetched: { committed: 3, size: 3 } });
     await waitFor(() => !relay.isFetching(F), 'it to be stopped');
     await waitFor(async () => !(await isConnected(origin)), 'the connection to be closed');
     // As after a crash: what is here is known as a part.
     await waitForSize(path.join(root, 'f'), 3);
-    expect(await relay.ready(F, NOBODY)).toMatchObject({ part: { committed: 3 } });
+    expect(await relay.ready(F, NOBODY)).toMatchObject({ fetched: { committed: 3 } });
     const sink = new CollectingSink();
     const reader = await core.followers.follow(Permit.own(F), {}, sink, NOBODY.signal);
     reader.drained();

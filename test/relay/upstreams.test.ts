@@ -35,7 +35,7 @@ test('what was an httpfstream server is known to have been one after a restart, 
   const core = await openCore();
   const { upstreams, upstream } = start(core);
   await upstreams.recall(upstream);
-  upstream.kind = 'other';
+  upstream.kind = 'http';
   await upstreams.note(upstream);
   expect(await isRecalled(core)).toBe(false);
   upstream.kind = 'httpfstream';
@@ -88,7 +88,7 @@ test('what is used as an httpfstream server is known as one, though nothing else
   await waitFor(isKnown, 'it to be noted while something is followed');
 });
 
-test('a server that another one has replaced is forgotten after a week, with what is here of it', async () => {
+test('a server that a plain HTTP server has replaced is forgotten after a week, with what is here of it', async () => {
   const { relay, origin } = await startRelay();
   await append(origin.url('/f'), ['one']);
   await relay.ready(F, NOBODY);
@@ -107,5 +107,5 @@ test('a server that another one has replaced is forgotten after a week, with wha
     expect([day, await size(), relay.upstreamOf(F)?.kind]).toEqual([day, undefined, undefined]);
     vi.setSystemTime(Date.now() + 2 * DAY_MS);
   }
-  expect([await size(), relay.upstreamOf(F)?.kind]).toEqual([4, 'other']);
+  expect([await size(), relay.upstreamOf(F)?.kind]).toEqual([4, 'http']);
 });

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { isCoded } from '../../http/answer/coded.ts';
+import { isCoded } from '../../http/answer/tap.ts';
 import { answerLength, openSource } from '../../http/body/body.ts';
 import type { Source } from '../../http/body/source.ts';
 import { SourceReadable } from '../../http/node/readable.ts';

@@ -38,7 +38,7 @@ export class Feed implements ReaderFeed {
   readonly #owner: FeedOwner;
   #committed: number;
   #expectedSize: number | undefined = 0;
-  #isPart = false;
+  #isAtomic = false;
   #holders = 0;
   /** How many of them do not have everything, … */
   #behind = 0;
@@ -77,15 +77,15 @@ export class Feed implements ReaderFeed {
     return this.#expectedSize === undefined ? undefined : Math.max(this.#committed, this.#expectedSize);
   }
 
-  /** Whether what is here is only a part as long as it has not finished, and must not be taken for what is there. */
-  get isPart(): boolean {
-    return this.#isPart;
+  /** Whether it is whole or worth nothing: as long as it has not finished it must not be taken for what is there. */
+  get isAtomic(): boolean {
+    return this.#isAtomic;
   }
 
-  /** Tells how many bytes there will be, as far as that is known elsewhere, and whether they are a part before. */
-  expect(size: number | undefined, isPart: boolean): void {
+  /** Tells how many bytes there will be, as far as that is known elsewhere, and whether fewer are worth nothing. */
+  expect(size: number | undefined, isAtomic: boolean): void {
     this.#expectedSize = size;
-    this.#isPart = isPart;
+    this.#isAtomic = isAtomic;
   }
 
   /** Content type of what was made as a stream; undefined of any other file. */

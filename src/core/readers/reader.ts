@@ -51,7 +51,7 @@ export interface ReaderFeed {
   readonly committed: number;
   /** How many bytes there are to be had. */
   readonly size: number | undefined;
-  readonly isPart: boolean;
+  readonly isAtomic: boolean;
   /** Content type of what was made as a stream. */
   readonly streamType: string | undefined;
   /** Content type that it was made as a stream of, or that an append has given it. */

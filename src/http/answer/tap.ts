@@ -1,5 +1,12 @@
 import { PulledStream, sourceOf, whenCollected } from '../body/source.ts';
-import { declareCoded, isCoded } from './coded.ts';
+
+/** Answers whose bodies are as they came, in the codings that their `Content-Encoding` tells. */
+const codedAnswers = new WeakSet<Response>();
+
+/** Whether the body of an answer is coded: its `Content-Type` is that of what would be decoded. */
+export function isCoded(answer: Response): boolean {
+  return codedAnswers.has(answer);
+}
 
 /** How the body of an answer has ended; `cancelled` also when nobody can read it any more. */
 export type BodyEnd = 'complete' | 'broken' | 'cancelled';
@@ -32,7 +39,7 @@ export function tapped(response: Response, tap: Tap): Response {
 /** Says where an answer, and each clone of it, came from, and whether it is coded, which its constructor cannot. */
 export function withOrigin(answer: Response, url: string, redirected: boolean, coded: boolean): Response {
   const clone = () => withOrigin(Response.prototype.clone.call(answer), url, redirected, coded);
-  if (coded) declareCoded(answer);
+  if (coded) codedAnswers.add(answer);
   return Object.defineProperties(answer, {
     url: { value: url, configurable: true },
     redirected: { value: redirected, configurable: true },

@@ -1,4 +1,4 @@
-import { isCoded } from '../answer/coded.ts';
+import { isCoded } from '../answer/tap.ts';
 import { InvalidSourceError } from '../errors.ts';
 import type { FetchInit } from '../fetch.ts';
 import { BodyStream } from './body-stream.ts';
@@ -175,9 +175,9 @@ export type Compress = (source: Source) => Source;
  * known and it can be sent again; the rest is compressed while it is sent.
  */
 export async function gzipped(content: Content, compress: Compress): Promise<Content> {
-  if (typeof content === 'string')
-    return collected(compress(new BytesSource(new TextEncoder().encode(content))));
-  if (content instanceof Uint8Array) return collected(compress(new BytesSource(content)));
+  if (typeof content === 'string' || content instanceof Uint8Array) {
+    return new Uint8Array(await new Response(streamOf(compress(openSource(content)))).arrayBuffer());
+  }
   let first: BodyStream | undefined = streamed(content);
   const { isRepeatable } = first;
   const plain = first;
@@ -200,8 +200,4 @@ function streamOf(source: Source): PulledStream {
     () => source.next(),
     (reason) => source.end(reason),
   );
-}
-
-async function collected(source: Source): Promise<Uint8Array> {
-  return new Uint8Array(await new Response(streamOf(source)).arrayBuffer());
 }

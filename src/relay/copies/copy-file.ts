@@ -23,7 +23,7 @@ export interface Copied {
   isClosed: boolean;
   /** Where it is there, as far as that is known. */
   url: string | undefined;
-  /** The head of the answer of which it is the body, if it comes from another server. */
+  /** The head of the answer of which it is the body, if it comes from a plain HTTP server. */
   answer: AnswerRecord | undefined;
 }
 
@@ -38,7 +38,7 @@ export type Found = Copied | 'local' | 'occupied' | undefined;
 export interface CopySource {
   /** Where it is there. */
   url: string;
-  /** The head of the answer of which it is the body, if it comes from another server. */
+  /** The head of the answer of which it is the body, if it comes from a plain HTTP server. */
   answer: AnswerRecord | undefined;
 }
 
@@ -51,14 +51,15 @@ export interface NewCopy {
   /** Content type of what was made as a stream. */
   contentType: string | undefined;
   /**
-   * Whether it is the body of an answer, maybe by way of other relays: a part of that as long as it has not finished.
+   * Whether it is whole or worth nothing, as the body of an answer is, maybe by way of other relays: a part as long as it
+   * has not finished.
    */
-  isPart: boolean;
-  /** The head of the answer of which it is the body, if it comes from another server. */
+  isAtomic: boolean;
+  /** The head of the answer of which it is the body, if it comes from a plain HTTP server. */
   answer?: AnswerRecord;
 }
 
-/** The copy at one path of what is there on another server. */
+/** The copy at one path of what is there on an upstream. */
 export class CopyFile {
   readonly #core: Core;
   readonly #path: ResourcePath;
@@ -91,7 +92,7 @@ export class CopyFile {
       const last = await sessions.history.last(file);
       const hasEnded = last !== undefined && last.state !== 'open';
       const ended = hasEnded ? await sessions.history.outcome(file, size) : undefined;
-      const outcome = copy.isPart === true && ended?.reason !== 'finished' ? undefined : ended;
+      const outcome = copy.isAtomic === true && ended?.reason !== 'finished' ? undefined : ended;
       const { url, answer } = sourceOf(copy) ?? {};
       return { size, generation: copy.generation, outcome, isClosed: closed === true, url, answer };
     } finally {
@@ -120,7 +121,7 @@ export class CopyFile {
    *
    * @returns whether there is room now
    */
-  takePlace(): boolean {
+  async takePlace(): Promise<boolean> {
     return this.#path.segments.length > this.#depth && this.#core.root.removeEmpty(this.#path);
   }
 
@@ -129,10 +130,10 @@ export class CopyFile {
    *
    * @throws what {@link Streams.create} throws
    */
-  async make({ generation, url, contentType, isPart, answer }: NewCopy): Promise<void> {
+  async make({ generation, url, contentType, isAtomic, answer }: NewCopy): Promise<void> {
     const wanted = {
       contentType,
-      copy: { generation, ...(isPart && { isPart }), source: { url, ...(answer && { answer }) } },
+      copy: { generation, ...(isAtomic && { isAtomic }), source: { url, ...(answer && { answer }) } },
       ttlSeconds: undefined,
       expiresAt: undefined,
       isClosed: false,

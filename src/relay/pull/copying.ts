@@ -33,7 +33,7 @@ const SMALL_REST = 0.1;
 const SMALL_REST_BYTES = 64 * 1024 * 1024;
 
 /** What is here of what is being fetched. */
-export interface Part {
+export interface Fetched {
   /** Why it is fetched, in the words of RFC 9211: it was not here, or in part, or something else was. */
   forwarded: 'uri-miss' | 'partial' | 'stale';
   /** Generation of the file there; undefined before that is known. */
@@ -44,8 +44,8 @@ export interface Part {
   committed: number;
   /** How many there are elsewhere at least; undefined when that is not known. */
   size: number | undefined;
-  /** Whether what is here is worth nothing without what comes until it has finished. */
-  isPart: boolean;
+  /** Whether it is whole or worth nothing: until it has finished, what is here is only a part. */
+  isAtomic: boolean;
   /** Whether these are all, and nothing will come after them. */
   isFinal: boolean;
 }
@@ -89,7 +89,7 @@ export class Copying implements LeaseHolder {
   #lease: Lease | undefined;
   #size: number | undefined;
   #hasEnded = false;
-  #isPart = false;
+  #isAtomic = false;
   #isResumed = false;
   #isConnected = true;
   #isWaiting = false;
@@ -116,8 +116,8 @@ export class Copying implements LeaseHolder {
     return this.#lease?.committed ?? 0;
   }
 
-  /** What is here. */
-  get part(): Part {
+  /** What is here by now. */
+  get fetched(): Fetched {
     const isAnew = this.wasHere ? 'stale' : 'uri-miss';
     return {
       forwarded: this.#isResumed ? 'partial' : isAnew,
@@ -125,7 +125,7 @@ export class Copying implements LeaseHolder {
       type: this.#lease?.feed.streamType,
       committed: this.committed,
       size: this.#size,
-      isPart: this.#isPart,
+      isAtomic: this.#isAtomic,
       isFinal: this.#hasEnded && this.#size !== undefined,
     };
   }
@@ -163,8 +163,8 @@ export class Copying implements LeaseHolder {
    */
   reconnected(size: number | undefined, hasEnded: boolean): void {
     if (size !== undefined && this.#lease !== undefined) {
-      this.found(size, hasEnded);
-      this.#lease.feed.expect(size, this.#isPart);
+      this.noteSize(size, hasEnded);
+      this.#lease.feed.expect(size, this.#isAtomic);
     }
     this.connected(true);
   }
@@ -176,12 +176,12 @@ export class Copying implements LeaseHolder {
   }
 
   /**
-   * Tells what is there.
+   * Notes what is there.
    *
    * @param size how many bytes it has by now; undefined when that is not known
    * @param hasEnded whether nothing comes after them
    */
-  found(size: number | undefined, hasEnded: boolean): void {
+  noteSize(size: number | undefined, hasEnded: boolean): void {
     this.#size = size;
     this.#hasEnded = hasEnded;
   }
@@ -222,10 +222,10 @@ export class Copying implements LeaseHolder {
       await this.drop('changed by another program');
       throw new UpstreamError('the copy was changed by another program');
     }
-    this.#isPart = made.isPart;
+    this.#isAtomic = made.isAtomic;
     this.#isResumed = copied !== undefined;
     // How long a part will be, nobody knows who is not told.
-    lease.feed.expect(this.#size ?? (made.isPart ? undefined : 0), made.isPart);
+    lease.feed.expect(this.#size ?? (made.isAtomic ? undefined : 0), made.isAtomic);
     if (isJsonType(lease.feed.streamType)) this.#values = new WholeValues();
     log.opened(lease.received);
     // What was told while the file was opened.
@@ -274,7 +274,7 @@ export class Copying implements LeaseHolder {
     if (reason === 'truncated') this.#options.held.cut(this.request.path, this.#generation as number);
     if (isInvalid) this.progress.conclude(UNKNOWN);
     // Those who ask from now on are told that what is here is a part.
-    if (this.#isPart && reason !== 'finished')
+    if (this.#isAtomic && reason !== 'finished')
       this.progress.conclude(failed(this.request.upstream.broken(undefined)));
     // The end of the file is the end of the append.
     if (reason !== 'deleted') await lease.end(reason, status, closed);
@@ -318,7 +318,7 @@ export class Copying implements LeaseHolder {
 }
 
 /** Whether so little is missing of what a pull fetches that it is not worth while to stop it. */
-export function isNearlyThere({ committed, size = 0 }: Part): boolean {
+export function isNearlyThere({ committed, size = 0 }: Fetched): boolean {
   const missing = size - committed;
   return missing > 0 && missing < SMALL_REST_BYTES && missing < size * SMALL_REST;
 }

@@ -142,7 +142,7 @@ class FetchedAnswer {
     if (upstream.wasHttpfstream)
       return Promise.resolve(refused('the server does not say what is there', FAILED_MS));
     // Errors may be those of something in front of an httpfstream server, too.
-    if (answer.isOk || answer.status === 304) upstream.kind = 'other';
+    if (answer.isOk || answer.status === 304) upstream.kind = 'http';
     return this.#judge(answer, body);
   }
 
@@ -197,9 +197,9 @@ class FetchedAnswer {
     const copying = this.#copying;
     const { request, progress } = copying;
     const size = head.size ?? expected.total;
-    copying.found(size, size !== undefined);
+    copying.noteSize(size, size !== undefined);
     const generation = copied?.generation ?? Date.now() * 1000;
-    const made = { generation, contentType: undefined, isPart: true, answer: head.record };
+    const made = { generation, contentType: undefined, isAtomic: true, answer: head.record };
     const writing = new Writing(copying, this.#options.overflow, copied?.size ?? 0, size);
     const lease = await copying.begin(copied, made, writing);
     try {

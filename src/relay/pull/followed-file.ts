@@ -12,7 +12,7 @@ import type { Outcome } from '../../wire/protocol.ts';
 import type { Copied } from '../copies/copy-file.ts';
 import { outcomeOf } from '../upstream/upstream-end.ts';
 import type { UpstreamRequest } from '../upstream/upstream-request.ts';
-import type { Copying, Part } from './copying.ts';
+import type { Copying, Fetched } from './copying.ts';
 import { refused, stored, TOO_LONG, UNKNOWN, unstored, type Verdict } from './verdict.ts';
 
 /**
@@ -73,7 +73,7 @@ export async function followFile(
  */
 export async function holdFile(
   { url, headers, signal, options }: UpstreamRequest,
-  { committed, generation }: Part,
+  { committed, generation }: Fetched,
   holdMs: number,
 ): Promise<boolean> {
   const stream = follow(url, {
@@ -121,12 +121,12 @@ class FollowedFile {
       if (copied !== undefined) throw error;
       return refused('the server does not say what is there');
     }
-    copying.found(size, live === false);
+    copying.noteSize(size, live === false);
     if (!copying.mayKeep(size)) {
       if (copied !== undefined) await copying.copy.drop();
       return unstored(TOO_LONG);
     }
-    if (copied !== undefined && size !== undefined && size < copied.size) throw isOther();
+    if (copied !== undefined && size !== undefined && size < copied.size) throw notTheBeginning();
     if (tail !== undefined) await this.#assertSame(tail);
     const isNews = copied === undefined || live === true || size !== copied.size;
     if (isNews && this.#looksOnly) return UNKNOWN;
@@ -141,7 +141,7 @@ class FollowedFile {
       // Who follows comes back, and goes on where it was.
       tooLong: () => stream.destroy(),
     };
-    const made = { generation, contentType: isStream ? contentType : undefined, isPart: part === true };
+    const made = { generation, contentType: isStream ? contentType : undefined, isAtomic: part === true };
     const lease = await copying.begin(copied, made, source, isStream ? undefined : contentType);
     stream.on('type', (type) => lease.giveType(type));
     // It may have been told while that began.
@@ -168,7 +168,7 @@ class FollowedFile {
     } finally {
       clearTimeout(timer);
     }
-    throw isOther();
+    throw notTheBeginning();
   }
 
   /** Breaks it when the server there takes too long. */
@@ -248,7 +248,7 @@ async function moreOf(stream: FollowStream): Promise<void> {
   });
 }
 
-function isOther(): ResourceGoneError {
+function notTheBeginning(): ResourceGoneError {
   return new ResourceGoneError('what is here is not the beginning of what is there');
 }
 

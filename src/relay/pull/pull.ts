@@ -18,7 +18,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { UpstreamRequest, type UpstreamRequestOptions } from '../upstream/upstream-request.ts';
 import { abortable } from './abortable.ts';
 import type { Asker } from './asker.ts';
-import { Copying, type Part } from './copying.ts';
+import { Copying, type Fetched } from './copying.ts';
 import { fetchAnswer, type Offered } from './fetched-answer.ts';
 import { followFile, holdFile } from './followed-file.ts';
 import type { HeldPaths } from './held-paths.ts';
@@ -195,8 +195,8 @@ export class Pull {
   }
 
   /** What is here. */
-  get part(): Part {
-    return this.#copying.part;
+  get fetched(): Fetched {
+    return this.#copying.fetched;
   }
 
   /** How many follow it here. */
@@ -240,7 +240,7 @@ export class Pull {
   }
 
   async #hold(): Promise<boolean> {
-    this.#isHeld = await holdFile(this.#request, this.part, this.#held.holdMs(this.path));
+    this.#isHeld = await holdFile(this.#request, this.fetched, this.#held.holdMs(this.path));
     return this.#isHeld;
   }
 
@@ -314,14 +314,14 @@ export class Pull {
   async #look(): Promise<Found> {
     const { copy } = this.#copying;
     const found = await copy.look();
-    if (found === 'occupied' && copy.takePlace()) return undefined;
+    if (found === 'occupied' && (await copy.takePlace())) return undefined;
     if (typeof found !== 'object') return found;
     copy.counted(found.size);
     if (found.url === this.#request.url.href) {
       this.#copying.wasHere = true;
       return found;
     }
-    await this.#copying.drop('it comes from another server');
+    await this.#copying.drop('it comes from another upstream');
     return undefined;
   }
 

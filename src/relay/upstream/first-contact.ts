@@ -11,11 +11,11 @@ const MAX_ERROR_BYTES = 8192;
 
 /**
  * Whether an answer to a request to follow is one of an httpfstream server: they say what is followed, or why not, in
- * words of their own, and others do not know the verb. Its body stays to be read.
+ * words of their own, and plain HTTP servers do not know the verb. Its body stays to be read.
  */
 export async function isHttpfstream(answer: OpenAnswer): Promise<boolean> {
   const { headers, isOk } = answer;
-  // No other servers have it.
+  // No plain HTTP server has it.
   if (headers[GENERATION_HEADER] !== undefined) return true;
   if (isOk || headers['content-type']?.startsWith('application/problem+json') !== true) return false;
   return (await answer.peek(MAX_ERROR_BYTES))?.includes(`"code":"${CODE_PREFIX}`) === true;
@@ -44,7 +44,7 @@ export async function kindByAnswer(
 async function kindIn(answer: OpenAnswer): Promise<UpstreamKind | undefined> {
   try {
     if (await isHttpfstream(answer)) return 'httpfstream';
-    return answer.isOk ? 'other' : undefined;
+    return answer.isOk ? 'http' : undefined;
   } finally {
     answer.cancel();
   }

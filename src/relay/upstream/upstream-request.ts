@@ -32,11 +32,11 @@ export interface UpstreamRequestOptions {
   forwarder: Forwarder;
   /** Longest time to the head of an answer, in milliseconds. */
   headTimeoutMs: number;
-  /** Longest time without a byte of what other servers send, in milliseconds. */
+  /** Longest time without a byte of what an upstream sends, in milliseconds. */
   silenceMs: number;
 }
 
-/** A request to follow a path, which means nothing to other servers. It is sent as often as it takes. */
+/** A request to follow a path, which means nothing to a plain HTTP server. It is sent as often as it takes. */
 export class UpstreamRequest {
   readonly path: ResourcePath;
   readonly upstream: Upstream;

@@ -4,14 +4,14 @@ import { ResourcePath } from '../../wire/resource-path.ts';
 import { Reachability } from './reachability.ts';
 import type { UpstreamOption } from './upstream-option.ts';
 
-/** What a server is from which something comes: an httpfstream server, which is followed, or any other. */
-export type UpstreamKind = 'httpfstream' | 'other';
+/** What a server is from which something comes: an httpfstream server, which is followed, or a plain HTTP server. */
+export type UpstreamKind = 'httpfstream' | 'http';
 
 /** For so long a server that was an httpfstream server counts as one, whatever answers in its place. */
 const MEMORY_MS = 7 * 24 * 3_600_000;
 
-/** How long it is believed that a server is another one: what is in front of it may have answered. */
-const OTHER_MS = 10_000;
+/** How long it is believed that a server is a plain HTTP server: what is in front of it may have answered. */
+const PLAIN_MS = 10_000;
 
 /**
  * What may stand in a path for itself, and means something else to some servers when it is escaped (RFC 3986, section
@@ -22,7 +22,7 @@ const FOR_ITSELF = /%(?:24|26|2B|2C|3A|3B|3D|40)/g;
 /** What must not stand in a path for itself. */
 const TO_ESCAPE = /[^\w.~!$&'()*+,;=:@%/-]/g;
 
-/** Names that lead elsewhere, be it after another server has taken off what follows the semicolon. */
+/** Names that lead elsewhere, be it after an upstream has taken off what follows the semicolon. */
 const DOTS = /^\.\.?(?:;.*)?$/;
 
 /** A server from which a part of the tree comes. */
@@ -52,13 +52,13 @@ export class Upstream {
 
   /** What it is, as far as that is known. */
   get kind(): UpstreamKind | undefined {
-    const isOld = this.#kind === 'other' && performance.now() - this.#knownAtMs > OTHER_MS;
+    const isOld = this.#kind === 'http' && performance.now() - this.#knownAtMs > PLAIN_MS;
     return isOld ? undefined : this.#kind;
   }
 
   /**
-   * One that was found to be an httpfstream server, also before a restart, stays that for a week: what seems to be
-   * another one is in front of it.
+   * One that was found to be an httpfstream server, also before a restart, stays that for a week: what
+   * seems to be a plain HTTP server is in front of it.
    */
   set kind(kind: UpstreamKind | undefined) {
     if (this.#kind === 'httpfstream' || (this.wasHttpfstream && kind !== 'httpfstream')) return;
@@ -141,7 +141,7 @@ export class Upstream {
   }
 
   /**
-   * Where that is there which a request names, as it has written it: to other servers `/a/b`, `/a%2Fb` and `/a//b` are
+   * Where that is there which a request names, as it has written it: to plain HTTP servers `/a/b`, `/a%2Fb` and `/a//b` are
    * not the same.
    *
    * @param written a path that comes from there, not decoded
@@ -158,7 +158,7 @@ export class Upstream {
       )
     ) {
       throw new InvalidPathError(
-        'the path has segments with dots only, which other servers may take for others',
+        'the path has segments with dots only, which the upstream may take for others',
       );
     }
     for (const name of this.#names) {

@@ -44,7 +44,7 @@ export class DirectoryResponder {
   readonly #relayed: ReadonlySet<string>;
   readonly #slots = new Slots(MAX_LISTINGS);
 
-  /** @param relayed paths of directories that come from other servers, without a slash at the end */
+  /** @param relayed paths of directories that come from upstreams, without a slash at the end */
   constructor(directories: Directories, relayed: readonly string[]) {
     this.#directories = directories;
     this.#relayed = new Set(relayed);

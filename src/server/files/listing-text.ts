@@ -16,7 +16,7 @@ export interface ListedEntry {
   live: boolean;
   /** Exit status of the command whose output it is, if that is known. */
   status?: number;
-  /** Set for a directory that comes from another server. */
+  /** Set for a directory that comes from an upstream. */
   relay?: true;
 }
 

@@ -26,7 +26,7 @@ export interface ResourceResponderOptions {
   index: boolean;
   /** Where browsers are to show pages. */
   pages: PagePaths;
-  /** Paths of directories that come from other servers, without a slash at the end. */
+  /** Paths of directories that come from upstreams, without a slash at the end. */
   relayed: readonly string[];
 }
 

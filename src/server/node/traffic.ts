@@ -6,7 +6,7 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS'];
 
 const OTHER = 'other';
 
-/** One that is registered, or any other: what another server has answered may be any number. */
+/** One that is registered, or any other: what an upstream has answered may be any number. */
 type Status = number | typeof OTHER;
 
 /** A number of answers. */

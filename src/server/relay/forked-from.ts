@@ -8,7 +8,7 @@ import { InvalidRequestError, StorageBusyError } from '../../wire/errors.ts';
 import { forkSourceOf } from '../request/fork-source.ts';
 import { admissionOf } from '../rights/admission.ts';
 
-/** Streams that are forked from what comes from other servers. */
+/** Streams that are forked from what comes from upstreams. */
 export class ForkedFrom {
   readonly #relay: Relay;
   readonly #prefix: string;
@@ -31,7 +31,9 @@ export class ForkedFrom {
     admissionOf(request).require('follow', source);
     const readiness = await this.#relay.ready(source, asker);
     // What is passed on may be here in part.
-    const isWhole = isServed(readiness) ? isCaughtUp(readiness) : !(await this.#relay.hasPart(source));
+    const isWhole = isServed(readiness)
+      ? isCaughtUp(readiness)
+      : !(await this.#relay.mayBeIncomplete(source));
     if (!isWhole) {
       throw new StorageBusyError('what is to be forked is still being fetched');
     }

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
-import type { Part } from '../../relay/pull/copying.ts';
+import type { Fetched } from '../../relay/pull/copying.ts';
 import type { Coming } from '../../relay/readiness.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { contentRange } from '../response/byte-ranges.ts';
@@ -33,13 +33,13 @@ export async function sendJoined(
   request: FastifyRequest,
   reply: FastifyReply,
   path: ResourcePath,
-  { coming: { part, overflow }, range }: Joined,
+  { coming: { fetched, overflow }, range }: Joined,
   signal: AbortSignal,
 ): Promise<void> {
   const permit = admissionOf(request).require('follow', path);
-  const { size } = part;
+  const { size } = fetched;
   const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
-  const { body, reader } = await joinPart(core, permit, { ...part, overflow }, wanted, reply, signal);
+  const { body, reader } = await joinPart(core, permit, { ...fetched, overflow }, wanted, reply, signal);
   const { feed, outcome } = reader;
   const nowMs = Date.now();
   const type = contentTypeOf(feed.givenType, path.segments.at(-1) ?? '', feed.file, feed.committed);
@@ -50,7 +50,7 @@ export async function sendJoined(
     ...(wanted !== undefined && { 'content-length': wanted.end - wanted.start }),
     'cache-control': 'no-cache',
     'accept-ranges': 'bytes',
-    ...(size !== undefined && { etag: tagOf(part) }),
+    ...(size !== undefined && { etag: tagOf(fetched) }),
     // As of all that grows: a date that no later state of it has.
     'last-modified': new LastModified(nowMs, false, nowMs).header,
     ...statusHeaders(outcome?.status),
@@ -59,6 +59,6 @@ export async function sendJoined(
 }
 
 /** The strong entity tag of what still comes; empty without one. */
-export function tagOf({ size, generation }: Part): string {
+export function tagOf({ size, generation }: Fetched): string {
   return size === undefined || generation === undefined ? '' : copyTag(size, generation);
 }

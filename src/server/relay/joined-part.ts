@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { Permit } from '../../core/permit.ts';
 import type { Reader } from '../../core/readers/reader.ts';
-import type { Part } from '../../relay/pull/copying.ts';
+import type { Fetched } from '../../relay/pull/copying.ts';
 import type { Coming } from '../../relay/readiness.ts';
 import { ResourceGoneError, StorageBusyError } from '../../wire/errors.ts';
 import { breakOff } from '../response/break-off.ts';
@@ -13,7 +13,7 @@ import { LastModified } from '../response/last-modified.ts';
 import { JoinedBody } from './joined-body.ts';
 
 /**
- * What begins not further than this beyond what is here is waited for, in bytes: else the other server has it sooner.
+ * What begins not further than this beyond what is here is waited for, in bytes: else the upstream has it sooner.
  */
 const MAX_AHEAD_BYTES = 8 * 1024 * 1024;
 
@@ -27,7 +27,7 @@ const NO_DATE = new LastModified(0, false, 0);
  */
 export function partOfComing(
   headers: IncomingHttpHeaders,
-  { committed, size, isFinal }: Part,
+  { committed, size, isFinal }: Fetched,
   etag: string,
 ): Range | undefined {
   if (size === undefined || !isFinal) return undefined;
@@ -48,7 +48,7 @@ export function partOfComing(
 export async function joinPart(
   core: Core,
   permit: Permit<'follow'>,
-  { generation, committed, overflow }: Pick<Part, 'generation' | 'committed'> & Pick<Coming, 'overflow'>,
+  { generation, committed, overflow }: Pick<Fetched, 'generation' | 'committed'> & Pick<Coming, 'overflow'>,
   range: Range = { start: 0, end: Number.POSITIVE_INFINITY },
   { raw }: FastifyReply,
   signal: AbortSignal,

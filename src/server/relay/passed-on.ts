@@ -113,7 +113,7 @@ export function passedOn(
   return passed;
 }
 
-/** The headers of a request that go on to another server. */
+/** The headers of a request that go on to an upstream. */
 export function passedTo(upstream: Upstream, raw: IncomingMessage): Record<string, string | string[]> {
   const dropped = upstream.kind === 'httpfstream' ? FOR_US : [...FOR_US, ...forHttpfstreamOnly(raw)];
   return { ...passedOn(raw.headers, dropped), ...offeredTo(upstream, raw) };
@@ -159,8 +159,8 @@ function namesIn(connection: string | string[] | undefined): string[] {
 const POLICY = 'content-security-policy';
 
 /**
- * The headers of what another server answers: in a browser it is nobody's page, as all that is served
- * here and comes from others.
+ * The headers of what an upstream answers: in a browser it is nobody's page, as all that is served
+ * here and comes from upstreams.
  *
  * @param cacheStatus how a cache has answered (RFC 9211)
  */

@@ -19,7 +19,7 @@ import { StoredResponder } from './stored-responder.ts';
 import { type Passage, Tunnel } from './tunnel.ts';
 import { passedQuery } from './written-path.ts';
 
-/** Longest time to the head of an answer of another server, in milliseconds. */
+/** Longest time to the head of an answer of an upstream, in milliseconds. */
 const HEAD_TIMEOUT_MS = 30_000;
 
 /** Longest time without a byte of what does not come from an httpfstream server, in milliseconds. */
@@ -44,7 +44,7 @@ export interface RelayResponderOptions {
 }
 
 /**
- * Asked before all protocols: what comes from other servers is here, or under way, when it goes on to them. What cannot
+ * Asked before all protocols: what comes from upstreams is here, or under way, when it goes on to them. What cannot
  * be read from here is passed on.
  */
 export class RelayResponder {
@@ -99,7 +99,7 @@ export class RelayResponder {
     return this.#relay.findCopies();
   }
 
-  /** Whether a path comes from another server. */
+  /** Whether a path comes from an upstream. */
   covers(path: ResourcePath): boolean {
     return this.#relay.upstreamOf(path) !== undefined;
   }
@@ -190,7 +190,7 @@ export class RelayResponder {
     if (isHandshake(request)) request.raw.socket.once('close', () => this.#relay.changed(path));
   }
 
-  /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
+  /** How long the upstream waits before it answers, because it was asked to, in milliseconds. */
   #waitOf(request: FastifyRequest): number {
     if (!isRead(request)) return 0;
     if (isFollow(request)) return followRequestOf(request).waitMs;

@@ -39,7 +39,7 @@ const CONDITIONS = [
 /** Of those, the ones that ask for a part of it. */
 const PARTS = ['range', 'if-range'];
 
-/** How a request is served that is for what comes from another server. */
+/** How a request is served that is for what comes from an upstream. */
 export type Route =
   /**
    * By the protocols of this server: it is here. Who reads it live may stay for longer than it comes, and who `waits` does
@@ -48,20 +48,20 @@ export type Route =
   | { kind: 'served'; isLive?: boolean; waits?: boolean; served?: Served }
   /** From the file while it still comes. */
   | ({ kind: 'joined' } & Joined)
-  /** As the other server has answered: it is here, or under way. */
+  /** As the plain HTTP server has answered: it is here, or under way. */
   | ({ kind: 'cached' } & Omit<StoredCopy, 'via' | 'upstream'>)
   /** With the answer that was got for it, and is not kept. */
   | { kind: 'given'; answer: OpenAnswer }
   /** By dropping what is here. */
   | { kind: 'forgotten' }
-  /** By the other server. */
+  /** By the upstream. */
   | { kind: 'passed'; authorization?: string };
 
 const SERVED: Route = { kind: 'served' };
 
 const PASS_ON: Route = { kind: 'passed' };
 
-/** Decides how requests are served for what comes from other servers. */
+/** Decides how requests are served for what comes from upstreams. */
 export class Routes {
   readonly #relay: Relay;
   readonly #prefix: string;
@@ -73,7 +73,7 @@ export class Routes {
   }
 
   /**
-   * How a request is served for a path that comes from another server.
+   * How a request is served for a path that comes from an upstream.
    *
    * @throws what {@link Relay.ready} and {@link assertHttpfstream} throw
    */
@@ -125,19 +125,19 @@ export class Routes {
     if (readiness.way === 'stored') {
       return isAgain ? PASS_ON : this.#routeOfRead(request, path, upstream, client, true);
     }
-    const { part } = readiness;
+    const { fetched } = readiness;
     const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
     const range = isPart
-      ? partOfComing(request.headers, part, stored?.answer.strongTag ?? tagOf(part))
+      ? partOfComing(request.headers, fetched, stored?.answer.strongTag ?? tagOf(fetched))
       : undefined;
     if (!isWhole && range === undefined) return PASS_ON;
     if (stored !== undefined) {
       const isFetching = this.#relay.isFetching(path);
       return isFetching ? { kind: 'cached', ...stored, cacheStatus, coming: readiness, range } : PASS_ON;
     }
-    const { size, type } = part;
+    const { size, type } = fetched;
     const isPlain =
-      (size !== undefined || part.isPart) && parameterOf(request, StreamQuery.offset) === undefined;
+      (size !== undefined || fetched.isAtomic) && parameterOf(request, StreamQuery.offset) === undefined;
     // Of JSON an array is made, of which nobody knows the length.
     const isJson = type !== undefined && isJsonType(type);
     return isPlain && !isJson ? { kind: 'joined', coming: readiness, ...(range && { range }) } : PASS_ON;
@@ -151,7 +151,7 @@ export class Routes {
   async #routeOfWrite(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Route> {
     const asker = askerOf(request, 0, client);
     // What is here is only a copy.
-    if (request.method === 'DELETE' && (await this.#relay.kindOf(path, asker)) === 'other') {
+    if (request.method === 'DELETE' && (await this.#relay.kindOf(path, asker)) === 'http') {
       return { kind: 'forgotten' };
     }
     await this.assertHttpfstream(path, asker);
@@ -186,7 +186,7 @@ export class Routes {
     const wanted = followRequestOf(request);
     const { from = 0, lines, holdMs = 0, waitMs, generation } = wanted;
     const comesBack = holdMs > 0;
-    if (comesBack && upstream.kind === 'other') return PASS_ON;
+    if (comesBack && upstream.kind === 'http') return PASS_ON;
     const asker: Asker = { ...askerOf(request, waitMs, client), holdMs, follows: true };
     const isSubprotocol = request.headers['sec-websocket-protocol']?.includes(SUBPROTOCOL) === true;
     if (isHandshake(request) && !isSubprotocol) {
@@ -209,7 +209,7 @@ export class Routes {
     }
     // There is more than is here, or it is known there that there is not.
     if (upstream.kind === 'httpfstream' && !(await this.#relay.has(path, readiness, from))) return PASS_ON;
-    const isWithin = readiness.way === 'coming' && from >= 0 && from <= readiness.part.committed;
+    const isWithin = readiness.way === 'coming' && from >= 0 && from <= readiness.fetched.committed;
     const isEnough = isCaughtUp(readiness) || (lines === undefined && isWithin);
     return isEnough ? { kind: 'served', served: readiness } : PASS_ON;
   }
@@ -247,7 +247,7 @@ export function isRead(request: FastifyRequest): boolean {
   return (method === 'GET' || method === 'HEAD') && verbOf(request) !== 'APPEND';
 }
 
-/** Whether what another server answers may be for this reader only, or for this query. */
+/** Whether what a plain HTTP server answers may be for this reader only, or for this query. */
 function isPersonal({ headers, raw }: FastifyRequest): boolean {
   const { queryString } = parseTarget(raw.url);
   return queryString !== '' || headers.authorization !== undefined || headers.cookie !== undefined;

@@ -33,7 +33,7 @@ export interface StoredCopy {
   upstream: Upstream;
 }
 
-/** Answers plain reads with what is kept of the answers of other servers, as they were. */
+/** Answers plain reads with what is kept of the answers of plain HTTP servers, as they were. */
 export class StoredResponder {
   readonly #core: Core;
   readonly #prefix: string;
@@ -129,7 +129,7 @@ export class StoredResponder {
     reply: FastifyReply,
     path: ResourcePath,
     {
-      part: { size, committed },
+      fetched: { size, committed },
       overflow,
       generation,
       range,

@@ -49,8 +49,8 @@ export interface Passage {
   /** The servers through which it has come, this one included. */
   via: string;
   /**
-   * What is said in other words than by who asks: what the user says of himself, for example, if that is for the other
-   * server.
+   * What is said in other words than by who asks: what the user says of himself, for example, if that is for the
+   * upstream.
    */
   headers: Readonly<Record<string, string>>;
   /**
@@ -58,13 +58,13 @@ export interface Passage {
    * once all of it has been, in milliseconds.
    */
   headTimeoutMs: number;
-  /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
+  /** How long the upstream waits before it answers, because it was asked to, in milliseconds. */
   waitMs: number;
-  /** Longest time without a byte of an answer of another server, in milliseconds. */
+  /** Longest time without a byte of an answer of an upstream, in milliseconds. */
   silenceMs: number;
 }
 
-/** Passes requests and handshakes on to another server, and answers and bytes of both back, as they come. */
+/** Passes requests and handshakes on to an upstream, and answers and bytes of both back, as they come. */
 export class Tunnel {
   readonly #forwarder: Forwarder;
   readonly #appends: ActiveConnections;
@@ -261,7 +261,7 @@ export class Tunnel {
     request: FastifyRequest,
     reply: FastifyReply,
     response: IncomingMessage,
-    upstream: Socket,
+    server: Socket,
     head: Buffer,
   ): void {
     const { socket: client } = request.raw;
@@ -278,15 +278,15 @@ export class Tunnel {
     );
     client.write(`HTTP/1.1 101 ${response.statusMessage}\r\n${lines.join('')}\r\n`);
     client.write(head);
-    upstream.write(sentAhead(request));
-    upstream.on('error', ignore);
-    upstream.once('close', () => cutLike(upstream, client));
+    server.write(sentAhead(request));
+    server.on('error', ignore);
+    server.once('close', () => cutLike(server, client));
     client.once('close', () => {
       this.#appends.delete(connection);
-      cutLike(client, upstream);
+      cutLike(client, server);
     });
-    client.pipe(upstream).pipe(client);
-    if (client.destroyed) upstream.destroy();
+    client.pipe(server).pipe(client);
+    if (client.destroyed) server.destroy();
   }
 }
 

@@ -19,7 +19,7 @@ export function writtenPath({ raw }: FastifyRequest, prefix: string, path: Resou
 }
 
 /**
- * The query of a request, for another server. Of who comes back (`hold`) that looks for a file that was renamed, by the
+ * The query of a request, for the upstream. Of who comes back (`hold`) that looks for a file that was renamed, by the
  * rights of this one, which is for those who may read it by whatever name it has: for others it is not to look.
  */
 export function passedQuery(request: FastifyRequest, path: ResourcePath): string {

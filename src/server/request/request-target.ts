@@ -38,7 +38,7 @@ export function absoluteUrl(request: FastifyRequest, path: string): string {
 /**
  * The resource that a request to the `/*` route names.
  *
- * @param isElsewhere whether what is at a path comes from another server, which may have longer names
+ * @param isElsewhere whether what is at a path comes from an upstream, which may have longer names
  * @throws what {@link ResourcePath.parse} throws
  * @throws {ForbiddenPathError} for what the Durable Streams protocol keeps for subscriptions
  * @throws {InvalidPathError} for a target that is neither a path nor a URL with one: `*`, say, which names the server

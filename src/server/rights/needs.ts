@@ -19,7 +19,7 @@ export interface NeedsOptions {
   prefix: string;
   /** The name of the page that is shown in the place of a listing, if there is one. */
   indexName: string | undefined;
-  /** Whether what is at a path comes from another server. */
+  /** Whether what is at a path comes from an upstream. */
   isElsewhere: (path: ResourcePath) => boolean;
 }
 
@@ -43,7 +43,7 @@ export function needsOf(request: FastifyRequest, path: ResourcePath, options: Ne
 }
 
 /**
- * The permit for what is passed on to another server, which looks at it: all that it needs is permitted.
+ * The permit for what is passed on to an upstream, which looks at it: all that it needs is permitted.
  *
  * @param prefix what stands before every resource's path in URLs; empty or `/…`
  * @throws what {@link needsOf} and {@link Permit.require} throw

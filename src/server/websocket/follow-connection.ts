@@ -199,7 +199,7 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
 
   #open(reader: Reader): void {
     const { feed, position, outcome } = reader;
-    const { streamType, givenType, isPart } = feed;
+    const { streamType, givenType, isAtomic } = feed;
     const size = feed.size ?? (outcome && feed.committed);
     const { generation } = feed.file;
     this.#send({
@@ -208,7 +208,7 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
       position,
       live: outcome === undefined,
       ...(size !== undefined && { size }),
-      ...(isPart && { part: true }),
+      ...(isAtomic && { part: true }),
       ...toldType(givenType),
       ...(streamType !== undefined && { stream: true }),
     });

@@ -26,14 +26,14 @@ export interface ForkOrigin extends StreamLink {
 /** What a producer has brought last: its id, its epoch, and the number of its request. */
 export type ProducerEntry = readonly [id: string, epoch: number, seq: number];
 
-/** What makes a file a copy of one on another server. */
+/** What makes a file a copy of one on an upstream. */
 export interface CopyState {
   /** Generation of the file there, which names the positions here, too. */
   generation: number;
   /** Whether something was appended here that is not there: since then nothing comes from there. */
   diverged?: true;
-  /** Whether it must not be taken for what is there as long as it has not finished. */
-  isPart?: true;
+  /** Whether it is whole or worth nothing: as long as it has not finished it must not be taken for what is there. */
+  isAtomic?: true;
   /** Where it comes from, in the words of whoever has made it, and for nobody else. Missing once it has diverged. */
   source?: object;
 }

@@ -19,6 +19,9 @@ const MAX_MADE_DEPTH = 64;
 /** Because each read of a directory is a trip to another thread. */
 const NAMES_AT_A_TIME = 256;
 
+/** So many empty directories are deleted to make room for a file at most: they are deleted in line. */
+const MAX_EMPTY = 100;
+
 /** Mode of the directories that are made. */
 const DIRECTORY_MODE = 0o755;
 
@@ -146,25 +149,47 @@ export class RootDirectory {
    */
   pruneWayTo({ segments }: ResourcePath, depth = 0): void {
     for (let names = segments.slice(0, -1); names.length > depth; names = names.slice(0, -1)) {
-      if (!this.#removeUnder(names, (entry) => fs.rmdirSync(entry))) return;
+      if (!this.removeEmpty(path.join(this.name, ...names))) return;
     }
   }
 
   /**
-   * Deletes a directory in which there is nothing but directories like that, in line.
+   * Looks for a directory in which there is nothing but directories like that, and changes nothing.
    *
-   * @returns whether it is gone
+   * @returns it and those in it, each before what is in it; undefined when there is anything else, or too many
    */
-  removeEmpty({ segments }: ResourcePath): boolean {
-    return this.#removeUnder(segments, (entry) => this.#removeAllEmpty(entry));
+  async findEmpty(resource: ResourcePath): Promise<string[] | undefined> {
+    const found = [this.locate(resource)];
+    try {
+      for (const name of found) {
+        const held = this.hold(name, { directory: true, noFollow: true });
+        try {
+          for await (const entry of await fs.promises.opendir(held.entry)) {
+            if (!entry.isDirectory() || found.length === MAX_EMPTY) return undefined;
+            found.push(path.join(held.real, entry.name));
+          }
+        } finally {
+          held.release();
+        }
+      }
+      return found;
+    } catch {
+      // There is no directory, or it cannot be read.
+      return undefined;
+    }
   }
 
-  /** @returns whether that could be done with what has these names */
-  #removeUnder(names: readonly string[], remove: (entry: string) => void): boolean {
+  /**
+   * Deletes a directory in which there is nothing, in line.
+   *
+   * @param name absolute
+   * @returns whether it is gone
+   */
+  removeEmpty(name: string): boolean {
     let parent: HeldPath | undefined;
     try {
-      parent = this.hold(path.join(this.name, ...names.slice(0, -1)), { directory: true });
-      remove(path.join(parent.entry, names.at(-1) as string));
+      parent = this.hold(path.dirname(name), { directory: true });
+      fs.rmdirSync(path.join(parent.entry, path.basename(name)));
       return true;
     } catch {
       // Something is in it, or it is no directory.
@@ -172,24 +197,6 @@ export class RootDirectory {
     } finally {
       parent?.release();
     }
-  }
-
-  /** @throws what the system says of the first thing in it that is no directory */
-  #removeAllEmpty(entry: string): void {
-    const directory = this.hold(entry, { directory: true, noFollow: true });
-    try {
-      const names = fs.opendirSync(directory.entry);
-      try {
-        for (let found = names.readSync(); found !== null; found = names.readSync()) {
-          this.#removeAllEmpty(path.join(directory.entry, found.name));
-        }
-      } finally {
-        names.closeSync();
-      }
-    } finally {
-      directory.release();
-    }
-    fs.rmdirSync(entry);
   }
 
   /** What a name in a directory leads to; undefined when that is nothing, or nobody's business. */

@@ -286,12 +286,15 @@ export class Root {
   }
 
   /**
-   * Deletes a directory in which there is nothing but directories like that, in line; as {@link pruneWayTo}.
+   * Deletes a directory in which there is nothing but a few directories like that, as {@link pruneWayTo}. Of one with
+   * anything else in it nothing is deleted.
    *
    * @returns whether it is gone
    */
-  removeEmpty(resource: ResourcePath): boolean {
-    return this.#makers === 0 && this.#directory.removeEmpty(resource);
+  async removeEmpty(resource: ResourcePath): Promise<boolean> {
+    const found = await this.#directory.findEmpty(resource);
+    if (found === undefined || this.#makers > 0) return false;
+    return found.reverse().every((name) => this.#directory.removeEmpty(name));
   }
 
   async #making<T>(make: () => Promise<T>): Promise<T> {

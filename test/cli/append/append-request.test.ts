@@ -212,11 +212,12 @@ describe('the type of the file', () => {
 
   test('that has no effect is said, and is no error', async () => {
     const server = await startServer();
-    const again = async (name: string, type: string) => {
-      const run = await append(`--content-type=${type}`, server.url(name));
-      expect(run.exit).toBe(0);
-      return run.stderr;
+    const run = async (...args: readonly string[]) => {
+      const { exit, stderr } = await append(...args);
+      expect(exit).toBe(0);
+      return stderr;
     };
+    const again = (name: string, type: string) => run(`--content-type=${type}`, server.url(name));
     await upload(server.url('/a?verb=APPEND&content-type=text/csv'), 'a,b');
     await upload(server.url('/b?verb=APPEND'), 'text');
     expect(await again('/a', 'text/html')).toContain(
@@ -226,6 +227,14 @@ describe('the type of the file', () => {
       'no effect: something is there already, and was given none',
     );
     expect([await again('/a', 'text/csv'), await again('/c', 'text/csv')]).toEqual(['', '']);
+    const model = await startModel((response) =>
+      response.writeHead(200, { 'content-type': 'text/html' }).end(),
+    );
+    const typed = ['--content-type=text/html', server.url('/a')];
+    expect(await run('--from-url', model.url, ...typed)).toContain('no effect');
+    expect(await run(...typed, '--', 'true')).toContain('no effect');
+    // Nobody has asked for the type that an answer has.
+    expect(await run('--from-url', model.url, server.url('/a'))).not.toContain('no effect');
   });
 
   test.each(['csv', ''])('must be one, which %j is not', async (type) => {

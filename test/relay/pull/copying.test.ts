@@ -41,9 +41,9 @@ async function start(contentType: string | undefined, before: (copying: Copying)
   });
   const stops: (Error | undefined)[] = [];
   const source: Source = { resume: none, stop: (error) => stops.push(error), tooLong: none };
-  copying.found(undefined, false);
+  copying.noteSize(undefined, false);
   before(copying);
-  const lease = await copying.begin(undefined, { generation: 7, contentType, isPart: false }, source);
+  const lease = await copying.begin(undefined, { generation: 7, contentType, isAtomic: false }, source);
   return { root, core, copying, lease, stops };
 }
 
@@ -97,7 +97,7 @@ test('what becomes of the appender, and of the connection, while the copy is ope
 
 test('what ends before all has come that was there at the beginning has not finished', async () => {
   const { copying, lease } = await start(undefined);
-  copying.found(10, true);
+  copying.noteSize(10, true);
   copying.take(Buffer.from('some'));
   await expect(copying.end({ reason: 'finished' })).rejects.toMatchObject({ code: 'HFS_UPSTREAM' });
   await lease.end('shutdown');

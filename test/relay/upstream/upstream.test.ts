@@ -68,9 +68,9 @@ describe('what an upstream is told besides', () => {
 
 test('what was found to be an httpfstream server stays one, whatever is in front of it answers for a while', () => {
   const upstream = upstreamOf('http://h');
-  upstream.kind = 'other';
-  expect(upstream.kind).toBe('other');
+  upstream.kind = 'http';
+  expect(upstream.kind).toBe('http');
   upstream.kind = 'httpfstream';
-  upstream.kind = 'other';
+  upstream.kind = 'http';
   expect(upstream.kind).toBe('httpfstream');
 });

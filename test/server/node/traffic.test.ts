@@ -60,7 +60,7 @@ test('what waits for a reader that has stalled was not sent: the number does not
   expect(traffic.bytes.sent).toBeGreaterThanOrEqual(sent);
 });
 
-test('answers are counted by the statuses that there are: another server may send any number', () => {
+test('answers are counted by the statuses that there are: an upstream may send any number', () => {
   const traffic = new Traffic();
   for (const status of [200, 299, 471, 472, 599]) traffic.answered({ method: 'GET' } as never, status);
   expect(traffic.answers).toEqual([

@@ -123,7 +123,7 @@ test('where it goes on, who may see what is decided there, and nothing is kept o
   expect(seen).toEqual(Array.from({ length: 5 }, () => USER.authorization));
 });
 
-test('it does not go on to another server, whatever was named', async () => {
+test('it does not go on to a plain HTTP server, whatever was named', async () => {
   const server = await ScriptedServer.start((_request, socket) => say(socket, '200 OK', {}, 'content'));
   const relay = await startServer({ upstreams: [{ url: server.url, passAuthorization: true }] });
   expect(await (await fetch(relay.url('/f'), { headers: USER })).text()).toBe('content');

@@ -100,7 +100,7 @@ describe('what is cut off at the origin is cut off behind three relays', () => {
   });
 });
 
-describe('what another server has cut off is cut off behind three relays', () => {
+describe('what a plain HTTP server has cut off is cut off behind three relays', () => {
   const SIZE = 200_000;
 
   const HANG_MS = 20_000;

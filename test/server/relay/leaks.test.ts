@@ -39,7 +39,7 @@ async function startHttpfstream() {
 }
 
 /** … and one that is none, and has the same bytes at all of them. */
-async function startOther() {
+async function startPlain() {
   const server = await ScriptedServer.start((_request, socket) =>
     say(socket, '200 OK', { ETag: '"one"', 'Cache-Control': 'max-age=60' }, pattern(0, SIZE)),
   );
@@ -48,7 +48,7 @@ async function startOther() {
 
 test.each([
   ['an httpfstream server', startHttpfstream],
-  ['another one', startOther],
+  ['a plain HTTP server', startPlain],
 ])(
   'pulls from %s, of which half are abandoned, leave nothing open and take no memory',
   async (_kind, start) => {

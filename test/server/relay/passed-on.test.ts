@@ -174,8 +174,8 @@ describe('a read of what is not here', () => {
   });
 });
 
-describe('another server', () => {
-  async function startOther(handler: http.RequestListener) {
+describe('a plain HTTP server', () => {
+  async function startPlain(handler: http.RequestListener) {
     const server = http.createServer(handler).listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     onTestFinished(() => void server.close());
@@ -184,7 +184,7 @@ describe('another server', () => {
 
   test('is asked for each reader, with its query, and nothing is kept', async () => {
     const urls: string[] = [];
-    const upstream = await startOther((request, response) => {
+    const upstream = await startPlain((request, response) => {
       urls.push(request.url ?? '');
       response.setHeader('x-own', 'yes').end(`at ${request.url}`);
     });
@@ -200,7 +200,7 @@ describe('another server', () => {
   });
 
   test('that breaks in the middle is broken for its readers', async () => {
-    const upstream = await startOther((_request, response) => {
+    const upstream = await startPlain((_request, response) => {
       response.writeHead(200, { 'content-length': 200_000, 'cache-control': 'no-store' });
       response.write(pattern(0, 100_000), () => response.destroy());
     });
@@ -210,7 +210,7 @@ describe('another server', () => {
 
   test('is told no secrets of users, nor of origins', async () => {
     let seen: http.IncomingHttpHeaders = {};
-    const upstream = await startOther((request, response) => {
+    const upstream = await startPlain((request, response) => {
       seen = request.headers;
       response.end();
     });
@@ -224,7 +224,7 @@ describe('another server', () => {
 
   test('is told who this server is, and nobody else', async () => {
     const seen: (string | undefined)[] = [];
-    const upstream = await startOther((request, response) => {
+    const upstream = await startPlain((request, response) => {
       seen.push(request.headers.authorization);
       response.end();
     });

@@ -27,7 +27,7 @@ async function start(tokenRules: Record<string, readonly Right[]> = { '/**': ALL
 
 const WITH_TOKEN = { headers: { authorization: 'Bearer t' } };
 
-it('what nobody may is refused here, and the other server is not asked', async () => {
+it('what nobody may is refused here, and the upstream is not asked', async () => {
   const { origin, relay } = await start();
   const requests: [string, string, http.OutgoingHttpHeaders?][] = [
     ['GET', '/closed/f'],
@@ -157,7 +157,7 @@ it('who loses a right is cut from what is passed on, and from what is fetched', 
   expect(follower.text).toBe('first');
 });
 
-it('what the other server refuses to this one is said as it is there, whoever asks', async () => {
+it('what the upstream refuses to this one is said as it is there, whoever asks', async () => {
   const origin = await startOrigin({ access: new RuleAccess({ t: { rules: {} } }, { '/open/**': ALL }) });
   for (const directory of ['open', 'closed']) {
     await mkdir(path.join(origin.root, directory));
@@ -179,7 +179,7 @@ it('what the other server refuses to this one is said as it is there, whoever as
       const answer = await send('GET', relay.url(target));
       expect([answer.status, JSON.parse(answer.text)], target).toMatchObject([status, { detail }]);
     }
-    // The other server has said it.
+    // The upstream has said it.
     expect((await send('GET', relay.url('/closed/g'))).headers.via).toBeDefined();
   }
 });

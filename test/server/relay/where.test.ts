@@ -47,7 +47,7 @@ function acceptOf({ headers }: ScriptedRequest, more: Readonly<Record<string, st
   return headOf('101 Switching Protocols', { ...own, ...more });
 }
 
-describe('what another server is asked for', () => {
+describe('what the upstream is asked for', () => {
   test('is what was written, and only what everybody writes so is kept', async () => {
     const { relay, lines } = await pair(sayLine, (url) => `/m=${url}/base`);
     const kept = ['/@scope/name', '/a;v=1', '/a=b,c+d', '/%C3%BC%20x', '/a[1]|', "/!$&'()*:~"];
@@ -77,7 +77,7 @@ describe('what another server is asked for', () => {
   });
 });
 
-describe('another server', () => {
+describe('a plain HTTP server', () => {
   test('gets no WebSockets', async () => {
     const { server, relay } = await pair((request, socket) => {
       say(

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import {
   chmod,
   mkdir,
@@ -15,6 +15,7 @@ import {
 import net from 'node:net';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { FileMaker } from '../../../src/storage/root/file-maker.ts';
 import { Root } from '../../../src/storage/root/root.ts';
 import { RootDirectory } from '../../../src/storage/root/root-directory.ts';
 import {
@@ -516,12 +517,43 @@ it('a directory goes when nothing but directories like that is in it, and no fil
   await mkdir(path.join(directory, 'a/b/c'), { recursive: true });
   await mkdir(path.join(directory, 'other'));
   await symlink(path.join(directory, 'other'), path.join(directory, 'a/link'));
-  expect(root.removeEmpty(a)).toBe(false);
+  expect(await root.removeEmpty(a)).toBe(false);
   await unlink(path.join(directory, 'a/link'));
+  const { open } = FileMaker.prototype;
+  const gate = new EventEmitter();
+  const opening = vi.spyOn(FileMaker.prototype, 'open').mockImplementationOnce(async (...args) => {
+    await once(gate, 'open');
+    return open.apply(new FileMaker(), args);
+  });
+  onTestFinished(() => opening.mockRestore());
   const making = root.openAppend(ResourcePath.parse('/new/f'), { create: true });
-  expect(root.removeEmpty(a)).toBe(false);
+  expect(await root.removeEmpty(a)).toBe(false);
+  await vi.waitFor(() => expect(opening).toHaveBeenCalled());
+  gate.emit('open');
   await (await making).close();
-  expect([root.removeEmpty(ResourcePath.parse('/new')), root.removeEmpty(a)]).toEqual([false, true]);
+  expect([await root.removeEmpty(ResourcePath.parse('/new')), await root.removeEmpty(a)]).toEqual([
+    false,
+    true,
+  ]);
   expect(await readdir(directory)).toEqual(expect.not.arrayContaining(['a']));
   expect(await readdir(directory)).toContain('other');
+});
+
+it('of a directory nothing goes when a file is anywhere in it, or when there are too many in it', async () => {
+  const directory = await diskDirectory();
+  const root = await Root.open(directory);
+  const names = Array.from({ length: 30 }, (_, i) => `a/${i}/b`);
+  await Promise.all(names.map((name) => mkdir(path.join(directory, name), { recursive: true })));
+  // Whichever is read last.
+  for (const name of names) {
+    await writeFile(path.join(directory, name, 'f'), '');
+    expect(await root.removeEmpty(ResourcePath.parse('/a'))).toBe(false);
+    await unlink(path.join(directory, name, 'f'));
+  }
+  const all = await readdir(path.join(directory, 'a'), { recursive: true });
+  expect(all).toHaveLength(2 * names.length);
+  const more = Array.from({ length: 40 }, (_, i) => path.join(directory, `a/more-${i}`));
+  await Promise.all(more.map((name) => mkdir(name)));
+  expect(await root.removeEmpty(ResourcePath.parse('/a'))).toBe(false);
+  expect(await readdir(path.join(directory, 'a'), { recursive: true })).toHaveLength(100);
 });

@@ -47,7 +47,7 @@ export class FileCheck {
     return this.#count;
   }
 
-  /** How many are copies of what is on other servers. */
+  /** How many are copies of what is on upstreams. */
   get copyCount(): number {
     return this.#copyCount;
   }
@@ -135,8 +135,9 @@ export class FileCheck {
 
   #countCopy({ append, stream: { copy } }: FileRecord & { stream: { copy: CopyState } }): void {
     this.#copyCount++;
-    // Of what is no part `interrupted` is how it has ended there.
-    const isWhole = append?.state === 'finished' || (append?.state === 'interrupted' && copy.isPart !== true);
+    // Of what is not atomic `interrupted` is how it has ended there.
+    const isWhole =
+      append?.state === 'finished' || (append?.state === 'interrupted' && copy.isAtomic !== true);
     if (!isWhole) this.#partCount++;
   }
 

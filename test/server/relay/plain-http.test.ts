@@ -154,7 +154,7 @@ describe('what may be kept', () => {
     expect((await readFile(path.join(relay.root, 'f'))).equals(body)).toBe(true);
   });
 
-  test('is fresh for as long as it says, over restarts, and without the other server', async () => {
+  test('is fresh for as long as it says, over restarts, and without the upstream', async () => {
     const server = await ScriptedServer.start((_request, socket) =>
       say(socket, '200 OK', { ...ETAG, 'Cache-Control': 'max-age=60' }, BODY),
     );

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { follow } from '../../../src/client/index.ts';
 import { smallDisks } from '../../support/disk/small-disk.ts';
-import { get, head } from '../../support/http/request.ts';
+import { get, head, jsonOf, send } from '../../support/http/request.ts';
 import { pattern } from '../../support/pattern.ts';
 import { startRelay } from '../../support/relay/origin.ts';
 import {
@@ -15,6 +16,7 @@ import {
   ScriptedServer,
   say,
 } from '../../support/relay/scripted.ts';
+import { InProcessServer } from '../../support/server/restartable-server.ts';
 import { isThere, waitFor, waitForRemoval } from '../../support/wait-for.ts';
 
 const SIZE = 300_000;
@@ -257,4 +259,45 @@ describe('what says that it is an httpfstream server', () => {
     expect(headers.get('content-security-policy')).toMatch(/^sandbox/);
     expect(headers.get('x-content-type-options')).toBe('nosniff');
   });
+});
+
+test('a part is no file to a server without the upstream: it is refused until it is dropped', async () => {
+  const script: Script = ({ line }, socket) => {
+    if (line === 'GET /whole') say(socket, '200 OK', ETAG, BODY);
+    else
+      socket.write(
+        Buffer.concat([Buffer.from(headOf('200 OK', { 'Content-Length': SIZE })), BODY.subarray(1)]),
+      );
+  };
+  const upstream = await ScriptedServer.start(script);
+  const relay = await InProcessServer.start({ upstreams: [upstream.url] });
+  await get(relay.url('/whole'));
+  const asking = new AbortController();
+  const abandoned = fetch(relay.url('/part'), { signal: asking.signal }).catch(() => undefined);
+  await waitFor(async () => (await sizeOf(path.join(relay.root, 'part'))) === SIZE - 1, 'the part');
+  asking.abort();
+  await abandoned;
+  await relay.stop();
+
+  const server = new InProcessServer(relay.root);
+  onTestFinished(() => server.stop());
+  await server.start();
+  expect((await get(server.url('/whole'))).body.equals(BODY)).toBe(true);
+  const told = { code: 'HFS_UNREAD', detail: expect.stringMatching(/-upstream.*DELETE/) };
+  for (const query of [
+    '',
+    '?verb=FOLLOW',
+    '?offset=-1',
+    '?offset=-1&live=long-poll',
+    '?offset=-1&live=sse',
+  ]) {
+    const refused = await get(server.url(`/part${query}`), { accept: 'application/json' });
+    expect([refused.status, jsonOf(refused)]).toEqual([503, expect.objectContaining(told)]);
+  }
+  expect((await head(server.url('/part'))).status).toBe(503);
+  const fork = { 'stream-forked-from': '/part', 'content-type': 'text/plain' };
+  expect((await send('PUT', server.url('/fork'), { headers: fork })).status).toBe(503);
+  await expect(follow(server.url('/part'), { retry: false }).toArray()).rejects.toThrow('503: only a part');
+  expect((await send('DELETE', server.url('/part'))).status).toBe(204);
+  expect((await get(server.url('/part'))).status).toBe(404);
 });
