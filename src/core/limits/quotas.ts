@@ -85,6 +85,8 @@ export class Quotas {
   readonly #tree = new PatternTree<Quota>();
   /** Fingerprints of the files that the walk has seen that is under way. */
   #seen: Set<string> | undefined;
+  /** Fingerprints of files that may have got their names, and are counted when that is known. */
+  readonly #beingNamed = new Set<string>();
   #walking: Promise<void> | undefined;
   /** When the last walk had begun that is over, in milliseconds since 1970. */
   #walkedMs = Number.NEGATIVE_INFINITY;
@@ -147,8 +149,18 @@ export class Quotas {
     this.#saveLater();
   }
 
+  /** Notes that a file is about to get its name: no walk counts it until {@link countMade}, or {@link notMade}. */
+  beingMade(fingerprint: string): void {
+    if (this.#quotas.length > 0) this.#beingNamed.add(fingerprint);
+  }
+
+  notMade(fingerprint: string): void {
+    this.#beingNamed.delete(fingerprint);
+  }
+
   /** Counts a file that has got its name, with what is in it: a walk that has seen it has seen all of that. */
   countMade(fingerprint: string, quotas: readonly Quota[], size: number): void {
+    this.#beingNamed.delete(fingerprint);
     if (quotas.length === 0) return;
     const found = this.#see(fingerprint) ? size : 0;
     for (const quota of quotas) {
@@ -273,7 +285,8 @@ export class Quotas {
       if (this.#isClosed) break;
       if (++names === FIRST_NAMES) areMany();
       const stat = statOrNothing(root, name);
-      if (stat === undefined || !this.#see(stat.fingerprint)) continue;
+      if (stat === undefined || this.#beingNamed.has(stat.fingerprint)) continue;
+      if (!this.#see(stat.fingerprint)) continue;
       const live = counted(stat.fingerprint);
       // What has a name that is no text counts for patterns that match everything.
       const quotas = live?.quotas ?? this.matching(name.location ?? '');

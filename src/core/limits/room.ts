@@ -131,6 +131,7 @@ export class ResourceRoom extends Room implements CountedFile {
 export class NewFileRoom extends Room implements WriteRoom {
   readonly quotas: readonly Quota[];
   readonly countedBytes = 0;
+  #beingNamed: string | undefined;
 
   constructor(limits: RoomLimits, quotas: readonly Quota[]) {
     super(limits);
@@ -148,15 +149,24 @@ export class NewFileRoom extends Room implements WriteRoom {
     this.limits.space.written(bytes);
   }
 
+  /** Notes that it is about to get its name. */
+  beingNamed(fingerprint: string): void {
+    this.#beingNamed = fingerprint;
+    this.limits.quotas.beingMade(fingerprint);
+  }
+
   /** Notes that it has got its name. @param location its path below the root */
   made(fingerprint: string, location: string, bytes: number): void {
     const { quotas } = this.limits;
-    this.release();
+    this.giveBack(this.taken);
+    this.#beingNamed = undefined;
     quotas.countMade(fingerprint, quotas.matching(location), bytes);
   }
 
   /** Gives back what it still has. */
   release(): void {
     this.giveBack(this.taken);
+    if (this.#beingNamed !== undefined) this.limits.quotas.notMade(this.#beingNamed);
+    this.#beingNamed = undefined;
   }
 }

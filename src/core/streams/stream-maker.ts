@@ -136,6 +136,7 @@ export class StreamMaker {
       };
       await records.write(making, { durable: isDurable, isNew: true });
       location = await root.publish(file, path);
+      if (location !== undefined) file.room?.made(fingerprint, location, state.size);
     } catch (error) {
       // What was remembered of it goes with it, however far that came.
       throw error instanceof OutcomeUnknownError ? storageFailure(error.cause) : error;
@@ -150,7 +151,6 @@ export class StreamMaker {
       if (Buffer.isBuffer(content)) await file.discard();
     }
     if (location === undefined) return undefined;
-    file.room?.made(fingerprint, location, state.size);
     made(path);
     if (isDurable) await this.#syncNames(location);
     return { state, names: namesOf(generation, state) };

@@ -5,6 +5,7 @@ import type { Core } from '../../../src/core/core.ts';
 import { NO_LIMITS } from '../../../src/core/limits/limits.ts';
 import type { QuotaRule } from '../../../src/core/limits/quotas.ts';
 import { Permit } from '../../../src/core/permit.ts';
+import { NewFile } from '../../../src/storage/new-file.ts';
 import { NOT_DURABLE } from '../../../src/storage/records/records.ts';
 import { AppendFile } from '../../../src/storage/stored-file.ts';
 import {
@@ -208,6 +209,22 @@ test('the walk counts what is there, whatever happens meanwhile', async () => {
   }
   await live.end('finished');
   expect(used(core)).toEqual([[3000 + made, 0]]);
+});
+
+test('a walk does not count what has a name before that is known', async () => {
+  const { core } = await startWith([ALL]);
+  const { publish } = NewFile.prototype;
+  const publishing = vi.spyOn(NewFile.prototype, 'publish').mockImplementation(async function (
+    this: NewFile,
+    target,
+  ) {
+    await publish.call(this, target);
+    await core.limits.quotas.start();
+    await core.limits.quotas.corrected();
+  });
+  onTestFinished(() => publishing.mockRestore());
+  await put(core, '/f', 300);
+  expect(used(core)).toEqual([[300, 0]]);
 });
 
 describe('a quota that is new, of more files than a start waits for', () => {
