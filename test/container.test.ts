@@ -15,7 +15,7 @@ import { loggedPort, PATH, runProgram, startProgram } from './support/programs/p
 const CHECKOUT = path.join(import.meta.dirname, '..');
 const DOCKERFILE = path.join(CHECKOUT, 'docker/Dockerfile');
 
-/** `HTTPFSTREAM_SOAK=1` installs the packages anew, `npm test` links those of the checkout. */
+/** `HTTPFSTREAM_SOAK=1` installs the packages anew, `npm test` links those of the checkout, of which the types are checked. */
 const INSTALLED = process.env.HTTPFSTREAM_SOAK ? undefined : path.join(CHECKOUT, 'node_modules');
 
 describe('the Dockerfile', async () => {
@@ -172,8 +172,9 @@ describe('the image, built step by step as the Dockerfile says', () => {
     expect(image.owners).toEqual([`1000:1000 ${volume}`]);
   });
 
-  test('appends, follows, keeps the bytes in the volume, and stops in order when the container is stopped', async () => {
+  test('is healthy, appends, follows, keeps the bytes in the volume, and stops in order when the container is stopped, and is not healthy then', async () => {
     const { server, port } = await startServer();
+    expect(await checkHealth(port)).toMatchObject({ exitCode: 0, stderr: '' });
     const program = (name: string): CommandLine => ['node', image.inImage(`/app/dist/bin/${name}.js`)];
     const bytes = await appendAndFollow(
       program('httpfstream-append'),
@@ -185,13 +186,6 @@ describe('the image, built step by step as the Dockerfile says', () => {
     expect((await readFile(path.join(volume, 'logs/build.log'))).equals(bytes)).toBe(true);
     server.kill(onlyInstruction(image.stage, 'STOPSIGNAL').text as NodeJS.Signals);
     expect(await server.ended).toMatchObject({ exitCode: 0, signal: null, stderr: '' });
-  });
-
-  test('is healthy while the server answers, and not when it has gone', async () => {
-    const { server, port } = await startServer();
-    expect(await checkHealth(port)).toMatchObject({ exitCode: 0, stderr: '' });
-    server.kill('SIGKILL');
-    await server.ended;
     expect(await checkHealth(port)).toMatchObject({ exitCode: 1 });
   });
 });

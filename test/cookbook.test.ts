@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { patternOf, type Recipe, recipesOf } from './support/docs/cookbook-recipes.ts';
 import { PATH, runProgram } from './support/programs/program.ts';
-import { ServerProcess } from './support/server/server-process.ts';
+import { InProcessServer } from './support/server/restartable-server.ts';
 
 const PROJECT = path.join(import.meta.dirname, '..');
 
@@ -46,7 +46,7 @@ function commandOf({ language }: Recipe, code: string): [string, string[]] {
 /** Has a server with nothing in it, and what is needed to try recipes there, for the tests of a page. */
 function useKitchen() {
   let directory: string;
-  let server: ServerProcess;
+  let server: InProcessServer;
 
   beforeAll(async () => {
     directory = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-cookbook-'));
@@ -60,12 +60,12 @@ function useKitchen() {
         mode: 0o755,
       });
     }
-    server = new ServerProcess(path.join(directory, 'data'));
+    server = new InProcessServer(path.join(directory, 'data'));
     await server.start();
   });
 
   afterAll(async () => {
-    await server.stop('SIGTERM');
+    await server.stop();
     await rm(directory, { recursive: true, force: true });
   });
 

@@ -18,11 +18,9 @@ import { temporaryDirectory } from './support/server/server.ts';
 import { ServerProcess } from './support/server/server-process.ts';
 
 /** `npm run soak` runs the long form, `npm test` the short one, beside others: its bound is only for what hangs. */
-const { silenceMs, ...load } = process.env.HTTPFSTREAM_SOAK
-  ? { appenders: 100, followersOfEach: 5, intervalMs: 200, silenceMs: 2000 }
-  : { appenders: 10, followersOfEach: 3, intervalMs: 50, silenceMs: PATIENCE_MS };
-
-const RESTARTS = 3;
+const { restarts, silenceMs, ...load } = process.env.HTTPFSTREAM_SOAK
+  ? { restarts: 3, appenders: 100, followersOfEach: 5, intervalMs: 200, silenceMs: 2000 }
+  : { restarts: 2, appenders: 4, followersOfEach: 2, intervalMs: 100, silenceMs: PATIENCE_MS };
 
 const HAPROXY = PROXIES.filter(({ name }) => name === 'haproxy');
 
@@ -59,14 +57,14 @@ async function replace(
   return next;
 }
 
-test(`${RESTARTS} restarts at a socket that stays open: no client notices, and no byte is lost`, async () => {
+test(`${restarts} restarts at a socket that stays open: no client notices, and no byte is lost`, async () => {
   const { root, args, token } = await prepare();
   const held = new HeldSocket();
   let server = await ServerProcess.start(root, args, { held });
   expect(server.port).toBe(held.port);
   const running = new RestartLoad(server, load, token);
   await running.start();
-  for (let i = 0; i < RESTARTS; i++) {
+  for (let i = 0; i < restarts; i++) {
     server = await replace(
       server,
       (log) => new ServerProcess(root, [...args, '-wait-root=60'], { held, log }),
@@ -92,7 +90,7 @@ test.runIf(process.env.HTTPFSTREAM_SOAK && proxiesHere().includes(HAPROXY[0] as 
     const proxy = await startProxy(kind, configuration, { backendPort: port });
     const running = new RestartLoad({ url: (name) => `${proxy}${name}` }, load, token);
     await running.start();
-    for (let i = 0; i < RESTARTS; i++) {
+    for (let i = 0; i < restarts; i++) {
       server = await replace(
         server,
         (log) => new ServerProcess(root, [...args, '-wait-root=60', `-http=127.0.0.1:${port}`], { log }),

@@ -8,6 +8,9 @@ import { loggedPort, PATH, runProgram, runSuccessfully, startProgram } from './s
 import { diskDirectory, startServer } from './support/server/server.ts';
 
 const CHECKOUT = path.join(import.meta.dirname, '..');
+/** `HTTPFSTREAM_SOAK=1` has npm install everything, `npm test` links what the checkout has, so that only the package is new. */
+const IS_SOAK = process.env.HTTPFSTREAM_SOAK !== undefined;
+
 const COMMANDS = ['httpfstream-server', 'httpfstream-append', 'httpfstream-follow'];
 
 /** What links can lead to in a text: its headings, as they are named on the web. */
@@ -19,6 +22,31 @@ function anchorsIn(text: string): string[] {
       .replace(/[^\p{L}\p{N}\s_-]/gu, '')
       .replaceAll(' ', '-'),
   );
+}
+
+interface Locked {
+  dev?: boolean;
+  inBundle?: boolean;
+  deprecated?: string;
+}
+
+/** What the lock file has of each directory in node_modules whose package is not only for the development. */
+async function lockedPackages(): Promise<[name: string, locked: Locked][]> {
+  const { packages } = JSON.parse(await readFile(path.join(CHECKOUT, 'package-lock.json'), 'utf8'));
+  return Object.entries<Locked>(packages)
+    .filter(([name, { dev }]) => name !== '' && dev !== true)
+    .map(([name, locked]) => [name.slice('node_modules/'.length), locked]);
+}
+
+/** Links what the package needs from where it is installed in the checkout. */
+async function linkPackages(to: string): Promise<void> {
+  const from = path.join(CHECKOUT, 'node_modules');
+  const names = (await lockedPackages())
+    .filter(([name, { inBundle }]) => inBundle !== true && existsSync(path.join(from, name)))
+    .map(([name]) => name)
+    .filter((name) => !name.includes('/node_modules/'));
+  await mkdir(to);
+  await runSuccessfully('cp', ['-al', '--parents', ...names, to], { cwd: from });
 }
 
 describe('the package, packed and installed in an empty directory', () => {
@@ -38,6 +66,7 @@ describe('the package, packed and installed in an empty directory', () => {
     try {
       directory = path.join(parent, 'project');
       await mkdir(directory);
+      if (!IS_SOAK) await linkPackages(path.join(directory, 'node_modules'));
       const env = { ...process.env, PATH, npm_config_prefer_offline: 'true' };
       const npm = (args: string[], cwd: string) => runSuccessfully('npm', args, { cwd, env });
       const packArgs = ['pack', '--ignore-scripts', '--json', '--pack-destination', parent];
@@ -71,8 +100,10 @@ describe('the package, packed and installed in an empty directory', () => {
     expect(packed).toContain('README.md');
   });
 
-  test('is installed without a warning, also by those who take only what is for their Node', () => {
+  test('is installed without a warning, also by those who take only what is for their Node', async () => {
     expect(remarks).toBe('');
+    // Of what is there already nobody is warned.
+    expect((await lockedPackages()).filter(([, { deprecated }]) => deprecated !== undefined)).toEqual([]);
   });
 
   test('has no link that leads nowhere', async () => {

@@ -14,17 +14,16 @@ import {
 } from './support/docs/proxies.ts';
 import { send } from './support/http/request.ts';
 import { pattern } from './support/pattern.ts';
+import { startServerHere } from './support/programs/command.ts';
 import { runProgram } from './support/programs/program.ts';
 import { InProcessServer } from './support/server/restartable-server.ts';
-import { temporaryDirectory } from './support/server/server.ts';
-import { ServerProcess } from './support/server/server-process.ts';
 import { waitFor } from './support/wait-for.ts';
 import { Peer } from './support/websocket/peer.ts';
 
 /** `npm run soak` runs the long form: more than the minute after which most proxies cut what is silent. */
 const { silenceMs, bodyBytes } = process.env.HTTPFSTREAM_SOAK
   ? { silenceMs: 75_000, bodyBytes: 64 * 1024 * 1024 }
-  : { silenceMs: 5000, bodyBytes: 4 * 1024 * 1024 };
+  : { silenceMs: 5000, bodyBytes: 2 * 1024 * 1024 };
 
 /** Events end by themselves after a minute. */
 const EVENTS_SILENCE_MS = Math.min(silenceMs, 45_000);
@@ -120,7 +119,7 @@ for (const kind of PROXIES) {
 
     test('the server that is started as documented is reached under its public name', async () => {
       const [, options = ''] = /^httpfstream-server -http localhost:8080 (.*)$/m.exec(PAGE) ?? [];
-      const server = await ServerProcess.start(await temporaryDirectory(), options.split(' '));
+      const server = await startServerHere(...options.split(' '));
       const url = await startProxy(kind, documentedConfiguration(PAGE, kind), { backendPort: server.port });
       // What is said here of the way to the proxy is not believed.
       const lies = { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' };

@@ -16,7 +16,7 @@ import { Peer } from './support/websocket/peer.ts';
 /** `npm run soak` runs the long form, `npm test` the short one. */
 const { appenders, followersOfEach, seconds } = process.env.HTTPFSTREAM_SOAK
   ? { appenders: 200, followersOfEach: 10, seconds: 60 }
-  : { appenders: 20, followersOfEach: 10, seconds: 3 };
+  : { appenders: 12, followersOfEach: 8, seconds: 2 };
 
 const MESSAGE_INTERVAL_MS = 50;
 

@@ -2,15 +2,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
-import { expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { startSource } from './support/http/source.ts';
 import { pattern } from './support/pattern.ts';
 import { MemoryWatch } from './support/programs/memory-watch.ts';
-import { temporaryDirectory } from './support/server/server.ts';
+import { makeDirectory } from './support/server/reserves.ts';
 import { ServerProcess } from './support/server/server-process.ts';
 
 const MIB = 1024 * 1024;
@@ -77,19 +78,31 @@ async function sha256Of(file: string): Promise<string> {
   return hash.digest('hex');
 }
 
+let server: ServerProcess;
+
+beforeAll(async () => {
+  server = new ServerProcess(await makeDirectory('quick'));
+  await server.start();
+});
+
+afterAll(async () => {
+  await server.stop();
+  await rm(server.root, { recursive: true });
+});
+
 test.each([
   {
     way: '--from-url',
-    args: (source: string, target: string) => [COMMAND, '--from-url', source, `${target}dir/file.bin`],
+    args: (source: string, target: string) => [COMMAND, '--from-url', source, `${target}url/file.bin`],
+    file: 'url/file.bin',
   },
   {
     way: 'a form',
-    args: (source: string, target: string) => [FORM_CLIENT, source, `${target}dir/?verb=APPEND`, 'file.bin'],
+    args: (source: string, target: string) => [FORM_CLIENT, source, `${target}form/?verb=APPEND`, 'file.bin'],
+    file: 'form/file.bin',
   },
-])('what another server sends goes through $way in constant memory', async ({ args }) => {
+])('what another server sends goes through $way in constant memory', async ({ args, file }) => {
   const source = await Source.start();
-  const root = await temporaryDirectory();
-  const server = await ServerProcess.start(root);
   const client = start(args(source.url, server.url('/')));
   const isWarm = () => source.sentBytes >= WARM_UP_BYTES;
   const memories = [client, server.child].map(({ pid }) => new MemoryWatch(pid as number, isWarm));
@@ -102,5 +115,5 @@ test.each([
   expect(complaint).toBe('');
   expect(exitCode, answer).toBe(0);
   for (const growth of growths) expect(growth).toBeLessThan(MAX_GROWTH_BYTES);
-  expect(await sha256Of(path.join(root, 'dir/file.bin'))).toBe(source.sha256);
+  expect(await sha256Of(path.join(server.root, file))).toBe(source.sha256);
 });

@@ -12,8 +12,8 @@ const COPY_BLOCK_BYTES = 1024 * 1024;
 export interface WriteRoom {
   /** To be called before so many bytes are written. @throws when there is no room for them */
   take(bytes: number): void;
-  /** Notes that what was written is about to get its name. */
-  beingNamed(fingerprint: string): void;
+  /** Notes that what was written is about to get its name: until {@link made}, or {@link release}. */
+  naming(fingerprint: string): void;
   /** Notes that what was written has got its name. @param location its path below the root */
   made(fingerprint: string, location: string, bytes: number): void;
   /** Gives back what was taken for what is not to be. */
@@ -69,7 +69,6 @@ export class NewFile extends AppendFile {
 
   /** Gives it its name; rejects with EEXIST when something has it. It is to be closed all the same. */
   async publish(target: string): Promise<void> {
-    this.room?.beingNamed(this.stat.fingerprint);
     await fs.promises.link(this.#name, target);
     // Else the next start does.
     await fs.promises.unlink(this.#name).catch(() => undefined);

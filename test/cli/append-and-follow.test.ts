@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../src/cli/append/run-append.ts';
 import { runFollow } from '../../src/cli/follow/run-follow.ts';
+import { runServer } from '../../src/cli/server/run-server.ts';
 import { OriginalServer } from '../support/original/server.ts';
 import { pattern } from '../support/pattern.ts';
 import {
@@ -19,10 +20,10 @@ import { waitFor } from '../support/wait-for.ts';
 
 const MIB = 1024 * 1024;
 
-const TOTAL_MIB = 128;
+const TOTAL_MIB = 96;
 
 /** After so many the heaps have found their sizes. */
-const WARM_MIB = 32;
+const WARM_MIB = 24;
 
 /** By how much more the memory of any process may grow: less than what it passes on meanwhile. */
 const MAX_GROWTH_BYTES = 64 * MIB;
@@ -100,9 +101,7 @@ describe('httpfstream-append and httpfstream-follow', () => {
     await first.command.exit;
     await waitFor(() => [append, follow].every(({ stderr }) => stderr.includes('attempt 1')), 'attempts');
     append.stdin.end('after');
-    await portOf(
-      new RunningCommand('httpfstream-server', [`-root=${first.root}`, `-http=127.0.0.1:${first.port}`]),
-    );
+    await portOf(new CommandHere(runServer, [`-root=${first.root}`, `-http=127.0.0.1:${first.port}`]));
     expect([await append.exit, await follow.exit]).toEqual([0, 0]);
     for (const { stderr } of [append, follow]) {
       expect(stderr).toMatch(

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { join, startCore } from '../support/core/harness.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -13,6 +13,7 @@ test('what is live is counted, however many there are, in next to no time', asyn
     if (i > 0) continue;
     // It is full with the first byte.
     const slow = join(lease, 0, 0);
+    onTestFinished(() => slow.drain());
     lease.append(Buffer.alloc(1));
     await waitFor(() => slow.bytes.length === 1, 'the first byte');
     lease.append(Buffer.alloc(2 * 1024 * 1024));

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { runServer } from '../../src/cli/server/run-server.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
-import { runProgram } from '../support/programs/program.ts';
+import { runHere } from '../support/programs/command.ts';
+import { InProcessServer } from '../support/server/restartable-server.ts';
 import { ServerProcess } from '../support/server/server-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type Conversation, makeConversation } from './conversation.ts';
@@ -12,8 +13,6 @@ import { Ground } from './ground.ts';
 import { HealthyClient, type HealthyReport, medianOf, type Sample, windowsOf } from './healthy-client.ts';
 import { fuzzOptions } from './options.ts';
 import { shrink } from './shrink.ts';
-
-const SERVER = fileURLToPath(new URL('../../dist/bin/httpfstream-server.js', import.meta.url));
 
 const { seed, seconds, connections, only, isLong } = fuzzOptions();
 
@@ -94,10 +93,11 @@ test(
     await failOnFindings(fuzzer);
     expect(server.nodeWarnings()).toBe('');
     expect(ground.faults((name) => fuzzer.names.has(name))).toEqual([]);
-    const again = await ServerProcess.start(ground.root);
-    expect(await again.stop('SIGTERM')).toBe(0);
-    const check = await runProgram(process.execPath, [SERVER, '--check', '-root', ground.root]);
-    expect(check).toMatchObject({ exitCode: 0, stderr: '' });
+    const again = new InProcessServer(ground.root);
+    await again.start();
+    await again.stop();
+    const check = await runHere(runServer, ['--check', '-root', ground.root]);
+    expect(check).toMatchObject({ exit: 0, stderr: '' });
   },
   seconds * 1000 + SHRINK_MS + 4 * PATIENCE_MS,
 );

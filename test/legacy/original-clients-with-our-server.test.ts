@@ -108,32 +108,28 @@ describe('a handshake that is not accepted', () => {
     });
   }
 
-  test.each([
-    ['a malformed escape', '/%zz'],
-    ['a control character', '/%00'],
-    ['the reserved directory', '/.httpfstream/x'],
-    ['a path that another appender holds', '/held'],
-    ['a path through a file', '/idle/below'],
-    ['a directory', '/dir'],
-    ['a missing file', '/none'],
-    ['an idle file', '/idle'],
-  ])('leaves no connection behind: %s', async (_, urlPath) => {
+  test('leaves no connection behind, whatever it is refused for', async () => {
     const server = await startServer();
     await put(server, '/idle', 'x');
     await put(server, '/dir/a', 'x');
     const holder = await OriginalAppender.connect(server.url('/held'));
-    const isRead = ['/none', '/idle'].includes(urlPath);
-    for (let i = 0; i < 3; i++) {
-      if (isRead) {
+    // One may be kept alive by fetch, which asked for the listing.
+    const areGone = async () => (await connections(server)) <= 2;
+    const times = [1, 2, 3];
+    for (const urlPath of ['/%zz', '/%00', '/.httpfstream/x', '/held', '/idle/below', '/dir']) {
+      for (const _ of times) await refusal(OriginalAppender.connect(server.url(urlPath)));
+      await waitFor(areGone, `the connections for ${urlPath} to be gone`);
+    }
+    for (const urlPath of ['/none', '/idle']) {
+      for (const _ of times) {
         await OriginalFollower.connect(server.url(urlPath)).then(
           ({ outcome }) => outcome,
           (error) => expect(status(error)).toBe(404),
         );
-      } else await refusal(OriginalAppender.connect(server.url(urlPath)));
+      }
+      await waitFor(areGone, `the connections for ${urlPath} to be gone`);
     }
     await holder.close();
-    // One may be kept alive by fetch, which asked for the listing.
-    await waitFor(async () => (await connections(server)) <= 1, 'the connections to be gone');
   });
 });
 
@@ -256,7 +252,7 @@ describe('following', () => {
 
   test('an idle file reaches a follower that begins to read late', async () => {
     const server = await startServer();
-    const bytes = randomBytes(16 * MIB);
+    const bytes = randomBytes(12 * MIB);
     await put(server, '/a', bytes);
     const follower = await OriginalFollower.connect(server.url('/a'), { stalled: true });
     const other = await OriginalFollower.connect(server.url('/a'));
@@ -350,7 +346,7 @@ describe('the end', () => {
 
   test('a close frame is answered when the bytes are in the file', async () => {
     const server = await startServer();
-    const bytes = randomBytes(8 * MIB);
+    const bytes = randomBytes(3 * MIB);
     const appender = await OriginalAppender.connect(server.url('/a'));
     await appender.write(bytes);
     await appender.writeRaw(frame(Op.close, closePayload(1000), masked));
@@ -366,7 +362,7 @@ describe('the faults of the original', () => {
     const appender = await OriginalAppender.connect(server.url('/a'));
     const followers: Promise<OriginalFollower>[] = [];
     let appended = '';
-    for (let i = 0; i < 800; i++) {
+    for (let i = 0; i < 400; i++) {
       const line = `${i} ${'x'.repeat(i % 97)}\n`;
       appended += line;
       const written = appender.write(line);
@@ -376,7 +372,7 @@ describe('the faults of the original', () => {
     const joined = await Promise.all(followers);
     await appender.close();
     const outcomes = await Promise.all(joined.map(({ outcome }) => outcome));
-    expect(outcomes).toHaveLength(40);
+    expect(outcomes).toHaveLength(20);
     for (const { bytes, lostBytes } of outcomes) {
       expect(lostBytes).toBe(0);
       expect(bytes.toString()).toBe(appended);
@@ -426,13 +422,13 @@ describe('the faults of the original', () => {
           expect(outcome.bytes.equals(whole)).toBe(true);
         }
       }),
-      { numRuns: 25 },
+      { numRuns: process.env.HTTPFSTREAM_SOAK ? 250 : 12 },
     );
   });
 
   test('a stalled follower holds nobody back, does not lock the path, and gets everything in the end', async () => {
     const server = await startServer();
-    const bytes = randomBytes(16 * MIB);
+    const bytes = randomBytes(12 * MIB);
     const appender = await OriginalAppender.connect(server.url('/a'));
     const stalled = await OriginalFollower.connect(server.url('/a'), { stalled: true });
     const other = await OriginalFollower.connect(server.url('/a'));
@@ -471,7 +467,7 @@ describe('the faults of the original', () => {
     const appender = await OriginalAppender.connect(server.url('/a'));
     const follower = await OriginalFollower.connect(server.url('/a'));
     const copied = appender.copy(bytes);
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < 10; i++) {
       const response = await fetch(server.url('/a'));
       const snapshot = Buffer.from(await response.arrayBuffer());
       expect(response.status).toBe(200);
@@ -494,7 +490,7 @@ describe('the faults of the original', () => {
     for (let round = 0; round < 2; round++) {
       const url = server.url(`/a${round}`);
       const appender = await OriginalAppender.connect(url);
-      const followers = await Promise.all(Array.from({ length: 60 }, () => OriginalFollower.connect(url)));
+      const followers = await Promise.all(Array.from({ length: 40 }, () => OriginalFollower.connect(url)));
       await appender.write(bytes);
       await appender.close();
       for (const follower of followers) {
@@ -505,7 +501,7 @@ describe('the faults of the original', () => {
     }
   });
 
-  test.each([1, 2, 3])('the tail of a follower 3 MB behind arrives after the end (%d)', async () => {
+  test('the tail of a follower 3 MB behind arrives after the end', async () => {
     const server = await startServer({ keepAliveMs: 10 });
     const bytes = randomBytes(3_000_000);
     const appender = await OriginalAppender.connect(server.url('/a'));

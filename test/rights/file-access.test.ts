@@ -6,6 +6,7 @@ import type { Rule } from '../../src/rights/rules.ts';
 import { hashOfToken, makeToken } from '../../src/rights/token.ts';
 import { UnauthorizedError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
+import { NEVER_MS } from '../support/patience.ts';
 import { temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -33,10 +34,10 @@ const document = (
   });
 
 /** Opens a file with that text until the test is over. */
-async function open(text: string, name = 'auth.json') {
-  const file = path.join(await temporaryDirectory(), name);
+async function open(text: string, lookMs = QUICKLY_MS) {
+  const file = path.join(await temporaryDirectory(), 'auth.json');
   await writeFile(file, text, { mode: 0o600 });
-  return { file, ...(await openAt(file, QUICKLY_MS)) };
+  return { file, ...(await openAt(file, lookMs)) };
 }
 
 async function openAt(file: string, lookMs?: number) {
@@ -98,6 +99,7 @@ describe('a file that is changed', () => {
         revoked: { token: revoked, rules },
         rotated: { token: rotated, rules },
       }),
+      NEVER_MS,
     );
     const before = [kept, revoked, rotated, undefined].map((token) => access.subjectOf(token));
     let changes = 0;
@@ -176,7 +178,7 @@ describe('a file that is changed', () => {
     const token = makeToken();
     const { access, file, said } = await open(document({ ci: { token, rules: [follow('/a/**')] } }));
     await rm(file);
-    await access.reload();
+    await waitFor(() => said.length > 0, 'that to be seen');
     expect(said).toEqual([expect.stringContaining('ENOENT')]);
     expect(mayFollow(access, token)).toBe(true);
     await writeFile(file, '{}', { mode: 0o600 });

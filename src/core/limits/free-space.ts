@@ -31,11 +31,16 @@ export interface FreeSpaceOptions {
   exhausted: (error: StorageFullError) => void;
   /** What is free. Default: what the system says. */
   look?: (directory: string) => FreeSpace;
+  /** The same, without waiting for the disk. */
+  ask?: (directory: string) => Promise<FreeSpace>;
 }
 
 /**
  * Keeps a part of the disk free, in two steps: below it nothing new begins, and what lives goes on; below half of it
  * that ends, too. It looks while something is written, and when something new is to begin, and never otherwise.
+ *
+ * What begins is looked up in line, and so is what is free for it. What is written a disk that does not answer holds up
+ * by itself, and nothing else: after it the system is asked by a thread.
  */
 export class FreeSpaceWatch {
   /** What is to stay free. */
@@ -46,9 +51,11 @@ export class FreeSpaceWatch {
   #lookedMs = Number.NEGATIVE_INFINITY;
   #written = 0;
   #timer: NodeJS.Timeout | undefined;
+  #isAsking = false;
+  #isClosed = false;
 
   constructor(options: FreeSpaceOptions) {
-    this.#options = { look: freeSpace, ...options };
+    this.#options = { look: freeSpace, ask: askFreeSpace, ...options };
     this.minFree = options.minFree;
   }
 
@@ -85,39 +92,52 @@ export class FreeSpaceWatch {
    * @throws what the system does
    */
   ask(): Promise<FreeSpace> {
-    return askFreeSpace(this.#options.directory);
+    return this.#options.ask(this.#options.directory);
   }
 
   /** Counts what was written. */
   written(bytes: number): void {
     this.#written += bytes;
-    if (this.#written >= LOOK_BYTES) this.#lookAfterWrite();
-    else this.#timer ??= setTimeout(() => this.#lookAfterWrite(), LOOK_MS).unref();
+    // A disk that does not answer gets no second question.
+    if (this.#isAsking || this.#isClosed) return;
+    if (this.#written >= LOOK_BYTES) void this.#lookAfterWrite();
+    else this.#timer ??= setTimeout(() => void this.#lookAfterWrite(), LOOK_MS).unref();
   }
 
   /** Looks no more. */
   close(): void {
+    this.#isClosed = true;
     clearTimeout(this.#timer);
   }
 
-  #lookAfterWrite(): void {
+  async #lookAfterWrite(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#look();
+    this.#isAsking = true;
+    this.#begin();
+    this.#free = await this.ask().catch(() => undefined);
+    this.#isAsking = false;
+    if (this.#isClosed) return;
+    // What has come meanwhile is looked at, too.
+    if (this.#written > 0) this.written(0);
     const shortage = this.#shortage(1 / 2);
     if (shortage !== undefined) this.#options.exhausted(shortage);
   }
 
   #look(): void {
     const { look, directory } = this.#options;
-    this.#written = 0;
-    this.#lookedMs = performance.now();
+    this.#begin();
     try {
       this.#free = look(directory);
     } catch {
       // Whoever writes is told what is wrong with the disk.
       this.#free = undefined;
     }
+  }
+
+  #begin(): void {
+    this.#written = 0;
+    this.#lookedMs = performance.now();
   }
 
   /** @param part of what is to stay free */

@@ -85,8 +85,8 @@ export class Quotas {
   readonly #tree = new PatternTree<Quota>();
   /** Fingerprints of the files that the walk has seen that is under way. */
   #seen: Set<string> | undefined;
-  /** Fingerprints of files that may have got their names, and are counted when that is known. */
-  readonly #beingNamed = new Set<string>();
+  /** Fingerprints of the files that get their names now: a walk may find them before, or long after, that is known. */
+  readonly #naming = new Set<string>();
   #walking: Promise<void> | undefined;
   /** When the last walk had begun that is over, in milliseconds since 1970. */
   #walkedMs = Number.NEGATIVE_INFINITY;
@@ -149,18 +149,19 @@ export class Quotas {
     this.#saveLater();
   }
 
-  /** Notes that a file is about to get its name: no walk counts it until {@link countMade}, or {@link notMade}. */
-  beingMade(fingerprint: string): void {
-    if (this.#quotas.length > 0) this.#beingNamed.add(fingerprint);
+  /** Leaves a file to {@link countMade} that is to get its name: no walk counts it, until {@link unnamed} at the latest. */
+  naming(fingerprint: string): void {
+    if (this.#quotas.length > 0) this.#naming.add(fingerprint);
   }
 
-  notMade(fingerprint: string): void {
-    this.#beingNamed.delete(fingerprint);
+  /** Notes that it has got none. Idempotent. */
+  unnamed(fingerprint: string): void {
+    this.#naming.delete(fingerprint);
   }
 
-  /** Counts a file that has got its name, with what is in it: a walk that has seen it has seen all of that. */
+  /** Counts a file that has got its name, with what is in it. */
   countMade(fingerprint: string, quotas: readonly Quota[], size: number): void {
-    this.#beingNamed.delete(fingerprint);
+    this.#naming.delete(fingerprint);
     if (quotas.length === 0) return;
     const found = this.#see(fingerprint) ? size : 0;
     for (const quota of quotas) {
@@ -233,7 +234,8 @@ export class Quotas {
 
   /** @returns whether a walk is under way, and sees it for the first time */
   #see(fingerprint: string): boolean {
-    if (this.#seen === undefined || this.#seen.has(fingerprint)) return false;
+    if (this.#seen === undefined || this.#seen.has(fingerprint) || this.#naming.has(fingerprint))
+      return false;
     this.#seen.add(fingerprint);
     return true;
   }
@@ -285,8 +287,7 @@ export class Quotas {
       if (this.#isClosed) break;
       if (++names === FIRST_NAMES) areMany();
       const stat = statOrNothing(root, name);
-      if (stat === undefined || this.#beingNamed.has(stat.fingerprint)) continue;
-      if (!this.#see(stat.fingerprint)) continue;
+      if (stat === undefined || !this.#see(stat.fingerprint)) continue;
       const live = counted(stat.fingerprint);
       // What has a name that is no text counts for patterns that match everything.
       const quotas = live?.quotas ?? this.matching(name.location ?? '');

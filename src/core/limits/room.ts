@@ -131,7 +131,8 @@ export class ResourceRoom extends Room implements CountedFile {
 export class NewFileRoom extends Room implements WriteRoom {
   readonly quotas: readonly Quota[];
   readonly countedBytes = 0;
-  #beingNamed: string | undefined;
+  /** Fingerprint of the file that is to get its name. */
+  #naming: string | undefined;
 
   constructor(limits: RoomLimits, quotas: readonly Quota[]) {
     super(limits);
@@ -149,24 +150,22 @@ export class NewFileRoom extends Room implements WriteRoom {
     this.limits.space.written(bytes);
   }
 
-  /** Notes that it is about to get its name. */
-  beingNamed(fingerprint: string): void {
-    this.#beingNamed = fingerprint;
-    this.limits.quotas.beingMade(fingerprint);
+  /** Notes that it is about to get its name: until {@link made}, or {@link release}. */
+  naming(fingerprint: string): void {
+    this.#naming = fingerprint;
+    this.limits.quotas.naming(fingerprint);
   }
 
   /** Notes that it has got its name. @param location its path below the root */
   made(fingerprint: string, location: string, bytes: number): void {
     const { quotas } = this.limits;
-    this.giveBack(this.taken);
-    this.#beingNamed = undefined;
     quotas.countMade(fingerprint, quotas.matching(location), bytes);
+    this.release();
   }
 
   /** Gives back what it still has. */
   release(): void {
     this.giveBack(this.taken);
-    if (this.#beingNamed !== undefined) this.limits.quotas.notMade(this.#beingNamed);
-    this.#beingNamed = undefined;
+    if (this.#naming !== undefined) this.limits.quotas.unnamed(this.#naming);
   }
 }

@@ -3,6 +3,7 @@ import type { Records } from '../../storage/records/records.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { AppendBusyError, ResourceGoneError } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
+import { ResourcePath } from '../../wire/resource-path.ts';
 import { forgetFile } from '../streams/fork-links.ts';
 
 /** How many ends are known that could not be written down. */
@@ -10,6 +11,9 @@ const MAX_UNWRITTEN = 1000;
 
 /** Stands for the record of a file to which nobody ever appended. */
 const NOTHING: AppendRecord = { start: 0, state: 'finished' };
+
+/** Whether who has begun an append, if that has a name, may go on with it. */
+export type MayReturn = (subject: string | undefined, path: ResourcePath) => boolean;
 
 /**
  * What is remembered of the last append to each file, over restarts: whose it
@@ -23,6 +27,8 @@ export class AppendHistory {
   readonly #graceMs: number;
   /** Until then the sessions that a server before this one left open wait for their clients. */
   #awaitedUntilMs: number;
+  /** Who may come back, by now. */
+  mayReturn: MayReturn = () => true;
 
   /**
    * @param options.isDurable whether what is remembered must survive a loss of power
@@ -50,9 +56,10 @@ export class AppendHistory {
     return lastAppend(await this.#read(stat.fingerprint), stat.size);
   }
 
-  /** Whether the client of an append that an earlier server has left open may still come back. */
-  isAwaited(last: AppendRecord | undefined): last is AppendRecord {
-    return last?.state === 'open' && last.session !== undefined && this.remainingGraceMs > 0;
+  /** Whether the client of an append that an earlier server has left open may still come back to a path. */
+  isAwaited(last: AppendRecord | undefined, path: ResourcePath): last is AppendRecord {
+    const isOpen = last?.state === 'open' && last.session !== undefined;
+    return isOpen && this.remainingGraceMs > 0 && this.mayReturn(last.subject, path);
   }
 
   /** How the last append to a file of this size, to which nobody appends, has ended. Never rejects. */
@@ -114,7 +121,7 @@ export class AppendHistory {
     const record = await this.#read(fingerprint);
     const last = lastAppend(record, size);
     if (last === undefined) return;
-    if (last.state === 'open' && last.start <= size && this.isAwaited(last)) {
+    if (last.start <= size && this.isAwaited(last, ResourcePath.parse(file.location))) {
       throw new AppendBusyError('the appender that had the resource before a restart is expected back');
     }
     const ended: AppendRecord = last.state === 'open' ? { ...last, state: 'interrupted', end: size } : last;

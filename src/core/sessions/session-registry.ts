@@ -18,16 +18,13 @@ import type { AppendRequest } from '../request.ts';
 import type { Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
 import type { Arrivals } from '../watch/arrivals.ts';
-import { type AppendHistory, isContinuedBy } from './append-history.ts';
+import { type AppendHistory, isContinuedBy, type MayReturn } from './append-history.ts';
 import { Lease } from './lease.ts';
 import { type LeaseHolder, Session, type SessionHost, withAttempt } from './session.ts';
 import type { SessionContext } from './session-context.ts';
 
 /** How often another program may append to a file while a session is about to begin. */
 const MAX_ATTEMPTS = 3;
-
-/** Whether who has begun an append, if that has a name, may go on with it. */
-export type MayReturn = (subject: string | undefined, path: ResourcePath) => boolean;
 
 /** How a session begins. */
 interface Beginning {
@@ -68,7 +65,6 @@ export class SessionRegistry implements SessionHost {
   readonly #files = new KeyedLock();
   /** Tokens of the requests that are being opened, and how many there are of each. */
   readonly #returning = new Map<string, number>();
-  #mayReturn: MayReturn = () => true;
   #closing = false;
 
   constructor({ root, limits, resources, arrivals, ...context }: SessionDependencies) {
@@ -158,7 +154,8 @@ export class SessionRegistry implements SessionHost {
     if (session !== undefined) return session;
     if (this.#closing || this.history.remainingGraceMs === 0) return undefined;
     // A record that cannot be read names nobody.
-    if (!this.#isAwaited(await this.history.last(found).catch(() => undefined), path)) return undefined;
+    if (!this.history.isAwaited(await this.history.last(found).catch(() => undefined), path))
+      return undefined;
     return this.#files.run(fingerprint, () => this.#revive(path, fingerprint).catch(asNobody));
   }
 
@@ -170,7 +167,7 @@ export class SessionRegistry implements SessionHost {
       const last = await this.history.last(file);
       await this.#secure(file);
       const isGone = file.stat.fingerprint !== fingerprint || this.#closing;
-      if (isGone || !this.#isAwaited(last, path)) return undefined;
+      if (isGone || !this.history.isAwaited(last, path)) return undefined;
       // Nobody has brought anything yet.
       const resource = await this.#claim(file, path, true);
       const known = resource.committed;
@@ -208,7 +205,7 @@ export class SessionRegistry implements SessionHost {
 
   /** Ends those that wait for clients that may not come back. From now on none waits for such a one. */
   waitOnlyFor(mayReturn: MayReturn): void {
-    this.#mayReturn = mayReturn;
+    this.history.mayReturn = mayReturn;
     for (const { claimant } of this.#context.live.all()) {
       if (!(claimant instanceof Session) || !claimant.isAwaited) continue;
       if (!this.mayReturn(claimant)) void claimant.end('interrupted');
@@ -216,7 +213,7 @@ export class SessionRegistry implements SessionHost {
   }
 
   mayReturn({ subject, path }: Pick<Session, 'subject' | 'path'>): boolean {
-    return this.#mayReturn(subject, path);
+    return this.history.mayReturn(subject, path);
   }
 
   /** Ends all sessions, because of what happened to the disk. */
@@ -306,7 +303,7 @@ export class SessionRegistry implements SessionHost {
         const { size } = await file.state();
         resource.looked(known, size);
         const goesOn = last !== undefined && isContinuedBy(last, request.session, subject, size);
-        if (!goesOn && this.#isAwaited(last, path)) throw conflict();
+        if (!goesOn && this.history.isAwaited(last, path)) throw conflict();
         // One that was left open by the server before this one lives.
         if (!goesOn || last.state !== 'open') this.#limits.assertForNew(path);
         if (goesOn) assertNewer(request.attempt, last.attempt);
@@ -331,11 +328,6 @@ export class SessionRegistry implements SessionHost {
       this.#letGo(resource);
       throw error;
     }
-  }
-
-  /** Whether the client may come back of an append that the server before this one has left open. */
-  #isAwaited(last: AppendRecord | undefined, path: ResourcePath): last is AppendRecord {
-    return this.history.isAwaited(last) && this.#mayReturn(last.subject, path);
   }
 
   /** Remembers a session that begins, or goes on with the `last` append. */

@@ -135,6 +135,7 @@ export class StreamMaker {
         if (inherited !== undefined) this.#forks.link(draft, inherited, { path: path.key, fingerprint });
       };
       await records.write(making, { durable: isDurable, isNew: true });
+      file.room?.naming(fingerprint);
       location = await root.publish(file, path);
       if (location !== undefined) file.room?.made(fingerprint, location, state.size);
     } catch (error) {

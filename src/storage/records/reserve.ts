@@ -76,7 +76,7 @@ export class Reserve {
   async #make(maxBytes: number): Promise<void> {
     if (this.#isThere) return;
     await makeDirectories(path.dirname(this.#directory), OWN_DIRECTORY_MODE);
-    const { bytes } = freeSpace(path.dirname(this.#directory));
+    const { bytes } = await askFreeSpace(path.dirname(this.#directory));
     const each = Math.floor(Math.min(maxBytes, bytes * SHARE) / FILES);
     if (each < MIN_BYTES / FILES) return;
     // What was not finished, or was one file.

@@ -200,7 +200,7 @@ describe('httpfstream-append', () => {
     const server = await startServer();
     const command = new RunningCommand('httpfstream-append', ['--tee', server.url('/a')]);
     command.child.stdout.pause();
-    const bytes = randomBytes(64 * MIB);
+    const bytes = randomBytes(44 * MIB);
     command.child.stdin.write(bytes.subarray(0, MIB));
     await waitFor(async () => (await sizeOf(`${server.root}/a`)) > 0, 'the first bytes');
     const littleBytes = await command.peakMemoryBytes();

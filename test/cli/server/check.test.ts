@@ -108,36 +108,33 @@ const remembered = async (root: string) => Object.keys(await recordsIn(root)).so
 const asideNames = (root: string) => readdir(own(root, 'aside')).catch(() => []);
 
 describe('httpfstream-server --check', () => {
-  test.each(['-check', '--check'])(
-    '%s says that all is well, changes nothing, and loads no server',
-    async (option) => {
-      const root = await filled(async (server) => {
-        await put(server, 'a/plain');
-        await put(server, 'json', { 'content-type': 'application/json' }, '[1,{"a":[2]},"x\\ny"]');
-        await put(server, 'empty', { 'content-type': 'application/json' }, '');
-        await put(server, 'ttl', { 'stream-ttl': '600' });
-        await put(server, 'closed', { 'stream-closed': 'true' });
-        await put(server, 'fork', { 'stream-forked-from': '/closed' });
-        await put(server, 'buried');
-        await put(server, 'of-buried', { 'stream-forked-from': '/buried' });
-        expect((await fetch(server.url('/buried'), { method: 'DELETE' })).status).toBe(204);
-        expect(await post(server.url('/a/plain'), 'more', producer(0))).toBe(200);
-        expect((await fetch(server.url('/session?verb=APPEND'), { method: 'PUT', body: 'x' })).status).toBe(
-          201,
-        );
-      });
-      await writeFile(path.join(root, 'foreign.json'), 'no JSON');
-      const before = await snapshot(root);
-      const args = [option, '-root', root];
-      const { exit, stdout, stderr } = await run('httpfstream-server', args, { env: tellLoaded() });
-      expect({ exit, libraries: librariesIn(stderr) }).toEqual({
-        exit: 0,
-        libraries: ['commander', ...STORE],
-      });
-      expect(stdout).toBe('9 files looked at, of 8 of them something is remembered: all is well\n');
-      expect(await snapshot(root)).toEqual(before);
-    },
-  );
+  test('says that all is well, changes nothing, and loads no server', async () => {
+    const root = await filled(async (server) => {
+      await put(server, 'a/plain');
+      await put(server, 'json', { 'content-type': 'application/json' }, '[1,{"a":[2]},"x\\ny"]');
+      await put(server, 'empty', { 'content-type': 'application/json' }, '');
+      await put(server, 'ttl', { 'stream-ttl': '600' });
+      await put(server, 'closed', { 'stream-closed': 'true' });
+      await put(server, 'fork', { 'stream-forked-from': '/closed' });
+      await put(server, 'buried');
+      await put(server, 'of-buried', { 'stream-forked-from': '/buried' });
+      expect((await fetch(server.url('/buried'), { method: 'DELETE' })).status).toBe(204);
+      expect(await post(server.url('/a/plain'), 'more', producer(0))).toBe(200);
+      expect((await fetch(server.url('/session?verb=APPEND'), { method: 'PUT', body: 'x' })).status).toBe(
+        201,
+      );
+    });
+    await writeFile(path.join(root, 'foreign.json'), 'no JSON');
+    const before = await snapshot(root);
+    const args = ['-check', '-root', root];
+    const { exit, stdout, stderr } = await run('httpfstream-server', args, { env: tellLoaded() });
+    expect({ exit, libraries: librariesIn(stderr) }).toEqual({
+      exit: 0,
+      libraries: ['commander', ...STORE],
+    });
+    expect(stdout).toBe('9 files looked at, of 8 of them something is remembered: all is well\n');
+    expect(await snapshot(root)).toEqual(before);
+  });
 
   test('refuses while a server runs', async () => {
     const { root } = await startServer();
@@ -150,7 +147,7 @@ describe('httpfstream-server --check', () => {
 
   test('makes no root that is not there', async () => {
     const root = path.join(await diskDirectory(), 'missing');
-    expect(await run('httpfstream-server', ['--check', '-root', root])).toMatchObject({
+    expect(await runHere(runServer, ['--check', '-root', root])).toMatchObject({
       exit: 1,
       stdout: '',
       stderr: `httpfstream-server: there is no directory ${root}\n`,

@@ -19,13 +19,11 @@ async function startBehind(limits: string) {
   return { pid: server.pid, warnings };
 }
 
-test.runIf(process.platform === 'linux')('a soft limit of open files is raised to the hard one', async () => {
-  const { pid } = await startBehind('ulimit -Sn 256 && ulimit -Hn 2048');
-  expect(await readFile(`/proc/${pid}/limits`, 'utf8')).toMatch(/^Max open files +2048 +2048 /m);
-});
-
-test('a hard limit that is too low for many live resources is told, and for how many it is enough', async () => {
-  const { warnings } = await startBehind('ulimit -n 4096');
+test('a soft limit of open files is raised to the hard one; that this is too low for many live resources is told, and for how many it is enough', async () => {
+  const { pid, warnings } = await startBehind('ulimit -Sn 256 && ulimit -Hn 4096');
+  if (process.platform === 'linux') {
+    expect(await readFile(`/proc/${pid}/limits`, 'utf8')).toMatch(/^Max open files +4096 +4096 /m);
+  }
   expect(warnings).toMatchObject([
     {
       openFiles: 4096,

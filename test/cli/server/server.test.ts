@@ -246,7 +246,7 @@ describe('what makes it impossible to run', () => {
     });
     const address = `127.0.0.1:${(blocker.address() as AddressInfo).port}`;
     const root = await temporaryDirectory();
-    const { exit, stderr } = await run('httpfstream-server', [`-root=${root}`, `-http=${address}`]);
+    const { exit, stderr } = await runHere(runServer, [`-root=${root}`, `-http=${address}`]);
     expect({ exit, stderr }).toEqual({
       exit: 1,
       stderr: `httpfstream-server: cannot listen on ${address}: the port is in use: stop what listens there, or choose another one (-http)\n`,
@@ -271,10 +271,13 @@ describe('what makes it impossible to run', () => {
 });
 
 describe('the end', () => {
-  test.each(['SIGTERM', 'SIGINT'] as const)(
+  test.each([
+    ['SIGTERM', startServerCommand],
+    ['SIGINT', startServerHere],
+  ] as const)(
     '%s closes in order: followers are told, files are whole, exit code 0',
-    async (signal) => {
-      const server = await startServerCommand();
+    async (signal, start) => {
+      const server = await start();
       const bytes = randomBytes(MIB);
       const appender = await OriginalAppender.connect(server.url('/a'));
       const follower = await OriginalFollower.connect(server.url('/a'));
@@ -361,16 +364,6 @@ describe('the end', () => {
     expect(await command.exit).toBe(0);
   });
 
-  test('a second signal ends it at once', async () => {
-    const server = await startServerCommand();
-    // It never reads that it is to go, so that the server waits for it.
-    await OriginalAppender.connect(server.url('/a'));
-    server.command.signal('SIGTERM');
-    await waitFor(() => server.command.stdout.includes('"closing"'), 'the closing to begin');
-    server.command.signal('SIGTERM');
-    expect(await server.command.exit).not.toBe(0);
-  });
-
   test('the first signal ends it at once while it starts', async () => {
     const starting = vi.spyOn(RootLock, 'acquire');
     onTestFinished(() => starting.mockRestore());
@@ -384,30 +377,34 @@ describe('the end', () => {
     expect(() => command.signal('SIGTERM')).toThrow('nothing listens to SIGTERM');
   });
 
-  test.each(['HTTP/1.0', 'HTTP/1.1'])(
-    'a second signal does not make what is cut look finished: %s',
-    async (version) => {
-      const server = await startServerCommand();
-      const appender = await OriginalAppender.connect(server.url('/a'));
-      await appender.write(Buffer.from('half\n'));
-      const port = Number(new URL(server.url('/')).port);
-      const follower = await openSocket(port);
-      const outcome = new Promise((resolve) => {
-        follower.once('error', resolve).once('end', () => resolve('finished'));
-      });
-      writeHead(follower, `GET /a?verb=FOLLOW ${version}`);
-      let text = '';
-      follower.on('data', (chunk: Buffer) => {
-        text += chunk;
-      });
-      await waitFor(() => text.includes('half'), 'the beginning');
-      server.command.signal('SIGTERM');
-      await waitFor(() => server.command.stdout.includes('"closing"'), 'the closing to begin');
-      server.command.signal('SIGTERM');
-      expect(await outcome).toMatchObject({ code: 'ECONNRESET' });
-      expect(await server.command.exit).toBe('SIGTERM');
-    },
-  );
+  test('a second signal ends it at once, and does not make what is cut look finished', async () => {
+    const server = await startServerCommand();
+    // It never reads that it is to go, so that the server waits for it.
+    const appender = await OriginalAppender.connect(server.url('/a'));
+    await appender.write(Buffer.from('half\n'));
+    const outcomes = await Promise.all(
+      ['HTTP/1.0', 'HTTP/1.1'].map(async (version) => {
+        const follower = await openSocket(server.port);
+        const outcome = new Promise((resolve) => {
+          follower.once('error', resolve).once('end', () => resolve('finished'));
+        });
+        writeHead(follower, `GET /a?verb=FOLLOW ${version}`);
+        let text = '';
+        follower.on('data', (chunk: Buffer) => {
+          text += chunk;
+        });
+        await waitFor(() => text.includes('half'), 'the beginning');
+        return { version, outcome };
+      }),
+    );
+    server.command.signal('SIGTERM');
+    await waitFor(() => server.command.stdout.includes('"closing"'), 'the closing to begin');
+    server.command.signal('SIGTERM');
+    for (const { version, outcome } of outcomes) {
+      expect(await outcome, version).toMatchObject({ code: 'ECONNRESET' });
+    }
+    expect(await server.command.exit).toBe('SIGTERM');
+  });
 
   test('a peer that does not react holds it up for a bounded time', async () => {
     const server = await startServerHere();

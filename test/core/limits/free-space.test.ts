@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FreeSpaceWatch, type MinFree } from '../../../src/core/limits/free-space.ts';
 import { StorageFullError } from '../../../src/wire/errors.ts';
@@ -15,9 +16,15 @@ afterEach(() => {
 function watchOf(minFree: MinFree, totalBytes = 100_000 * MiB, totalFiles = 1_000_000) {
   const free = { bytes: totalBytes, files: totalFiles, totalBytes, totalFiles };
   const look = vi.fn(() => ({ ...free }));
+  const ask = vi.fn(async () => look());
   const exhausted = vi.fn();
-  const watch = new FreeSpaceWatch({ directory: '/', minFree, exhausted, look });
-  return { watch, free, look, exhausted };
+  const watch = new FreeSpaceWatch({ directory: '/', minFree, exhausted, look, ask });
+  /** Counts what was written; resolves when that was looked at, if it was. */
+  const write = async (bytes: number) => {
+    watch.written(bytes);
+    await nextTurn();
+  };
+  return { watch, free, look, ask, exhausted, write };
 }
 
 const refused = (watch: FreeSpaceWatch) => {
@@ -62,36 +69,59 @@ describe('what stays free by default', () => {
   });
 });
 
-test('below it nothing new begins until there is room again, and what lives goes on; below half of it that ends', () => {
-  const { watch, free, exhausted } = watchOf({ bytes: 10 * MiB, files: 0 });
+test('below it nothing new begins until there is room again, and what lives goes on; below half of it that ends', async () => {
+  const { watch, free, exhausted, write } = watchOf({ bytes: 10 * MiB, files: 0 });
   free.bytes = 5 * MiB;
-  watch.written(16 * MiB);
+  await write(16 * MiB);
   expect(refused(watch)).toBeInstanceOf(StorageFullError);
   watch.assertForMore();
   expect(exhausted).not.toHaveBeenCalled();
   free.bytes--;
-  watch.written(16 * MiB);
+  await write(16 * MiB);
   expect(exhausted).toHaveBeenCalledWith(expect.any(StorageFullError));
   expect(() => watch.assertForMore()).toThrow(StorageFullError);
   free.bytes = 10 * MiB;
   expect(refused(watch)).toBeUndefined();
 });
 
-test('it is looked at after 16 MiB, after a second in which anything was written, and never otherwise', () => {
-  const { watch, look } = watchOf({ bytes: 1, files: 1 });
-  watch.written(8 * MiB);
+test('it is looked at after 16 MiB, after a second in which anything was written, and never otherwise', async () => {
+  const { look, write } = watchOf({ bytes: 1, files: 1 });
+  await write(8 * MiB);
   expect(look).not.toHaveBeenCalled();
-  watch.written(8 * MiB);
+  await write(8 * MiB);
   expect(look).toHaveBeenCalledTimes(1);
   vi.advanceTimersByTime(60_000);
   expect(look).toHaveBeenCalledTimes(1);
-  watch.written(1);
+  await write(1);
   vi.advanceTimersByTime(999);
   expect(look).toHaveBeenCalledTimes(1);
   vi.advanceTimersByTime(1);
   expect(look).toHaveBeenCalledTimes(2);
   vi.advanceTimersByTime(60_000);
   expect(look).toHaveBeenCalledTimes(2);
+});
+
+test('a disk that does not answer is asked once, and again for what was written meanwhile; after the close nobody is told', async () => {
+  const { watch, free, ask, exhausted, write } = watchOf({ bytes: 10 * MiB, files: 0 });
+  let answer = () => {};
+  const hanging = () =>
+    new Promise<typeof free>((resolve) => {
+      answer = () => resolve({ ...free, bytes: 1 });
+    });
+  ask.mockImplementation(hanging);
+  for (let i = 0; i < 5; i++) await write(16 * MiB);
+  vi.advanceTimersByTime(60_000);
+  expect(ask).toHaveBeenCalledTimes(1);
+  answer();
+  await nextTurn();
+  expect(exhausted).toHaveBeenCalledTimes(1);
+  expect(ask).toHaveBeenCalledTimes(2);
+  watch.close();
+  answer();
+  await nextTurn();
+  await write(16 * MiB);
+  expect(exhausted).toHaveBeenCalledTimes(1);
+  expect(ask).toHaveBeenCalledTimes(2);
 });
 
 test('what begins costs a look in a second at most', () => {

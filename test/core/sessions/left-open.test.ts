@@ -33,9 +33,7 @@ async function lostAppend() {
 /** The next server over the root of one that was closed meanwhile. */
 async function startAgain(before: Awaited<ReturnType<typeof startCore>>, graceMs: number) {
   await before.core.close();
-  const running = await startCore({ graceMs, directory: before.directory });
-  onTestFinished(() => running.core.close());
-  return running;
+  return startCore({ graceMs, directory: before.directory });
 }
 
 test('a single append is refused while a session waits that the server before this one has left open', async () => {

@@ -229,7 +229,7 @@ it('a session that a server before this one has left belongs to who began it', a
 it('a session that a server before this one has left is not waited for when its client may not come back', async () => {
   const access = new RuleAccess({ t: { rules: RULES }, other: { rules: RULES } });
   const first = await startServer({ access, graceMs: 600_000 });
-  for (const at of ['/f', '/g']) {
+  for (const at of ['/f', '/g', '/posted']) {
     const begun = await V2Peer.append(first.url(at), { session: sessionOf('s') }, { headers: bearer('t') });
     await begun.append('before', 6);
     begun.socket.destroy();
@@ -239,8 +239,12 @@ it('a session that a server before this one has left is not waited for when its 
   const { url } = await startServer({ access, graceMs: 600_000, root: first.root });
   const append = (at: string) =>
     send('PUT', url(`${at}?verb=APPEND`), { headers: bearer('other'), body: 'x' });
+  const headers = { ...bearer('other'), 'content-type': 'text/plain' };
+  const post = (at: string) => send('POST', url(at), { headers, body: 'x' });
   expect((await append('/f')).status).toBe(200);
+  expect((await post('/posted')).status).toBe(204);
   expect((await append('/g')).status).not.toBe(200);
+  expect((await post('/g')).status).toBe(503);
 });
 
 /** Takes the token `t` away soon after it has been brought. */

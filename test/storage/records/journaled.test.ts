@@ -237,6 +237,6 @@ test('what was written last is there, whatever comes between: flushes, a shorter
       }
       await opened.records.close();
     }),
-    { numRuns: 30 },
+    { numRuns: process.env.HTTPFSTREAM_SOAK ? 300 : 12 },
   );
 });

@@ -17,7 +17,7 @@ import type { EndReason, Outcome } from '../../../src/wire/protocol.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { lendReserve } from '../server/reserves.ts';
 import { temporaryDirectory } from '../server/server.ts';
-import { abandonStore, recoverAfterKill } from './stored-records.ts';
+import { recoverAfterKill } from './stored-records.ts';
 
 const asTheyAre: Encoder = (parts) => parts;
 
@@ -89,16 +89,27 @@ export class RecordingOwner implements LeaseHolder {
   }
 }
 
-/** A core over an empty root, without any HTTP. */
+/** A core over an empty root, without any HTTP, until the test is over: what is left of one goes on for ever, and is in the way of others. */
 export async function startCore(options: Partial<CoreOptions> & { directory?: string } = {}) {
   const directory = options.directory ?? (await temporaryDirectory());
   if (options.directory === undefined) await lendReserve(directory);
   const root = await Root.open(directory);
   const core = new Core(root, { durability: 'os', graceMs: 15_000, ...options });
+  const leases: Lease[] = [];
+  onTestFinished(() => {
+    for (const lease of leases) lease.release();
+    return core.close();
+  });
   await recoverAfterKill(directory, core);
-  onTestFinished(() => abandonStore(directory));
-  const open = (name: string, owner: LeaseHolder = new RecordingOwner(), request: AppendRequest = {}) =>
-    core.sessions.open(Permit.own(ResourcePath.parse(name)), request, owner);
+  const open = async (
+    name: string,
+    owner: LeaseHolder = new RecordingOwner(),
+    request: AppendRequest = {},
+  ) => {
+    const lease = await core.sessions.open(Permit.own(ResourcePath.parse(name)), request, owner);
+    leases.push(lease);
+    return lease;
+  };
   const contents = (name: string) => readFile(path.join(directory, name));
   return { directory, root, core, open, contents };
 }

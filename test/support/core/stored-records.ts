@@ -204,27 +204,35 @@ export function failingWrites(records: Records): () => Promise<void> {
   };
 }
 
-/** The stores that this process has opened last, by the directories of their roots. */
-const opened = new Map<string, Records>();
+/** What cores of this process have opened last, by the directories of their roots. */
+const opened = new Map<string, { records: Records; journal?: Journal<JournalHeader> }>();
 
 /**
  * Has a core recover its root. Another one of this process that has it open is as good as killed from then on:
- * its store is taken away, and it can write nothing more.
+ * its store and its journal are taken away, and it can write nothing more.
  */
 export async function recoverAfterKill(directory: string, core: Core): Promise<void> {
   await abandonStore(directory);
-  const { open } = Records.prototype;
-  const opening = vi.spyOn(Records.prototype, 'open').mockImplementation(function noted(this: Records) {
-    opened.set(directory, this);
-    return open.call(this);
+  const { records } = core;
+  opened.set(directory, { records });
+  const { replay } = Journal.prototype;
+  const replaying = vi.spyOn(Journal.prototype, 'replay').mockImplementation(function noted(
+    this: Journal<JournalHeader>,
+  ) {
+    opened.set(directory, { records, journal: this });
+    return replay.call(this);
   });
-  await core.serve().finally(() => opening.mockRestore());
+  await core.serve().finally(() => replaying.mockRestore());
 }
 
-/** Takes the store of a root away from who has opened it in this process last. */
+/** Takes the store and the journal of a root away from who has opened them in this process last. */
 export async function abandonStore(directory: string): Promise<void> {
-  await opened.get(directory)?.close();
+  const { records, journal } = opened.get(directory) ?? {};
   opened.delete(directory);
+  // What it has yet to write down now and then is as it was: the next one replays that.
+  const refuse = () => Promise.reject(new Error('this server was killed'));
+  if (journal !== undefined) Object.assign(journal, { rotate: refuse, drop: refuse });
+  await records?.close();
 }
 
 function entriesOf(stored: ReadonlyMap<string, string>, space: string): [name: string, text: string][] {

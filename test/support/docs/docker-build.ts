@@ -1,4 +1,4 @@
-import { chmod, cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { PATH, runSuccessfully } from '../programs/program.ts';
 import { environmentOf, type Instruction, parseDockerfile, type Stage } from './dockerfile.ts';
@@ -23,7 +23,8 @@ export interface BuiltImage {
  * for empty and their programs for this machine's; `chown` is only noted down.
  *
  * @param context directory that the COPY instructions see, less what its .dockerignore names
- * @param installed where the packages are already that `npm ci` would install: they are linked instead, which is quick
+ * @param installed where the packages are already that `npm ci` would install: they are linked instead, and types are
+ *   not checked, which is quick
  */
 export async function buildWithoutDocker(
   dockerfile: string,
@@ -131,10 +132,14 @@ class StageBuild implements BuiltImage {
     const files = (await stat(origin)).isDirectory() ? await filesBelow(origin) : [''];
     const wanted = files.filter((file) => !this.#isIgnored(path.join(source, file)));
     if (wanted.length === 0) throw new Error(`COPY ${source}: .dockerignore leaves nothing of it`);
-    for (const file of wanted) {
+    const copyOf = (file: string) => {
       const name = file === '' && target.endsWith('/') ? path.basename(source) : file;
-      await cp(path.join(origin, file), path.join(this.inImage(target), name));
+      return path.join(this.inImage(target), name);
+    };
+    for (const directory of new Set(wanted.map((file) => path.dirname(copyOf(file))))) {
+      await mkdir(directory, { recursive: true });
     }
+    await Promise.all(wanted.map((file) => copyFile(path.join(origin, file), copyOf(file))));
   }
 
   async #copyFromStage(other: StageBuild, source: string, target: string): Promise<void> {
@@ -165,7 +170,10 @@ class StageBuild implements BuiltImage {
     const isInstall = this.#installed !== undefined && text === 'npm ci --ignore-scripts';
     const command = isInstall
       ? `cp -al '${this.#installed}' node_modules`
-      : text.replace(/(?<=^|\s)\/(?=\w)/g, `${this.#directory}/`);
+      : (this.#installed === undefined ? text : text.replace('npm run build', '$& -- --noCheck')).replace(
+          /(?<=^|\s)\/(?=\w)/g,
+          `${this.#directory}/`,
+        );
     const { NODE_ENV: _, ...inherited } = process.env;
     await runSuccessfully('sh', ['-c', command], {
       cwd: this.workingDirectory,
