@@ -163,11 +163,10 @@ export class Core {
     const log = new LocalLog(logging);
     this.#log = log;
     this.limits = new Limits({
-      ...{ root, records, limits },
+      ...{ root, records, limits, report },
       counted: (fingerprint) => this.#live.get(fingerprint)?.room,
       exhausted: (error) => this.#exhausted(error),
     });
-    const { space } = this.limits;
     this.#live = new LiveResources(log, store, quarantine, this.limits, maxOpenStreams);
     this.overview = new LiveOverview(this.#live);
     const forks = new ForkTree(root, records);
@@ -198,7 +197,7 @@ export class Core {
     this.#feeds = new Feeds(this.#live, resources, watch);
     this.sessions = new SessionRegistry({
       root,
-      space,
+      limits: this.limits,
       log,
       numbers,
       graceMs,

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { Ajv, type ErrorObject } from 'ajv';
 import json, { type JSONPath, type ParseError } from 'jsonc-parser';
@@ -68,6 +69,8 @@ const SCHEMA = {
 
 const conforms = new Ajv().addFormat('date-time', isTimestamp).compile<AuthDocument>(SCHEMA);
 
+const { O_NONBLOCK, O_RDONLY } = constants;
+
 /** Something that is wrong, and where. */
 interface Mistake {
   /** The names of members and numbers of items that lead there. */
@@ -76,20 +79,22 @@ interface Mistake {
 }
 
 /**
- * Reads the file, and refuses one that others might read or change.
+ * Reads the file, and refuses one that others might read or change, or that is something else.
  *
  * @param options.isObeyed whether the reader goes by it; else root may read it, whosever it is. Default true
- * @throws {InvalidAuthFileError} when it is not private
+ * @throws {InvalidAuthFileError} when it is no file, or not private
  * @throws the system's error
  */
 export async function readAuthFile(
   file: string,
   { isObeyed = true }: { isObeyed?: boolean } = {},
 ): Promise<string> {
-  const handle = await open(file);
+  // A pipe would be waited for, and no other change be read meanwhile.
+  const handle = await open(file, O_RDONLY | O_NONBLOCK);
   try {
-    const { mode, uid } = await handle.stat();
-    assertPrivate(file, mode, uid, isObeyed);
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw new InvalidAuthFileError(`${file} must be a file`);
+    assertPrivate(file, stat.mode, stat.uid, isObeyed);
     return await handle.readFile('utf8');
   } finally {
     await handle.close();

@@ -114,12 +114,11 @@ export function problemOf(error: Error): Problem {
   const { statusCode = 500, code } = error as Partial<FastifyError>;
   // The framework's refusals are for the client; its failures are not.
   if (statusCode >= 500) return { status: statusCode, code: 'HFS_INTERNAL', detail: 'internal error' };
-  const isPath = code === 'FST_ERR_BAD_URL';
-  return {
-    status: statusCode,
-    code: isPath ? 'HFS_INVALID_PATH' : 'HFS_INVALID_REQUEST',
-    detail: error.message,
-  };
+  if (code === 'FST_ERR_BAD_URL') {
+    // Its message quotes the query, too, in which there may be what lets in whoever knows it.
+    return { status: statusCode, code: 'HFS_INVALID_PATH', detail: 'the path cannot be decoded' };
+  }
+  return { status: statusCode, code: 'HFS_INVALID_REQUEST', detail: error.message };
 }
 
 /**

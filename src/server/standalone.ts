@@ -30,6 +30,12 @@ const MAX_HEAD_BYTES = 64 * 1024;
 /** How often Node checks for clients that exceed it. */
 const CONNECTIONS_CHECK_MS = 2000;
 
+/**
+ * How many connections there may be to where the server's own pages are: enough for all who watch it, and few beside the
+ * descriptors that are kept for those who are connected already.
+ */
+const MAX_ADMIN_CONNECTIONS = 32;
+
 /** Time for downloads to end once the server closes. */
 const DOWNLOADS_CLOSE_MS = 2000;
 
@@ -197,7 +203,10 @@ function createAdminServer(logger: FastifyBaseLogger, allowedHosts: readonly str
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
+    // Who sends nothing must not have the place of somebody who asks.
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: CONNECTIONS_CHECK_MS },
   });
+  app.server.maxConnections = MAX_ADMIN_CONNECTIONS;
   app.setErrorHandler(sendFailure);
   const gate = new Gate({ allowedHosts, corsOrigins: [], pages: new PagePaths() });
   app.addHook('onRequest', (request, reply, done) => {

@@ -254,7 +254,7 @@ export class TooManyRequestsError extends HttpfstreamError {
   }
 }
 
-/** The server has no file descriptors left at the moment. */
+/** The server has no file descriptors left at the moment, or does not know yet what it has to know. */
 export class StorageBusyError extends HttpfstreamError {
   readonly code = 'HFS_STORAGE_BUSY';
 }

@@ -1,4 +1,5 @@
-import { chmod, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
@@ -121,6 +122,15 @@ describe('the mode of the file', () => {
   test.each([0o640, 0o604, 0o620, 0o644, 0o666])('%o is refused', async (mode) => {
     const file = await fileOf(mode);
     await expect(readAuthFile(file)).rejects.toThrow(`nobody but its owner: chmod 600 ${file}`);
+  });
+
+  test.each([
+    ['a pipe', (place: string) => void execFileSync('mkfifo', ['-m', '600', place])],
+    ['a directory', (place: string) => mkdir(place, 0o700)],
+  ])('%s in its place is refused, and not waited for', async (_, make) => {
+    const place = path.join(await temporaryDirectory(), 'auth.json');
+    await make(place);
+    await expect(readAuthFile(place)).rejects.toThrow(`${place} must be a file`);
   });
 
   test('may let the group of a server read that is not root, when the file is', async () => {

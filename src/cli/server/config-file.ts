@@ -70,7 +70,9 @@ function placeOf(error: unknown, text: string): string {
 /** Parses a value as the option would on the command line. */
 function parse(option: Option, value: unknown, place: string): unknown {
   if (!Array.isArray(option.defaultValue)) return parseOne(option, value, undefined, place);
+  // An empty list is what an empty text would be on the command line: of some options it is refused.
   const items = Array.isArray(value) ? value : [value];
+  if (items.length === 0) return parseOne(option, '', option.defaultValue, place);
   return items.reduce<unknown>(
     (others, item, i) => parseOne(option, item, others, Array.isArray(value) ? `${place}/${i}` : place),
     option.defaultValue,

@@ -36,6 +36,8 @@ export class Entrances {
     // The options of Node's HTTP server.
     const options = { allowHalfOpen: true, noDelay: true };
     const other = net.createServer(options, (socket) => server.emit('connection', socket));
+    // By itself it would take any number: what the first server bounds it counts as its own.
+    if (server.maxConnections !== undefined) other.maxConnections = server.maxConnections;
     this.#others.add(other);
     // As an argument: with a descriptor the option is ignored.
     other.listen(where, BACKLOG);

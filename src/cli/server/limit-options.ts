@@ -173,7 +173,10 @@ function quotasOption(text: string, others: readonly QuotaRule[]): readonly Quot
 }
 
 function quotaOf(text: string): QuotaRule {
-  const { pattern = '', size = '' } = /^(?<pattern>.+)=(?<size>[^=]+)$/.exec(text)?.groups ?? {};
+  const { pattern, size } = /^(?<pattern>.+)=(?<size>[^=]+)$/.exec(text)?.groups ?? {};
+  if (pattern === undefined || size === undefined) {
+    throw new InvalidArgumentError('It must look like /builds/**=10GiB.');
+  }
   const mistake = mistakeInPattern(pattern);
   if (mistake !== undefined) throw new InvalidArgumentError(`The pattern ${mistake}.`);
   return { pattern, bytes: bytesOption(size) };

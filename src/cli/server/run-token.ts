@@ -195,6 +195,8 @@ function rightsOption(text: string): readonly Right[] {
 /** @param others from earlier occurrences of the option */
 function pathsOption(text: string, others: readonly string[] = []): readonly string[] {
   const paths = itemsOf(text);
+  // As of a variable that is not set.
+  if (paths.length === 0) throw new InvalidArgumentError('It must be a pattern of paths.');
   const mistake = paths.map(mistakeInPattern).find((found) => found !== undefined);
   if (mistake !== undefined) throw new InvalidArgumentError(`It ${mistake}.`);
   return [...others, ...paths];

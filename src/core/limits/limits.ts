@@ -1,9 +1,10 @@
 import path from 'node:path';
 import type { Records } from '../../storage/records/records.ts';
+import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root/root.ts';
-import type { StorageFullError } from '../../wire/errors.ts';
+import type { HttpfstreamError, StorageFullError } from '../../wire/errors.ts';
 import { FreeSpaceWatch, type MinFree } from './free-space.ts';
-import { type CountedFile, type QuotaRule, Quotas } from './quotas.ts';
+import { type CountedFile, type QuotaRule, Quotas, shortageOf } from './quotas.ts';
 import { type FoundFile, NewFileRoom, ResourceRoom, type RoomLimits } from './room.ts';
 
 /** How much there may be of everything. */
@@ -37,6 +38,7 @@ export interface LimitsOptions {
   counted: (fingerprint: string) => CountedFile | undefined;
   /** Called when the appends that live have to end. */
   exhausted: (error: StorageFullError) => void;
+  report: Report;
 }
 
 /** What bounds what is stored, and how much of it is live. */
@@ -45,11 +47,11 @@ export class Limits implements RoomLimits {
   readonly quotas: Quotas;
   #limits: CoreLimits;
 
-  constructor({ root, records, limits, counted, exhausted }: LimitsOptions) {
+  constructor({ root, records, limits, counted, exhausted, report }: LimitsOptions) {
     const { minFree, quotas: rules } = limits;
     this.#limits = limits;
     this.space = new FreeSpaceWatch({ directory: path.dirname(root.own('records')), minFree, exhausted });
-    this.quotas = new Quotas({ rules, root, records, counted });
+    this.quotas = new Quotas({ rules, root, records, counted, report });
   }
 
   /** Has others count from now on. Quotas of other patterns count from the next start. */
@@ -71,6 +73,22 @@ export class Limits implements RoomLimits {
     return this.#limits.maxFollowers;
   }
 
+  /** What keeps anything new from beginning at a path. */
+  shortage({ key }: { key: string }): HttpfstreamError | undefined {
+    return this.space.shortage() ?? shortageOf(this.quotas.matching(key));
+  }
+
+  /**
+   * To be called before anything new begins at a path.
+   *
+   * @throws {StorageFullError} when too little is free of the disk
+   * @throws {StorageBusyError} when it is not known yet how much of its quotas is left
+   */
+  assertForNew(path: { key: string }): void {
+    const shortage = this.shortage(path);
+    if (shortage !== undefined) throw shortage;
+  }
+
   /** Of a file that is there. */
   roomOf(fingerprint: string, location: string, found: FoundFile): ResourceRoom {
     return new ResourceRoom(this, fingerprint, this.quotas.matching(location), found);
@@ -79,10 +97,10 @@ export class Limits implements RoomLimits {
   /**
    * Of a file that is about to be made.
    *
-   * @throws {StorageFullError} when too little is free of the disk
+   * @throws what {@link assertForNew} throws
    */
   roomFor(path: { key: string }): NewFileRoom {
-    this.space.assertForNew();
+    this.assertForNew(path);
     return new NewFileRoom(this, this.quotas.matching(path.key));
   }
 

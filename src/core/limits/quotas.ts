@@ -1,7 +1,8 @@
 import { PatternTree } from '../../rights/path-pattern.ts';
 import { NOT_DURABLE, type Records } from '../../storage/records/records.ts';
+import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root/root.ts';
-import { QuotaExceededError } from '../../wire/errors.ts';
+import { QuotaExceededError, StorageBusyError } from '../../wire/errors.ts';
 
 /** How long changes of the numbers wait to be remembered. */
 const SAVE_MS = 10_000;
@@ -11,6 +12,9 @@ const WALK_INTERVAL_MS = 24 * 60 * 60 * 1000;
 
 /** … or, when something may be counted wrong, so many times as long as the last one took. */
 const WALK_REST = 20;
+
+/** How many names a start waits for until those of a quota that is new are counted: a moment. */
+const FIRST_NAMES = 10_000;
 
 /** How far the clock of a file system may be behind. */
 const CLOCK_MS = 1000;
@@ -25,7 +29,9 @@ export interface QuotaRule {
 export class Quota {
   readonly pattern: string;
   limitBytes: number;
-  /** How many bytes are stored. */
+  /** Whether it is known how many bytes are stored: not of one that is new, until a walk has been there. */
+  isCounted = true;
+  /** How many bytes are stored; of one that is not counted, by how many that has changed. */
   usedBytes = 0;
   /** How many are about to be. */
   takenBytes = 0;
@@ -44,6 +50,13 @@ export class Quota {
   }
 }
 
+/** What keeps anything new from beginning where these count: whether it fits is not known. */
+export function shortageOf(quotas: readonly Quota[]): StorageBusyError | undefined {
+  const uncounted = quotas.find(({ isCounted }) => !isCounted);
+  if (uncounted === undefined) return undefined;
+  return new StorageBusyError(`what is stored at ${uncounted.pattern} is being counted: it has a new quota`);
+}
+
 /** What the walk is told of a file. */
 export interface CountedFile {
   /** How many of its bytes are counted, … */
@@ -59,6 +72,7 @@ export interface QuotasOptions {
   records: Records;
   /** What is counted of the file with a fingerprint, if it is live. */
   counted: (fingerprint: string) => CountedFile | undefined;
+  report: Report;
 }
 
 /**
@@ -111,6 +125,11 @@ export class Quotas {
       return false;
     });
     return [...found];
+  }
+
+  /** Those of which it is not known yet how much is stored. */
+  get uncounted(): readonly Quota[] {
+    return this.#quotas.filter(({ isCounted }) => !isCounted);
   }
 
   /**
@@ -178,21 +197,26 @@ export class Quotas {
   }
 
   /**
-   * Takes up the numbers that are remembered; what is not is counted before this resolves. Then they are corrected.
+   * Takes up the numbers that are remembered, and has them corrected. What is not remembered is counted first: before this
+   * resolves if that is soon, or else while nothing new begins there.
    *
    * @throws what the disk does
    */
   async start(): Promise<void> {
     if (this.#quotas.length === 0) return;
     await this.#options.records.readable();
-    let areKnown = true;
     for (const quota of this.#quotas) {
       const bytes = this.#options.records.quotaBytes(quota.pattern);
       quota.usedBytes = bytes ?? 0;
-      areKnown &&= bytes !== undefined;
+      quota.isCounted = bytes !== undefined;
     }
-    const walking = this.#beginWalk();
-    if (!areKnown) await walking;
+    const areMany = new Promise<void>((resolve) => void this.#beginWalk(resolve).then(resolve));
+    if (this.uncounted.length > 0) await areMany;
+    const patterns = this.uncounted.map(({ pattern }) => pattern);
+    if (patterns.length === 0) return;
+    this.#options.report('quotas are new: nothing new begins at their paths until these are counted', {
+      patterns,
+    });
   }
 
   /** Resolves when the walk is over that is under way. */
@@ -226,15 +250,17 @@ export class Quotas {
     this.#saving = undefined;
     if (this.#quotas.length === 0) return;
     const saving = this.#options.records.write((draft) => {
-      for (const { pattern, usedBytes } of this.#quotas) draft.setQuotaBytes(pattern, usedBytes);
+      for (const { pattern, usedBytes, isCounted } of this.#quotas)
+        if (isCounted) draft.setQuotaBytes(pattern, usedBytes);
     }, NOT_DURABLE);
     await saving.catch(() => undefined);
   }
 
-  #beginWalk(): Promise<void> {
+  /** @param areMany called when many names were seen, if there are as many */
+  #beginWalk(areMany: () => void = () => {}): Promise<void> {
     const beganMs = performance.now();
     this.#isToCountAgain = false;
-    this.#walking = this.#walk().finally(() => {
+    this.#walking = this.#walk(areMany).finally(() => {
       this.#walking = undefined;
       const now = performance.now();
       this.#mayWalkAtMs = now + WALK_REST * (now - beganMs);
@@ -251,13 +277,15 @@ export class Quotas {
   }
 
   /** Counts all that is there, while that changes. Never rejects: what cannot be read is not counted. */
-  async #walk(): Promise<void> {
+  async #walk(areMany: () => void): Promise<void> {
     const { root, counted } = this.#options;
+    let names = 0;
     const beganMs = Date.now();
     for (const quota of this.#quotas) quota.foundBytes = 0;
     this.#seen = new Set();
     for await (const name of root.walk(() => {})) {
       if (this.#isClosed) break;
+      if (++names === FIRST_NAMES) areMany();
       const stat = statOrNothing(root, name);
       if (stat === undefined || !this.#see(stat.fingerprint)) continue;
       const live = counted(stat.fingerprint);
@@ -268,7 +296,10 @@ export class Quotas {
     this.#seen = undefined;
     if (this.#isClosed) return;
     this.#walkedMs = beganMs;
-    for (const quota of this.#quotas) quota.usedBytes = quota.foundBytes;
+    for (const quota of this.#quotas) {
+      quota.usedBytes = quota.foundBytes;
+      quota.isCounted = true;
+    }
     this.#saveLater();
   }
 }

@@ -1,7 +1,7 @@
 import type { WriteRoom } from '../../storage/new-file.ts';
 import { ResourceTooLargeError } from '../../wire/errors.ts';
 import type { FreeSpaceWatch } from './free-space.ts';
-import type { CountedFile, Quota, Quotas } from './quotas.ts';
+import { type CountedFile, type Quota, type Quotas, shortageOf } from './quotas.ts';
 
 /** What bounds all of them. */
 export interface RoomLimits {
@@ -95,10 +95,13 @@ export class ResourceRoom extends Room implements CountedFile {
    * As {@link take}, for what begins anew.
    *
    * @throws {StorageFullError} when too little is free of the disk
+   * @throws {StorageBusyError} when it is not known yet how much of its quotas is left
    */
   takeForNew(bytes: number): void {
     if (bytes === 0) return;
     this.limits.space.assertForNew();
+    const shortage = shortageOf(this.quotas);
+    if (shortage !== undefined) throw shortage;
     this.take(bytes);
   }
 

@@ -11,7 +11,7 @@ import {
   ServerClosingError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { FreeSpaceWatch } from '../limits/free-space.ts';
+import type { Limits } from '../limits/limits.ts';
 import type { Permit } from '../permit.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
@@ -41,7 +41,7 @@ interface Beginning {
 export interface SessionDependencies extends SessionContext {
   root: Root;
   /** What bounds them. */
-  space: FreeSpaceWatch;
+  limits: Limits;
   /** Opens the files. */
   resources: Resources;
   /** Notified of what is appended to. */
@@ -57,7 +57,7 @@ export class SessionRegistry implements SessionHost {
   readonly #root: Root;
   readonly #resources: Resources;
   readonly #arrivals: Arrivals;
-  readonly #space: FreeSpaceWatch;
+  readonly #limits: Limits;
   readonly #context: SessionContext;
   /** Requests for the same path take turns, … */
   readonly #openings = new KeyedLock();
@@ -67,9 +67,9 @@ export class SessionRegistry implements SessionHost {
   readonly #returning = new Map<string, number>();
   #closing = false;
 
-  constructor({ root, space, resources, arrivals, ...context }: SessionDependencies) {
+  constructor({ root, limits, resources, arrivals, ...context }: SessionDependencies) {
     this.#root = root;
-    this.#space = space;
+    this.#limits = limits;
     this.#resources = resources;
     this.#arrivals = arrivals;
     this.#context = context;
@@ -254,7 +254,7 @@ export class SessionRegistry implements SessionHost {
   async #openFile(permit: Permit<'append'>, { expect = 0, generation }: AppendRequest): Promise<AppendFile> {
     let file: AppendFile;
     const mayCreate = expect === 0 && generation === undefined;
-    const shortage = this.#space.shortage() ?? this.#context.live.shortage();
+    const shortage = this.#limits.shortage(permit.path) ?? this.#context.live.shortage();
     try {
       file = await this.#resources.openAppend(permit, { create: mayCreate && shortage === undefined });
     } catch (error) {
@@ -305,7 +305,7 @@ export class SessionRegistry implements SessionHost {
         const goesOn = last !== undefined && isContinuedBy(last, request.session, subject, size);
         if (!goesOn && this.history.isAwaited(last, path)) throw conflict();
         // One that was left open by the server before this one lives.
-        if (!goesOn || last.state !== 'open') this.#space.assertForNew();
+        if (!goesOn || last.state !== 'open') this.#limits.assertForNew(path);
         if (goesOn) assertNewer(request.attempt, last.attempt);
         const start = goesOn ? last.start : size;
         assertStart(start, request.expect);

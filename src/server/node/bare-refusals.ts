@@ -64,6 +64,8 @@ const PROBLEM_OF_NODE_CODE: Readonly<Record<string, Problem>> = {
 const REASON_OF_NODE_CODE: Readonly<Record<string, RefusalReason>> = {
   HPE_HEADER_OVERFLOW: 'head_size',
   ERR_HTTP_REQUEST_TIMEOUT: 'head_time',
+  // Not even TLS has come.
+  ERR_TLS_HANDSHAKE_TIMEOUT: 'head_time',
 };
 
 const NO_REQUEST: Problem = {

@@ -145,12 +145,13 @@ const ROWS: Readonly<Record<string, Row | HistogramRow>> = {
     'How long what is remembered of files has been behind the journal.',
     ({ core }) => core.checkpointAgeMs / 1000,
   ),
+  records: gauge('Files of which something is remembered.', ({ core }) => core.records.count),
   disk_free_bytes: gauge('What the disk has left for this user.', ({ space }) => space?.bytes),
   disk_free_inodes: gauge('How many more files the disk takes.', ({ space }) =>
     space !== undefined && Number.isFinite(space.files) ? space.files : undefined,
   ),
   quota_bytes: gauge('What is stored, by the pattern of the quota.', (scrape) =>
-    byQuota(scrape, ({ usedBytes }) => usedBytes),
+    byQuota(scrape, ({ usedBytes, isCounted }) => (isCounted ? usedBytes : undefined)),
   ),
   quota_limit_bytes: gauge('What may be stored, by the pattern of the quota.', (scrape) =>
     byQuota(scrape, ({ limitBytes }) => limitBytes),
@@ -266,9 +267,11 @@ function byTransport({ core }: Scrape, read: (numbers: ReadNumbers) => number): 
   ]);
 }
 
-function byQuota({ core }: Scrape, read: (quota: Quota) => number): [Labels, number][] {
-  const quotas = core.limits.quotas.all.slice(0, MAX_QUOTAS);
-  return quotas.map((quota) => [{ pattern: quota.pattern }, read(quota)]);
+function byQuota({ core }: Scrape, read: (quota: Quota) => number | undefined): [Labels, number][] {
+  return core.limits.quotas.all.slice(0, MAX_QUOTAS).flatMap((quota) => {
+    const value = read(quota);
+    return value === undefined ? [] : [[{ pattern: quota.pattern }, value]];
+  });
 }
 
 function gauge(help: string, read: Row['read']): Row {

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { shortageOf } from '../../core/limits/quotas.ts';
 import { InvalidRequestError, MethodNotAllowedError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { admissionOf } from '../rights/admission.ts';
@@ -41,7 +42,7 @@ export class OperatorPages {
     serve(app, '/health/live', ok);
     serve(app, '/health/ready', async (_request, reply) => {
       if (isClosing() || !isListening()) return sendClosing(reply);
-      return sendText(reply, `ready\n${await this.#troubleWithDisk()}`);
+      return sendText(reply, `ready\n${await this.#troubleWithDisk()}${this.#troubleWithQuotas()}`);
     });
   }
 
@@ -88,6 +89,11 @@ export class OperatorPages {
     const { disk, core } = this.#sources;
     const free = await disk.take();
     const shortage = free && core.limits.space.shortageIn(free);
+    return shortage === undefined ? '' : `${shortage.message}\n`;
+  }
+
+  #troubleWithQuotas(): string {
+    const shortage = shortageOf(this.#sources.core.limits.quotas.all);
     return shortage === undefined ? '' : `${shortage.message}\n`;
   }
 }

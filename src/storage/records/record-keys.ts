@@ -10,11 +10,13 @@
  * | `removal!FINGERPRINT` | path of a file that is being removed |
  * | `quota!PATTERN` | how many bytes are stored at the paths that match |
  * | `upstream!URL` | when the server there was known to be an httpfstream server, in milliseconds since 1970 |
+ * | `count!` | of how many files something is remembered |
  * | `journaled!` | number of the last entry of the journal that the store has |
  */
 export type KeySpace = 'file' | 'tombstone' | 'forks' | 'due' | 'removal' | 'quota' | 'upstream';
 
-/** See {@link KeySpace}; of one that there is once. */
+/** See {@link KeySpace}; of those that there are once. */
+export const COUNT_KEY = 'count!';
 export const JOURNALED_KEY = 'journaled!';
 
 /** Longest time that a date has, in milliseconds since 1970. */
@@ -24,6 +26,10 @@ const MS_DIGITS = String(MAX_MS).length;
 
 export function fileKey(fingerprint: string): string {
   return `file!${fingerprint}`;
+}
+
+export function isFileKey(key: string): boolean {
+  return key.startsWith('file!');
 }
 
 export function tombstoneKey(path: string): string {

@@ -9,7 +9,9 @@ import { storageFailure } from '../storage-failure.ts';
 import { type FileRecord, parseRecord, parseTombstone, type Tombstone } from './file-record.ts';
 import { LevelStore, type LevelStoreOptions, type StoreChange } from './level-store.ts';
 import { RecordDraft } from './record-draft.ts';
+import { countFiles, growthBy, indexAnew } from './record-indexes.ts';
 import {
+  COUNT_KEY,
   dueFile,
   dueKey,
   fileKey,
@@ -39,9 +41,6 @@ const MAX_ENTRY_LENGTH = 128 * 1024;
 
 /** … while it holds no more than this, as it does if it cannot be shortened. */
 const MAX_JOURNAL_BYTES = 64 * 1024 * 1024;
-
-/** How many entries are written at a time when an index is made anew. */
-const INDEX_BATCH = 1000;
 
 /** Makes the changes that belong together, in line. What it throws refuses them all. */
 export type RecordsChange = (draft: RecordDraft) => void;
@@ -148,7 +147,10 @@ export class Records {
     const repair = await this.#store.open({ verify });
     this.#storedNumber = Number(this.#store.get(JOURNALED_KEY) ?? 0);
     this.#number = this.#storedNumber;
-    if (repair !== undefined) await this.#indexAnew();
+    if (repair !== undefined) await indexAnew(this.#store);
+    // With the next write: on a full disk, too, a start is to succeed.
+    if (this.#store.get(COUNT_KEY) === undefined)
+      this.#ahead.set(COUNT_KEY, String(await countFiles(this.#store)));
     await this.#store.settle();
     return repair;
   }
@@ -190,6 +192,15 @@ export class Records {
   quotaBytes(pattern: string): number | undefined {
     const bytes = Number(this.#valueOf(quotaKey(pattern)) ?? Number.NaN);
     return Number.isSafeInteger(bytes) ? bytes : undefined;
+  }
+
+  /** Of how many files something is remembered; undefined while that cannot be read. */
+  get count(): number | undefined {
+    try {
+      return Number(this.#valueOf(COUNT_KEY));
+    } catch {
+      return undefined;
+    }
   }
 
   /** Whether the removal of a file has begun, and not all is done that belongs to it. Throws as {@link get}. */
@@ -327,6 +338,8 @@ export class Records {
     const changes = new Map<string, string | undefined>();
     const made: Waiting[] = [];
     let length = 0;
+    let grown = 0;
+    const read = (key: string) => (changes.has(key) ? changes.get(key) : this.#valueOf(key));
     for (const [i, each] of waiting.entries()) {
       if (length >= MAX_LENGTH) {
         this.#waiting.unshift(...waiting.slice(i));
@@ -335,10 +348,11 @@ export class Records {
       try {
         if (unready !== undefined) throw unready;
         if (each.isNew && full !== undefined) throw full;
-        const draft = new RecordDraft((key) => (changes.has(key) ? changes.get(key) : this.#valueOf(key)));
+        const draft = new RecordDraft(read);
         each.change(draft);
         // If that cannot be, it is not replaced, and nobody else is refused for that.
         for (const fingerprint of draft.damaged) await this.copyAside(fingerprint);
+        grown += growthBy(draft.changes, read);
         for (const [key, value] of draft.changes) {
           changes.set(key, value);
           length += key.length + (value?.length ?? 0);
@@ -349,6 +363,7 @@ export class Records {
       }
     }
     try {
+      if (grown !== 0) changes.set(COUNT_KEY, String(Number(this.#valueOf(COUNT_KEY)) + grown));
       const isForJournal = length <= MAX_ENTRY_LENGTH && made.every((each) => this.#mayGoToJournal(each));
       const isInJournal = isForJournal && (await this.#putIntoJournal(changes));
       const mustLast = made.some(({ durable }) => durable);
@@ -420,23 +435,6 @@ export class Records {
   /** What is at a key. */
   #valueOf(key: string): string | undefined {
     return this.#ahead.has(key) ? this.#ahead.get(key) : this.#store.get(key);
-  }
-
-  /** What is due, from what files' records say: of a store that was repaired one may lack what the other has. */
-  async #indexAnew(): Promise<void> {
-    let changes: StoreChange[] = [];
-    const add = async (change: StoreChange) => {
-      changes.push(change);
-      if (changes.length < INDEX_BATCH) return;
-      await this.#store.write(changes, true);
-      changes = [];
-    };
-    for await (const [key] of this.#store.entries(...rangeOf('due'))) await add({ type: 'del', key });
-    for await (const { fingerprint, record } of this.files()) {
-      if (record.dueMs === undefined) continue;
-      await add({ type: 'put', key: dueKey(record.dueMs, fingerprint), value: '' });
-    }
-    if (changes.length > 0) await this.#store.write(changes, true);
   }
 
   async #copyAside(key: string, label: string): Promise<string> {

@@ -75,6 +75,7 @@ describe('a configuration file', () => {
     ['{ "log-level": "loud" }', /: \/log-level: Allowed choices are debug/],
     ['{ "http": { "port": 1 } }', /: \/http: it must be a string, a number, true or false$/],
     ['{ "tls-cert": [""], "tls-key": [""] }', /: \/tls-cert\/0: It must be the name of a file/],
+    ['{ "tls-cert": [], "tls-key": [] }', /: \/tls-cert: It must be the name of a file/],
     ['{ "tls-cert": "a.pem" }', /each -tls-cert needs a -tls-key/],
     [
       '{ "auth": "a.json", "upstream-authorization": "/" }',

@@ -47,6 +47,20 @@ async function connect(app: FastifyInstance, host: string): Promise<Socket> {
 const statusOf = async (socket: Socket) => parseAnswer(await readHead(socket)).status;
 
 test.skipIf(!hasIpv6).each(['127.0.0.1', '::1'])(
+  'on localhost, %s has as few connections as the server may have',
+  async (host) => {
+    const app = Fastify();
+    app.server.maxConnections = 1;
+    await listen(app, { host: 'localhost', port: 0 });
+    onTestFinished(() => app.close());
+    const first = await connect(app, host);
+    // Who is cut later, for having asked for nothing, is told so.
+    expect(await readToEnd(await connect(app, host))).toHaveLength(0);
+    expect(first.readyState).toBe('open');
+  },
+);
+
+test.skipIf(!hasIpv6).each(['127.0.0.1', '::1'])(
   'on localhost, %s has all that a server does',
   async (host) => {
     const app = await startStandalone();

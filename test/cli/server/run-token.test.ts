@@ -154,6 +154,7 @@ test.each([
   ['add', 'a', '--auth', 'a', '--rights', 'read', '--paths', '/a'],
   ['add', 'a', '--auth', 'a', '--rights', ',', '--paths', '/a'],
   ['add', 'a', '--auth', 'a', '--rights', 'follow', '--paths', 'a'],
+  ['add', 'a', '--auth', 'a', '--rights', 'follow', '--paths', ''],
   ['add', 'a', '--auth', 'a', '--rights', 'admin', '--expires', '0d'],
   ['add', 'a', '--auth', 'a', '--rights', 'admin', '--expires', 'soon'],
   ['add', 'a', '--auth', 'a', '--rights', 'admin', '--expires', '2000-01-01'],

@@ -218,6 +218,10 @@ describe('limits', () => {
     );
   });
 
+  test.each(['/**', '/**=', '=1'])('"%s" is told what a quota looks like', (text) => {
+    expect(() => parse('--quota', text)).toThrow('It must look like /builds/**=10GiB.');
+  });
+
   test.each(['/**', '/**=', 'a=1', '/a/=1', '/a**=1', '/**=1k', '=1'])('"%s" is no quota', (text) => {
     expect(() => parse('--quota', text)).toThrow();
   });

@@ -6,10 +6,17 @@ import { NO_LIMITS } from '../../../src/core/limits/limits.ts';
 import type { QuotaRule } from '../../../src/core/limits/quotas.ts';
 import { Permit } from '../../../src/core/permit.ts';
 import { NewFile } from '../../../src/storage/new-file.ts';
+import { NOT_DURABLE } from '../../../src/storage/records/records.ts';
 import { AppendFile } from '../../../src/storage/stored-file.ts';
-import { QuotaExceededError, ResourceTooLargeError, StorageFullError } from '../../../src/wire/errors.ts';
+import {
+  QuotaExceededError,
+  ResourceTooLargeError,
+  StorageBusyError,
+  StorageFullError,
+} from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { join, RecordingOwner, startCore } from '../../support/core/harness.ts';
+import { makeWalksLong } from '../../support/core/long-walk.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -175,10 +182,11 @@ test('the walk counts what is there, whatever happens meanwhile', async () => {
   const { core, open } = await startWith([{ pattern: '/**', bytes: 1_000_000 }]);
   for (let i = 0; i < 300; i++) await put(core, `/f${i}`, 10);
   const live = await open('/f7');
-  // Nothing is remembered yet, so that it waits for a walk.
-  const walk = core.limits.quotas.start();
+  // What is remembered is wrong, and corrected while it counts.
+  await core.records.write((draft) => draft.setQuotaBytes('/**', 7), NOT_DURABLE);
+  await core.limits.quotas.start();
   let isOver = false;
-  void walk.then(() => {
+  void core.limits.quotas.corrected().then(() => {
     isOver = true;
   });
   let made = 0;
@@ -200,6 +208,50 @@ test('the walk counts what is there, whatever happens meanwhile', async () => {
   }
   await live.end('finished');
   expect(used(core)).toEqual([[3000 + made, 0]]);
+});
+
+describe('a quota that is new, of more files than a start waits for', () => {
+  /** A start over a file of 300 bytes, after which the walk goes on when `goOn` is called. */
+  async function startOverMany(quotas: readonly QuotaRule[]) {
+    const directory = await temporaryDirectory();
+    await writeFile(path.join(directory, 'there'), 'x'.repeat(300));
+    const goOn = makeWalksLong();
+    return { ...(await startWith(quotas, directory)), directory, goOn };
+  }
+
+  test('lets nothing new begin at its paths until they are counted, and everything else', async () => {
+    const { core, open, goOn } = await startOverMany([ALL, { pattern: '/b/**', bytes: 10 }]);
+    await expect(put(core, '/a', 1)).rejects.toThrow(StorageBusyError);
+    await expect(post(core, '/there', 1)).rejects.toThrow(StorageBusyError);
+    await expect(open('/there')).rejects.toThrow(StorageBusyError);
+    await expect(open('/a')).rejects.toThrow(StorageBusyError);
+    expect((await core.resources.open(own('/there'))).stat.size).toBe(300);
+    goOn();
+    await core.limits.quotas.corrected();
+    expect(used(core)[0]).toEqual([300, 0]);
+    await expect(put(core, '/a', 701)).rejects.toThrow(QuotaExceededError);
+    await put(core, '/a', 700);
+    await core.streams.delete(own('/there'));
+  });
+
+  test('is of no concern to other paths', async () => {
+    const { core, open, goOn } = await startOverMany([BUILDS]);
+    await put(core, '/other', 1);
+    await (await open('/there')).end('finished');
+    await expect(put(core, '/builds/1/log', 1)).rejects.toThrow(StorageBusyError);
+    // What the test ends waits for it.
+    goOn();
+  });
+
+  test('is not remembered by a server that ends meanwhile: the next one counts it', async () => {
+    const { core, directory, goOn } = await startOverMany([ALL]);
+    const closed = core.close();
+    goOn();
+    await closed;
+    const next = await startWith([ALL], directory);
+    onTestFinished(() => next.core.close());
+    expect(used(next.core)).toEqual([[300, 0]]);
+  });
 });
 
 test('a walk that finds a file before this server knows that it has its name does not count it twice', async () => {

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import net, { type AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { Refusals } from '../../../src/server/node/refusals.ts';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
 import { HANDSHAKE, openSocket, parseAnswer, readToEnd } from '../../support/http/raw.ts';
 import { makeDirectory } from '../../support/server/reserves.ts';
@@ -137,4 +139,14 @@ describe('what is refused before it is looked at', () => {
       body: 'the Host header is missing or malformed\n',
     });
   });
+});
+
+it('counts who is quiet before TLS begins as who is late with a head', async () => {
+  const accepted = once(app.server, 'connection');
+  await openSocket(port);
+  const [socket] = await accepted;
+  const before = Refusals.of(app.server).countOf('head_time');
+  const late = Object.assign(new Error('TLS handshake timeout'), { code: 'ERR_TLS_HANDSHAKE_TIMEOUT' });
+  app.server.emit('clientError', late, socket);
+  expect(Refusals.of(app.server).countOf('head_time') - before).toBe(1);
 });

@@ -145,6 +145,17 @@ describe('what lets in whoever knows it is hidden', () => {
     expect(shownTarget(url)).toBe(shown);
   });
 
+  test.each([true, false])(
+    'of what cannot be decoded, too (with a log of accesses: %j)',
+    async (accessLog) => {
+      const { port, lines } = await start(accessLog);
+      const { status, body } = await rawGet(port, '/%zz?session=secret');
+      expect({ status, body }).toEqual({ status: 400, body: expect.not.stringContaining('secret') });
+      await waitFor(() => lines.some(({ path }) => path === '/%zz'), 'the refusal');
+      expect(JSON.stringify(lines)).not.toContain('secret');
+    },
+  );
+
   test('where a refusal is told alone, too', async () => {
     const { url, lines } = await start(false);
     await get(url('/.httpfstream/page/1.secret/a/b.html'));

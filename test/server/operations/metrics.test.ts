@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import { PassProxy } from '../../support/http/pass-proxy.ts';
 import { openSocket, rawRequest, writeHead } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
+import { startOrigin } from '../../support/relay/origin.ts';
 import { ScriptedServer, say } from '../../support/relay/scripted.ts';
 import { type Scraped, scrape } from '../../support/server/scrape.ts';
 import { startServers } from '../../support/server/server.ts';
@@ -166,6 +167,8 @@ test('what is done is counted', async () => {
 
   const after = await scrape(admin);
   const counted = (name: string) => after.value(`httpfstream_${name}`);
+  // The session's and the form's: what was put is deleted.
+  expect(counted('records')).toBe(2);
   expect(counted('sessions_resumed_total')).toBe(1);
   expect(counted('appends_total{kind="session",end="finished"}')).toBe(1);
   expect(counted('appends_total{kind="form",end="finished"}')).toBe(1);
@@ -184,6 +187,23 @@ test('what is done is counted', async () => {
   expect(counted('requests_total{method="GET",code="421"}')).toBe(1);
   expect(counted('requests_total{method="DELETE",code="204"}')).toBe(1);
   expect(counted('followers{transport="websocket"}')).toBe(0);
+});
+
+test('what a relay has fetched is counted, and what broke off there', async () => {
+  const origin = await startOrigin();
+  await send('PUT', origin.url('/whole'), { body: '12345' });
+  const appender = await V2Peer.append(origin.url('/live'), { session: sessionOf('a') });
+  const { url, admin } = await startServers({ upstreams: [origin.url('/')] });
+  expect((await send('GET', url('/whole'))).text).toBe('12345');
+  const follower = await V2Peer.follow(url('/live'));
+  appender.send('123');
+  await follower.until(() => follower.text === '123', 'the bytes');
+  const counted = async (of: string) => (await scrape(admin)).value(`httpfstream_${of}`);
+  await expect.poll(() => counted('appends_total{kind="pull",end="finished"}')).toBe(1);
+  expect(await counted('append_bytes_total{transport="upstream"}')).toBe(5 + 3);
+  expect(await counted('appends_total{kind="pull",end="interrupted"}')).toBe(0);
+  await send('DELETE', origin.url('/live'));
+  await expect.poll(() => counted('appends_total{kind="pull",end="interrupted"}')).toBe(1);
 });
 
 test('what is stored of a quota is told, and what may be', async () => {

@@ -1,8 +1,12 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { HANDSHAKE, rawGet, rawRequest } from '../../support/http/raw.ts';
+import { makeWalksLong } from '../../support/core/long-walk.ts';
+import { HANDSHAKE, openSocket, rawGet, rawRequest, readToEnd } from '../../support/http/raw.ts';
 import { get, send } from '../../support/http/request.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
-import { startServers } from '../../support/server/server.ts';
+import { scrape } from '../../support/server/scrape.ts';
+import { startServers, temporaryDirectory } from '../../support/server/server.ts';
 import { V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const answered = async (url: string, headers = {}) => {
@@ -30,6 +34,27 @@ describe('health', () => {
     expect(await answered(url('/-/health/ready'))).toMatch(/^200 ready\nthe server's disk is nearly full/);
   });
 
+  test('that a quota is counted for the first time is told, and readers may come', async () => {
+    const root = path.join(await temporaryDirectory(), 'root');
+    await mkdir(root);
+    await writeFile(path.join(root, 'there'), 'text');
+    const end = makeWalksLong();
+    const { url, admin } = await startServers({ root, quotas: [{ pattern: '/**', bytes: 10 }] });
+    expect((await send('PUT', url('/a'), { body: 'text' })).status).toBe(503);
+    expect(await answered(url('/there'))).toBe('200 text');
+    expect(await answered(url('/-/health/ready'))).toMatch(
+      /^200 ready\nwhat is stored at \/\*\* is being counted/,
+    );
+    const ofQuotas = async () => {
+      const { value } = await scrape(admin);
+      return ['quota_bytes', 'quota_limit_bytes'].map((name) => value(`httpfstream_${name}{pattern="/**"}`));
+    };
+    expect(await ofQuotas()).toEqual([undefined, 10]);
+    end();
+    await expect.poll(() => answered(url('/-/health/ready'))).toBe('200 ready\n');
+    expect(await ofQuotas()).toEqual([4, 10]);
+  });
+
   test('a server that closes is not ready, and alive', async () => {
     const { app, url, admin } = await startServers({ closeTimeoutMs: 60_000 });
     // Nobody closes for this one.
@@ -42,6 +67,18 @@ describe('health', () => {
     await closed;
     await expect(get(admin.url('/-/health/live'))).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
+});
+
+test('those who reach the server of whoever runs it have a few connections together, and one that is free is had by the next', async () => {
+  const { admin } = await startServers();
+  const port = Number(new URL(admin.url('/')).port);
+  const sockets = [];
+  for (let i = 0; i < 32; i++) sockets.push(await openSocket(port));
+  expect(sockets.filter(({ readyState }) => readyState === 'open')).toHaveLength(32);
+  // Who is cut later, for having asked for nothing, is told so.
+  expect(await readToEnd(await openSocket(port))).toHaveLength(0);
+  sockets.pop()!.destroy();
+  await expect.poll(() => answered(admin.url('/-/health/live')).catch(() => 'none')).toBe('200 ok\n');
 });
 
 describe('numbers, and what is live', () => {

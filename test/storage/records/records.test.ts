@@ -5,6 +5,7 @@ import { ClassicLevel } from 'classic-level';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type FileRecord, isDamaged } from '../../../src/storage/records/file-record.ts';
+import type { RecordDraft } from '../../../src/storage/records/record-draft.ts';
 import type { DueFile, Records } from '../../../src/storage/records/records.ts';
 import { dueIn, recordsOf, storedIn, storeOf, withStore } from '../../support/core/stored-records.ts';
 import { RESERVED } from '../../support/disk/root-files.ts';
@@ -87,6 +88,37 @@ describe('what is remembered of a file', () => {
     await records.write((draft) => draft.delete('1-1'), NOT_DURABLE);
     expect(records.get('1-1')).toBeUndefined();
     expect((await filesOf(records)).sort()).toEqual(files.slice(1).sort());
+  });
+
+  test('is counted, by files, whatever becomes of each, over restarts and kills', async () => {
+    const { root, records } = await openRecords();
+    expect(records.count).toBe(0);
+    const journaled = { durable: false, journaled: true };
+    await Promise.all(['1-1', '1-2', '1-3', '1-1'].map((file, i) => set(records, file, record(i))));
+    for (const start of [4, 5]) await records.write((draft) => draft.set('1-4', record(start)), journaled);
+    const refused = records.write((draft) => {
+      draft.set('1-5', record(5));
+      throw new Error('refused');
+    }, NOT_DURABLE);
+    await expect(refused).rejects.toThrow('refused');
+    const anew = (draft: RecordDraft) => {
+      for (const file of ['1-2', '1-3', '1-9']) draft.delete(file);
+      draft.set('1-2', record(2));
+      draft.setDamaged('1-6', 'rubbish');
+    };
+    await records.write(anew, NOT_DURABLE);
+    const files = ['1-1', '1-2', '1-4', '1-6'];
+    expect([records.count, await filesOf(records)]).toEqual([files.length, files]);
+    await records.close();
+    expect((await openRecords(root)).records.count).toBe(files.length);
+  });
+
+  test('is counted at the first start of a store that has no number of it', async () => {
+    const { root, records } = await openRecords();
+    for (const file of ['1-1', '1-2']) await set(records, file, record(1));
+    await records.close();
+    await withStore(root, (store) => store.del('count!'));
+    expect((await openRecords(root)).records.count).toBe(2);
   });
 
   test('may be forgotten twice', async () => {
@@ -194,8 +226,9 @@ describe('changes that belong together', () => {
       }),
     );
     await Promise.all(writes);
-    const calls = writing.mock.calls as unknown as [changes: unknown[]][];
-    expect(calls.map(([changes]) => changes.length)).toEqual([11, 11, 11, 2]);
+    const calls = writing.mock.calls as unknown as [changes: { key: string }[]][];
+    const files = calls.map(([changes]) => changes.filter(({ key }) => key.startsWith('file!')).length);
+    expect(files).toEqual([11, 11, 11, 2]);
     expect(order).toEqual(writes.map((_, i) => i));
     expect(await filesOf(records)).toHaveLength(35);
   });
@@ -615,6 +648,7 @@ describe('a store that is damaged', () => {
     expect(left.length).toBeGreaterThan(0);
     expect(left.length).toBeLessThan(files.length);
     expect(await dueIn(root)).toHaveLength(left.length);
+    expect(records.count).toBe(left.length);
   });
 
   test('because it was copied while it was written opens, with all that was there when the copy began', async () => {
