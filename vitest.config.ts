@@ -16,19 +16,31 @@ const FOREIGN = ['test/server/durable-streams/conformance.test.ts'];
 /** Files that take long: begun first, they are not what everybody waits for at the end. */
 const LONG = [
   'chaos',
+  'cli/append/append',
+  'cli/follow/follow-again',
   'cli/follow/follow-again-anew',
+  'cli/follow/follow-again-rotated',
   'cli/server/check',
+  'cli/server/server',
   'container',
+  'cookbook',
+  'core/recovery/power',
   'core/recovery/steps',
+  'examples',
   'fuzz/fuzz',
   'package',
   'producers-crash',
   'proxies',
-  'soak-memory',
-  'server/durable-streams/restarts',
   'server/durable-streams/conformance',
   'server/durable-streams/model',
+  'server/durable-streams/restarts',
   'server/durable-streams/torn-log',
+  'server/relay/killed',
+  'server/relay/leaks',
+  'server/relay/many',
+  'server/unreadable',
+  'soak-memory',
+  'storage/records/import-0.3',
 ].map((name) => `/test/${name}.test.ts`);
 
 class LongFirst extends BaseSequencer {
