@@ -45,7 +45,7 @@ export interface SocketOwner {
 export class ClientSocket {
   readonly #socket: HttpSocket;
   /** Those that are not finished, in order; made with the first one. */
-  #responses: Set<ServerResponse> | undefined;
+  #responses: ServerResponse[] | undefined;
   #leaveListeners: Set<() => void> | undefined;
   #serverOwner: SocketOwner | undefined;
   #owner: SocketOwner | undefined;
@@ -123,7 +123,7 @@ export class ClientSocket {
   get isOver(): boolean {
     const answer = this.answer as NodeResponse | undefined;
     // Some refusals Node sends without notifying anybody.
-    const isNodes = answer !== undefined && this.#responses?.has(answer) !== true;
+    const isNodes = answer !== undefined && this.#responses?.includes(answer) !== true;
     return this.#isOver || (isNodes && answer._last === true);
   }
 
@@ -188,11 +188,11 @@ export class ClientSocket {
 
   /** Notes a response. Returns whether it is a new one. */
   begin(response: ServerResponse): boolean {
-    this.#responses ??= new Set();
-    if (this.#responses.has(response)) return false;
+    this.#responses ??= [];
+    if (this.#responses.includes(response)) return false;
     clearTimeout(this.#deadline);
-    this.#responses.add(response);
-    response.once('close', () => this.#responses?.delete(response));
+    this.#responses.push(response);
+    response.once('close', () => this.#closed(response));
     response.once('finish', () => {
       this.#isOver ||= (response as NodeResponse)._last === true;
     });
@@ -274,6 +274,11 @@ export class ClientSocket {
     this.#traffic?.closed(this.#socket);
     this.#serverOwner?.closed(this.#socket, hadError);
     this.#owner?.closed(this.#socket, hadError);
+  }
+
+  #closed(response: ServerResponse): void {
+    const index = this.#responses?.indexOf(response) ?? -1;
+    if (index >= 0) this.#responses?.splice(index, 1);
   }
 
   /** Frees the responses to pipelined requests, which would all stay in memory until the last one is done. */

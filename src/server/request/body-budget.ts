@@ -1,4 +1,5 @@
 import { AppendBusyError, BodyTimeoutError, type HttpfstreamError } from '../../wire/errors.ts';
+import { Bag, type Bagged } from '../bag.ts';
 
 /** Window over which the rate of a body is measured, in milliseconds. */
 const WINDOW_MS = 1000;
@@ -31,7 +32,7 @@ export class BodyBudget {
   readonly limits: Required<BudgetOptions>;
   #left: number;
   /** Those that are still coming. */
-  readonly #shares = new Set<BodyShare>();
+  readonly #shares = new Bag<BodyShare>();
 
   constructor(options: BudgetOptions = {}) {
     this.limits = {
@@ -91,7 +92,9 @@ export class BodyBudget {
 }
 
 /** One body's part of the budget. */
-export class BodyShare {
+export class BodyShare implements Bagged {
+  /** Among those that are still coming. */
+  bagIndex: number | undefined;
   readonly #budget: BodyBudget;
   #bytes = 0;
   #openedAtMs = 0;

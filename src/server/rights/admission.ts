@@ -4,6 +4,7 @@ import { ANYBODY, isForAny, Permit, rightFor, type Use } from '../../core/permit
 import type { Right, Subject } from '../../rights/access.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Bagged } from '../bag.ts';
 
 /** What an application says of a right, when it is asked. */
 export interface Authorizer {
@@ -22,7 +23,9 @@ export interface Withdrawal {
 const NONE: readonly Permit[] = [];
 
 /** Who has sent a request, what that one may do, and what has been permitted for it. */
-export class Admission implements Subject {
+export class Admission implements Subject, Bagged {
+  /** Among those that are under way. */
+  bagIndex: number | undefined;
   #subject: Subject;
   readonly #authorizer: Authorizer | undefined;
   /** What the application has answered. */

@@ -1,5 +1,6 @@
 import type { Access, Subject } from '../../rights/access.ts';
 import { ForbiddenRightError, UnauthorizedError } from '../../wire/errors.ts';
+import { Bag } from '../bag.ts';
 import type { Admission, Withdrawal } from './admission.ts';
 
 /** How many are judged before others have a turn. */
@@ -22,7 +23,7 @@ function takenFrom({ name }: Subject): UnauthorizedError | ForbiddenRightError {
  */
 export class Admissions {
   readonly #access: Access;
-  readonly #bySubject = new Map<Subject, Set<Admission>>();
+  readonly #bySubject = new Map<Subject, Bag<Admission>>();
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
   #isJudging = false;
@@ -46,7 +47,9 @@ export class Admissions {
       others.add(admission);
       return;
     }
-    this.#bySubject.set(subject, new Set([admission]));
+    const all = new Bag<Admission>();
+    all.add(admission);
+    this.#bySubject.set(subject, all);
     if (subject.expiresMs < this.#timerAtMs) this.#setTimer(subject.expiresMs);
   }
 
@@ -118,7 +121,7 @@ export class Admissions {
         nextMs = Math.min(nextMs, expiresMs);
         continue;
       }
-      for (const admission of admissions) {
+      for (const admission of [...admissions]) {
         this.delete(admission);
         this.#withdraw(admission, { isExpired: true, error: EXPIRED });
       }
