@@ -60,7 +60,8 @@ function useKitchen() {
         mode: 0o755,
       });
     }
-    server = new InProcessServer(path.join(directory, 'data'));
+    // A recipe says how long a long-poll waits.
+    server = new InProcessServer(path.join(directory, 'data'), { longPollMs: 20_000 });
     await server.start();
   });
 
