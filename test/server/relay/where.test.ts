@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import http from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
 import tls from 'node:tls';
@@ -222,5 +221,6 @@ test.runIf(canMakeCertificates)('a WebSocket over TLS that is cut on the other s
   const head = ['GET /x?verb=APPEND HTTP/1.1', 'Host: localhost', ...HANDSHAKE, '', ''];
   socket.on('error', () => undefined).resume();
   socket.write(head.join('\r\n'));
-  await once(socket, 'close');
+  // Whether it is told of the cut as an error depends on the version of Node.
+  await new Promise((resolve) => socket.once('close', resolve));
 });
