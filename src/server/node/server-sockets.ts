@@ -289,10 +289,14 @@ export class ServerSockets implements SocketOwner {
       // Before Node's own listener, which would read the rest without limit.
       response.prependOnceListener('finish', () => void linger(request));
     }
-    response.once('close', () => {
-      if (response.headersSent) this.traffic.answered(request, response.statusCode);
+    const closed = () => {
       if (this.#isShut && client.answer === undefined) socket.destroySoon();
-    });
+      // Node 24 emits this of a response that waits when its connection closes, and again when it was answered.
+      if (!response.headersSent) return;
+      response.off('close', closed);
+      this.traffic.answered(request, response.statusCode);
+    };
+    response.on('close', closed);
   }
 
   #detach(request: IncomingMessage, socket: Socket, head: Buffer): void {
