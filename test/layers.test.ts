@@ -13,6 +13,9 @@ const PROTOCOLS = ['durable-streams', 'files', 'http', 'websocket'].map((name) =
 /** What they share. */
 const SHARED = ['access', 'json', 'request', 'response', 'rights'].map((name) => `server/${name}`);
 
+/** What the helpers of Node's HTTP know nothing of. */
+const ABOVE_NODE = ['rights', 'storage', 'core', 'server', ...PROTOCOLS, ...SHARED, 'client', 'relay', 'cli'];
+
 const COMMANDS = ['append', 'follow', 'server'].map((name) => `cli/${name}`);
 
 /** What pulls work with: none knows another one. */
@@ -38,7 +41,9 @@ const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
     ),
   ),
   server: ['storage', 'client', 'cli'],
-  'server/node': ['rights', 'storage', 'core', 'server', ...PROTOCOLS, ...SHARED, 'client', 'relay', 'cli'],
+  'server/node': [...ABOVE_NODE],
+  'server/node/requests': ['server/node', ...ABOVE_NODE],
+  'server/node/connections': ['server/node/requests', 'server/node', ...ABOVE_NODE],
   'server/relay': [...PROTOCOLS, 'storage', 'client', 'cli'],
   ...Object.fromEntries(
     PROTOCOLS.map(
@@ -75,7 +80,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(OF_RELAYS.map((room) => [room, ['wire', 'core', 'client', room]] as const)),
   server: ['wire', 'rights', 'core', 'relay', 'server/node', 'server/relay', ...PROTOCOLS, ...SHARED],
   'server/relay': ['wire', 'core', 'relay', 'server', 'server/node', ...SHARED],
-  'server/node': ['wire', 'server/node'],
+  'server/node': ['wire', 'server/node', 'server/node/connections', 'server/node/requests'],
+  'server/node/requests': ['wire', 'server/node/connections', 'server/node/requests'],
   'server/http': ['wire', 'core', 'server', 'server/node', ...SHARED, 'server/http'],
   http: ['http', 'http/answer', 'http/body'],
   'http/node': ['wire', 'http', 'http/node'],

@@ -6,11 +6,11 @@ import {
   UpstreamRefusalError,
 } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
-import { type Problem, problemDocument } from './node/problem.ts';
-import { type RefusalReason, Refusals } from './node/refusals.ts';
-import { asksForWebSocket } from './node/request-head.ts';
-import { EarlyAnswer, isBodyUnderWay } from './node/rest-of-body.ts';
-import { retryAfterOf } from './node/retry-after.ts';
+import { type Problem, problemDocument } from './node/connections/problem.ts';
+import { type RefusalReason, Refusals } from './node/connections/refusals.ts';
+import { retryAfterOf } from './node/connections/retry-after.ts';
+import { asksForWebSocket } from './node/requests/request-head.ts';
+import { EarlyAnswer, isBodyUnderWay } from './node/requests/rest-of-body.ts';
 import { noteRefusal, shownPath } from './operations/access-log.ts';
 import { preferredType } from './request/headers.ts';
 

@@ -16,8 +16,8 @@ import {
   openAppend,
   UnauthorizedError,
 } from '../../src/client/index.ts';
+import { TlsCertificates } from '../../src/server/node/connections/tls-certificates.ts';
 import { ServerSockets } from '../../src/server/node/server-sockets.ts';
-import { TlsCertificates } from '../../src/server/node/tls-certificates.ts';
 import { createStandaloneServer, type StandaloneOptions } from '../../src/server/standalone.ts';
 import { type Certificate, canMakeCertificates, makeCertificate } from '../support/http/certificate.ts';
 import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../support/http/raw.ts';

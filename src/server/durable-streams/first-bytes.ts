@@ -4,7 +4,7 @@ import { anywhere } from '../../core/readers/cutting.ts';
 import type { LiveReads } from '../../core/readers/live-reads.ts';
 import type { EndReason } from '../../wire/protocol.ts';
 import { arrayOfLines } from '../json/json-values.ts';
-import type { ClientSocket } from '../node/client-socket.ts';
+import type { ClientSocket } from '../node/connections/client-socket.ts';
 import { SMALL_BODY_BYTES } from '../response/send-bytes.ts';
 import type { Admission } from '../rights/admission.ts';
 

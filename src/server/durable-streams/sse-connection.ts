@@ -8,7 +8,7 @@ import type { LiveReads } from '../../core/readers/live-reads.ts';
 import type { Reader, Sink } from '../../core/readers/reader.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
-import { allowIdle, ClientSocket, ReadStall } from '../node/client-socket.ts';
+import { allowIdle, ClientSocket, ReadStall } from '../node/connections/client-socket.ts';
 import { noteFirstByte } from '../response/answer-numbers.ts';
 import { encodeChunk, encodePlainly, lastChunk, SocketSink } from '../response/socket-sink.ts';
 import {

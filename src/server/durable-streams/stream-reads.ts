@@ -12,7 +12,7 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
 import { assertBetweenLines, type JsonForm, jsonFormOf, sendArray } from '../json/json-response.ts';
 import { enterWaiting } from '../limits/client-limits.ts';
-import { ClientSocket } from '../node/client-socket.ts';
+import { ClientSocket } from '../node/connections/client-socket.ts';
 import { assertUnchanged, isFresh } from '../response/conditions.ts';
 import { contentTypeOf } from '../response/content-type.ts';
 import {

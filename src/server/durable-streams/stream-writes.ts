@@ -9,7 +9,7 @@ import { MAX_APPEND_BYTES, StreamHeader } from '../../wire/durable-streams.ts';
 import { ContentTypeMismatchError, InvalidRequestError, ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { linesOfJson } from '../json/json-values.ts';
-import { Turns } from '../node/turns.ts';
+import { Turns } from '../node/requests/turns.ts';
 import { BodyBudget, type BodyShare } from '../request/body-budget.ts';
 import { asksToClose, sentTypeOf } from '../request/headers.ts';
 import { collectBody } from '../request/request-body.ts';

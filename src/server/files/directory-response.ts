@@ -5,7 +5,7 @@ import type { Directories, Kind } from '../../core/directories.ts';
 import type { Permit } from '../../core/permit.ts';
 import { Slots } from '../../core/slots.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import { ClientSocket } from '../node/client-socket.ts';
+import { ClientSocket } from '../node/connections/client-socket.ts';
 import { preferredType } from '../request/headers.ts';
 import { sendStream } from '../response/send-bytes.ts';
 import { type Admission, admissionOf } from '../rights/admission.ts';

@@ -9,7 +9,7 @@ import { ServerClosingError } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import { STATUS_HEADER } from '../../wire/protocol.ts';
 import { type ActiveConnection, type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
-import { allowIdle, ClientSocket, ReadStall } from '../node/client-socket.ts';
+import { allowIdle, ClientSocket, ReadStall } from '../node/connections/client-socket.ts';
 import { AnswerNumbers } from '../response/answer-numbers.ts';
 import { statusHeaders } from '../response/headers.ts';
 import { encodeChunk, encodePlainly, lastChunk, SocketSink } from '../response/socket-sink.ts';

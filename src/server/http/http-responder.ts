@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
-import { Continues } from '../node/continues.ts';
+import { Continues } from '../node/requests/continues.ts';
 import { isHandshake, verbOf } from '../request/request-target.ts';
 import { type HttpAppendOptions, HttpAppendResponder } from './append-responder.ts';
 import { HttpFollowResponder } from './follow-responder.ts';

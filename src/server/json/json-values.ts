@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { InvalidRequestError } from '../../wire/errors.ts';
-import type { Turns } from '../node/turns.ts';
+import type { Turns } from '../node/requests/turns.ts';
 import { JsonLines } from './json-lines.ts';
 
 /** How much of a document is parsed in one turn of the event loop: a few milliseconds. */

@@ -1,8 +1,8 @@
 import { BlockList, isIPv6 } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { TooManyRequestsError } from '../../wire/errors.ts';
-import type { ConnectionMaxima } from '../node/connection-counts.ts';
-import { connectionsWithin, descriptorLimit } from '../node/descriptor-limit.ts';
+import type { ConnectionMaxima } from '../node/connections/connection-counts.ts';
+import { connectionsWithin, descriptorLimit } from '../node/connections/descriptor-limit.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
 import { addressKeyOf } from './client-key.ts';
 

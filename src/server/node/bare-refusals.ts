@@ -2,9 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { ExpectationFailedError, HeadTooLargeError } from '../../wire/errors.ts';
-import { ClientSocket } from './client-socket.ts';
-import { type Problem, rawProblem } from './problem.ts';
-import { type RefusalReason, Refusals } from './refusals.ts';
+import { ClientSocket } from './connections/client-socket.ts';
+import { type Problem, rawProblem } from './connections/problem.ts';
+import { type RefusalReason, Refusals } from './connections/refusals.ts';
 
 /** Most headers: Node silently drops those beyond its limit, even if they are conditions. */
 const MAX_HEADERS = 2000;

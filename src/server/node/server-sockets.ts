@@ -2,17 +2,17 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { TLSSocket, Server as TlsServer } from 'node:tls';
 import type { FastifyBaseLogger } from 'fastify';
-import { ClientSocket, connectionOf, type SocketOwner } from './client-socket.ts';
-import { ConnectionCounts, type ConnectionLimits } from './connection-counts.ts';
-import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
-import { rawProblem } from './problem.ts';
-import { ReadPace } from './read-pace.ts';
-import { RefusedConnections } from './refused-connections.ts';
-import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
-import { RequestQueue } from './request-queue.ts';
-import { keepWhole, linger } from './rest-of-body.ts';
-import { Traffic } from './traffic.ts';
-import { handOverAtHead } from './upgrade-heads.ts';
+import { ClientSocket, connectionOf, type SocketOwner } from './connections/client-socket.ts';
+import { ConnectionCounts, type ConnectionLimits } from './connections/connection-counts.ts';
+import { descriptorLimit, firstReservedDescriptor } from './connections/descriptor-limit.ts';
+import { rawProblem } from './connections/problem.ts';
+import { RefusedConnections } from './connections/refused-connections.ts';
+import { Traffic } from './connections/traffic.ts';
+import { ReadPace } from './requests/read-pace.ts';
+import { asksForWebSocket, headWithoutUpgrade } from './requests/request-head.ts';
+import { RequestQueue } from './requests/request-queue.ts';
+import { keepWhole, linger } from './requests/rest-of-body.ts';
+import { handOverAtHead } from './requests/upgrade-heads.ts';
 
 /**
  * How long a connection that asked for an upgrade may be idle before it has

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { FastifyRequest } from 'fastify';
 import type { Asker } from '../../relay/pull/asker.ts';
-import { ClientSocket } from '../node/client-socket.ts';
+import { ClientSocket } from '../node/connections/client-socket.ts';
 
 /** In `Cache-Control` of a reader who wants what is there by now (RFC 9111, section 5.2.1). */
 const REVALIDATES = /(?:^|[\s,])(?:no-cache|max-age=0)\b/i;

@@ -6,7 +6,7 @@ import type { UpstreamOption } from '../../relay/upstream/upstream-option.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
-import { descriptorLimit, liveResourcesWithin } from '../node/descriptor-limit.ts';
+import { descriptorLimit, liveResourcesWithin } from '../node/connections/descriptor-limit.ts';
 import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake } from '../request/request-target.ts';
 import { permitToPass } from '../rights/needs.ts';

@@ -14,9 +14,9 @@ import {
 import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
-import { allowIdle, reset } from '../node/client-socket.ts';
-import { Continues } from '../node/continues.ts';
-import { isBodyUnderWay } from '../node/rest-of-body.ts';
+import { allowIdle, reset } from '../node/connections/client-socket.ts';
+import { Continues } from '../node/requests/continues.ts';
+import { isBodyUnderWay } from '../node/requests/rest-of-body.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
 import { assertTransferCoding } from '../request/request-body.ts';
 import { isHandshake } from '../request/request-target.ts';

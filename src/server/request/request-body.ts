@@ -13,7 +13,7 @@ import {
   UnsupportedTransferError,
 } from '../../wire/errors.ts';
 import { expectationFailed } from '../node/bare-refusals.ts';
-import { limitIdle } from '../node/client-socket.ts';
+import { limitIdle } from '../node/connections/client-socket.ts';
 import type { BodyShare } from './body-budget.ts';
 
 /** Consumes a {@link BodySource}. The last call is one of `ended`, `failed` and `cut`. */

@@ -9,7 +9,7 @@ import {
 import { SUBPROTOCOL, VERB_HEADER, VERB_QUERY, type Verb } from '../../wire/protocol.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { withoutKey } from '../access/page-paths.ts';
-import { asksForWebSocket } from '../node/request-head.ts';
+import { asksForWebSocket } from '../node/requests/request-head.ts';
 import { hostOf, parseTarget } from './target.ts';
 
 /**

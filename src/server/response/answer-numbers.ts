@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { Histogram, ReadNumbers } from '../../core/numbers.ts';
-import { ClientSocket } from '../node/client-socket.ts';
+import { ClientSocket } from '../node/connections/client-socket.ts';
 
 /** One for each server, however often the plugin is mounted on it. */
 const ofServer = new WeakMap<Server, AnswerNumbers>();

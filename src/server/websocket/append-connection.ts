@@ -12,8 +12,13 @@ import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, contentTypeIn, type EndReason } from '../../wire/protocol.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
 import { countRefusal } from '../failure.ts';
-import { allowIdle, ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
-import { Refusals } from '../node/refusals.ts';
+import {
+  allowIdle,
+  ClientSocket,
+  CUT_DELAY_MS,
+  type SocketOwner,
+} from '../node/connections/client-socket.ts';
+import { Refusals } from '../node/connections/refusals.ts';
 import type { Withdrawal } from '../rights/admission.ts';
 import { type AppendEnd, type Dialect, toldType } from './dialects.ts';
 import { Liveness } from './liveness.ts';

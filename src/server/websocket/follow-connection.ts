@@ -10,7 +10,7 @@ import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
 import { type ActiveConnection, type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
-import { ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
+import { ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/connections/client-socket.ts';
 import { SocketSink } from '../response/socket-sink.ts';
 import type { Withdrawal } from '../rights/admission.ts';
 import { type Dialect, toldType } from './dialects.ts';

@@ -10,7 +10,7 @@ import { ResourceNotFoundError, UpgradeRequiredError } from '../../wire/errors.t
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
 import { enterWaiting } from '../limits/client-limits.ts';
-import { allowIdle, ClientSocket } from '../node/client-socket.ts';
+import { allowIdle, ClientSocket } from '../node/connections/client-socket.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
 import { noteUpgrade } from '../operations/access-log.ts';
 import { appendRequestOf, followRequestOf } from '../request/query-parameters.ts';

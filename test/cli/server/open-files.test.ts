@@ -1,6 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { descriptorLimit, liveResourcesWithin } from '../../../src/server/node/descriptor-limit.ts';
+import {
+  descriptorLimit,
+  liveResourcesWithin,
+} from '../../../src/server/node/connections/descriptor-limit.ts';
 import { SERVER, shell } from '../../support/programs/shell.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';

@@ -9,7 +9,7 @@ import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { Lease } from '../../../src/core/sessions/lease.ts';
-import { ClientSocket } from '../../../src/server/node/client-socket.ts';
+import { ClientSocket } from '../../../src/server/node/connections/client-socket.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
 import { resourceNames } from '../../support/disk/root-files.ts';

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { assert, describe, expect, it, onTestFinished, test, vi } from 'vitest';
 import { SessionRegistry } from '../../../src/core/sessions/session-registry.ts';
 import { partName } from '../../../src/server/http/multipart-append.ts';
-import { ClientSocket } from '../../../src/server/node/client-socket.ts';
+import { ClientSocket } from '../../../src/server/node/connections/client-socket.ts';
 import { InvalidPathError } from '../../../src/wire/errors.ts';
 import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
 import { resourceNames } from '../../support/disk/root-files.ts';

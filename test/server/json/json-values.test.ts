@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { JsonLines } from '../../../src/server/json/json-lines.ts';
 import { arrayOfLines, linesOfJson } from '../../../src/server/json/json-values.ts';
-import { Turns } from '../../../src/server/node/turns.ts';
+import { Turns } from '../../../src/server/node/requests/turns.ts';
 import { InvalidRequestError } from '../../../src/wire/errors.ts';
 
 /** The lines of a document; undefined when it is refused. */

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Refusals } from '../../../src/server/node/refusals.ts';
+import { Refusals } from '../../../src/server/node/connections/refusals.ts';
 import { createStandaloneServer, type StandaloneOptions } from '../../../src/server/standalone.ts';
 import { openSocket, rawHandshake } from '../../support/http/raw.ts';
 import { lendReserve } from '../../support/server/reserves.ts';

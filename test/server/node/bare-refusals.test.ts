@@ -4,7 +4,7 @@ import net, { type AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { Refusals } from '../../../src/server/node/refusals.ts';
+import { Refusals } from '../../../src/server/node/connections/refusals.ts';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
 import { HANDSHAKE, openSocket, parseAnswer, readToEnd } from '../../support/http/raw.ts';
 import { makeDirectory } from '../../support/server/reserves.ts';

@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
-import { Refusals } from '../../../src/server/node/refusals.ts';
+import { Refusals } from '../../../src/server/node/connections/refusals.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
 import { lendReserve } from './reserves.ts';

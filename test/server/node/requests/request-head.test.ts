@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { expect, it } from 'vitest';
-import { headWithoutUpgrade } from '../../../src/server/node/request-head.ts';
+import { headWithoutUpgrade } from '../../../../src/server/node/requests/request-head.ts';
 
 function headOf(rawHeaders: string[], others: Partial<IncomingMessage> = {}): string | undefined {
   const request = { method: 'PUT', url: '/a', httpVersion: '1.1', rawHeaders, ...others };

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ClientSocket } from './client-socket.ts';
+import { ClientSocket } from '../connections/client-socket.ts';
 import { Turns } from './turns.ts';
 
 /** Most chunks of a body that may come in one read, or wait to be taken. */

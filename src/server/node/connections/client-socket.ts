@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { TCP_KEEP_ALIVE_MS } from '../../wire/protocol.ts';
+import { TCP_KEEP_ALIVE_MS } from '../../../wire/protocol.ts';
 import type { Traffic } from './traffic.ts';
 
 /** How long a client may stay connected after its last answer, in milliseconds. */

@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { ConnectionCounts } from '../../../src/server/node/connection-counts.ts';
-import { Refusals } from '../../../src/server/node/refusals.ts';
-import { ServerSockets } from '../../../src/server/node/server-sockets.ts';
-import { get } from '../../support/http/request.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { ConnectionCounts } from '../../../../src/server/node/connections/connection-counts.ts';
+import { Refusals } from '../../../../src/server/node/connections/refusals.ts';
+import { ServerSockets } from '../../../../src/server/node/server-sockets.ts';
+import { get } from '../../../support/http/request.ts';
+import { waitFor } from '../../../support/wait-for.ts';
 
 const from = (remoteAddress: string) => ({ remoteAddress }) as Socket;
 

@@ -6,12 +6,12 @@ import {
   firstReservedDescriptor,
   liveResourcesWithin,
   openStreamsWithin,
-} from '../../../src/server/node/descriptor-limit.ts';
-import { openSocket, parseAnswer, readToEnd } from '../../support/http/raw.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
-import { ServerProcess } from '../../support/server/server-process.ts';
-import { waitFor } from '../../support/wait-for.ts';
-import { Peer } from '../../support/websocket/peer.ts';
+} from '../../../../src/server/node/connections/descriptor-limit.ts';
+import { openSocket, parseAnswer, readToEnd } from '../../../support/http/raw.ts';
+import { temporaryDirectory } from '../../../support/server/server.ts';
+import { ServerProcess } from '../../../support/server/server-process.ts';
+import { waitFor } from '../../../support/wait-for.ts';
+import { Peer } from '../../../support/websocket/peer.ts';
 
 test.each([
   [64, 32],

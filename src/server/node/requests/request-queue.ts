@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { ClientSocket } from './client-socket.ts';
+import { ClientSocket } from '../connections/client-socket.ts';
 
 /** How much may wait on one connection before reading is paused: a reset takes what is unread with it. */
 const MAX_AHEAD_BYTES = 256 * 1024;

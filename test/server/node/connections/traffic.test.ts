@@ -3,13 +3,13 @@ import https from 'node:https';
 import net, { type AddressInfo } from 'node:net';
 import Fastify from 'fastify';
 import { expect, onTestFinished, test } from 'vitest';
-import { ServerSockets } from '../../../src/server/node/server-sockets.ts';
-import { Traffic } from '../../../src/server/node/traffic.ts';
-import { httpfstream } from '../../../src/server/plugin.ts';
-import { canMakeCertificates, makeCertificate } from '../../support/http/certificate.ts';
-import { PassProxy } from '../../support/http/pass-proxy.ts';
-import { listen, temporaryDirectory } from '../../support/server/server.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { Traffic } from '../../../../src/server/node/connections/traffic.ts';
+import { ServerSockets } from '../../../../src/server/node/server-sockets.ts';
+import { httpfstream } from '../../../../src/server/plugin.ts';
+import { canMakeCertificates, makeCertificate } from '../../../support/http/certificate.ts';
+import { PassProxy } from '../../../support/http/pass-proxy.ts';
+import { listen, temporaryDirectory } from '../../../support/server/server.ts';
+import { waitFor } from '../../../support/wait-for.ts';
 
 test.runIf(canMakeCertificates)(
   'what is counted of a connection is what goes over the wire below TLS',

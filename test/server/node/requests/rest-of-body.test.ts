@@ -3,11 +3,11 @@ import http, { type IncomingMessage } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type DropLimits, dropRestOfBody } from '../../../src/server/node/rest-of-body.ts';
-import { openSocket, parseAnswer, readHead, writeHead } from '../../support/http/raw.ts';
-import { send } from '../../support/http/request.ts';
-import { startServer, type TestServer } from '../../support/server/server.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { type DropLimits, dropRestOfBody } from '../../../../src/server/node/requests/rest-of-body.ts';
+import { openSocket, parseAnswer, readHead, writeHead } from '../../../support/http/raw.ts';
+import { send } from '../../../support/http/request.ts';
+import { startServer, type TestServer } from '../../../support/server/server.ts';
+import { waitFor } from '../../../support/wait-for.ts';
 
 /** Long enough for whatever is to come before. */
 const AGES_MS = 600_000;

@@ -6,13 +6,13 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import Fastify, { type onRequestHookHandler } from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { RequestQueue } from '../../../src/server/node/request-queue.ts';
-import { httpfstream } from '../../../src/server/plugin.ts';
-import { HANDSHAKE, openSocket, rawGet, readToEnd, writeHead } from '../../support/http/raw.ts';
-import { NEVER_MS } from '../../support/patience.ts';
-import { listen, startServer, startStandalone, temporaryDirectory } from '../../support/server/server.ts';
-import { waitFor } from '../../support/wait-for.ts';
-import { Peer } from '../../support/websocket/peer.ts';
+import { RequestQueue } from '../../../../src/server/node/requests/request-queue.ts';
+import { httpfstream } from '../../../../src/server/plugin.ts';
+import { HANDSHAKE, openSocket, rawGet, readToEnd, writeHead } from '../../../support/http/raw.ts';
+import { NEVER_MS } from '../../../support/patience.ts';
+import { listen, startServer, startStandalone, temporaryDirectory } from '../../../support/server/server.ts';
+import { waitFor } from '../../../support/wait-for.ts';
+import { Peer } from '../../../support/websocket/peer.ts';
 
 /** Less than what Node reads at a time, and many more requests than are to be answered in a turn. */
 const PIPELINE_BYTES = 12 * 1024;

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import http, { type ServerResponse } from 'node:http';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
-import { ClientSocket } from '../../../src/server/node/client-socket.ts';
-import { ServerSockets } from '../../../src/server/node/server-sockets.ts';
-import { openSocket, rawGet, readToEnd, writeHead } from '../../support/http/raw.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { ClientSocket } from '../../../../src/server/node/connections/client-socket.ts';
+import { ServerSockets } from '../../../../src/server/node/server-sockets.ts';
+import { openSocket, rawGet, readToEnd, writeHead } from '../../../support/http/raw.ts';
+import { waitFor } from '../../../support/wait-for.ts';
 
 type Answer = (response: ServerResponse) => void;
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { retryAfterOf } from '../../../src/server/node/retry-after.ts';
+import { retryAfterOf } from '../../../../src/server/node/connections/retry-after.ts';
 
 test.each([
   ['HFS_SERVER_CLOSING', ['1', '2']],
