@@ -1,5 +1,6 @@
 import type { AppendRecord, FileRecord } from '../../storage/records/file-record.ts';
 import type { Records } from '../../storage/records/records.ts';
+import { isCopy } from '../../storage/records/stream-state.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { AppendBusyError, ResourceGoneError } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
@@ -9,8 +10,11 @@ import { forgetFile } from '../streams/fork-links.ts';
 /** How many ends are known that could not be written down. */
 const MAX_UNWRITTEN = 1000;
 
-/** Stands for the record of a file to which nobody ever appended. */
+/** Stands for the record of a file to which nobody ever appended, … */
 const NOTHING: AppendRecord = { start: 0, state: 'finished' };
+
+/** … unless it is a copy: those are made to be appended to, and who was about to do so was killed. */
+const NOTHING_COPIED: AppendRecord = { start: 0, state: 'open' };
 
 /** Whether who has begun an append, if that has a name, may go on with it. */
 export type MayReturn = (subject: string | undefined, path: ResourcePath) => boolean;
@@ -127,7 +131,8 @@ export class AppendHistory {
     const ended: AppendRecord = last.state === 'open' ? { ...last, state: 'interrupted', end: size } : last;
     // Of another size than it had then, it may get that size again by what others bring.
     const isOver = ended.session !== undefined && ended.end !== size;
-    const isWritten = record?.append?.state !== 'open' && !this.#unwritten.has(fingerprint);
+    const written = record?.append?.state ?? 'open';
+    const isWritten = written !== 'open' && !this.#unwritten.has(fingerprint);
     if (isOver || !isWritten) await this.#write(file, isOver ? withoutClient(ended) : ended);
   }
 
@@ -179,7 +184,8 @@ export class AppendHistory {
 }
 
 function lastAppend(record: FileRecord | undefined, size: number): AppendRecord | undefined {
-  const { append, stream } = record ?? {};
+  const { stream } = record ?? {};
+  const append = record?.append ?? (isCopy(stream) ? NOTHING_COPIED : undefined);
   // Nothing came since it had finished; or it had, and has closed the stream.
   const isFinished = append?.state === 'open' && (append.finishedAt === size || stream?.closed === true);
   return isFinished ? { ...append, state: 'finished', end: size } : append;

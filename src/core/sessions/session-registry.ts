@@ -250,10 +250,13 @@ export class SessionRegistry implements SessionHost {
     });
   }
 
-  /** A file is made only for a session that may begin at 0. */
-  async #openFile(permit: Permit<'append'>, { expect = 0, generation }: AppendRequest): Promise<AppendFile> {
+  /** A file is made only for a session that may begin at 0; a copy is made with what says that it is one, or not at all. */
+  async #openFile(
+    permit: Permit<'append'>,
+    { expect = 0, generation, isCopying = false }: AppendRequest,
+  ): Promise<AppendFile> {
     let file: AppendFile;
-    const mayCreate = expect === 0 && generation === undefined;
+    const mayCreate = expect === 0 && generation === undefined && !isCopying;
     const shortage = this.#limits.shortage(permit.path) ?? this.#context.live.shortage();
     try {
       file = await this.#resources.openAppend(permit, { create: mayCreate && shortage === undefined });

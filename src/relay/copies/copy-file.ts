@@ -126,8 +126,9 @@ export class CopyFile {
   }
 
   /**
-   * Makes an empty one.
+   * Makes an empty one, which is a part until an append to it has ended.
    *
+   * @throws {PathConflictError} when there is a file by now, which is somebody's own
    * @throws what {@link Streams.create} throws
    */
   async make({ generation, url, contentType, isAtomic, answer }: NewCopy): Promise<void> {
@@ -140,7 +141,8 @@ export class CopyFile {
       fork: undefined,
       isUpload: false,
     };
-    await this.#core.streams.create(Permit.own(this.#path), wanted, Buffer.alloc(0));
+    const { isNew } = await this.#core.streams.create(Permit.own(this.#path), wanted, Buffer.alloc(0));
+    if (!isNew) throw new PathConflictError('something else was made at this path meanwhile');
     this.counted(0);
   }
 

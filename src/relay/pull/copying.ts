@@ -4,7 +4,7 @@ import type { Lease } from '../../core/sessions/lease.ts';
 import type { LeaseHolder } from '../../core/sessions/session.ts';
 import type { SessionRegistry } from '../../core/sessions/session-registry.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
-import { type HttpfstreamError, UpstreamError } from '../../wire/errors.ts';
+import { type HttpfstreamError, ResourceNotFoundError, UpstreamError } from '../../wire/errors.ts';
 import type { EndReason, Outcome } from '../../wire/protocol.ts';
 import type { Copied, CopyFile, NewCopy } from '../copies/copy-file.ts';
 import type { UpstreamRequest } from '../upstream/upstream-request.ts';
@@ -191,7 +191,7 @@ export class Copying implements LeaseHolder {
    *
    * @param source brings the bytes from where the copy ends
    * @param fileType content type that an append has given there to what was not made as a stream
-   * @throws {UpstreamError} when it does not end there any more
+   * @throws {UpstreamError} when it does not end there any more, or is gone
    * @throws what {@link SessionRegistry.open} throws
    */
   async begin(
@@ -204,23 +204,20 @@ export class Copying implements LeaseHolder {
     const { path, url } = this.request;
     const make = copied === undefined ? () => this.copy.make({ ...made, url: url.href }) : undefined;
     this.#source = source;
-    const lease = await sessions.open(
-      Permit.own(path),
-      { session: SESSION, isCopying: true, fileType },
-      this,
-      make,
-    );
+    const append = { session: SESSION, isCopying: true, fileType };
+    const lease = await sessions.open(Permit.own(path), append, this, make).catch((error) => {
+      throw error instanceof ResourceNotFoundError ? this.#changedMeanwhile(error) : error;
+    });
     // Readers are told the type by the first that they hear.
     await lease.ready();
     if (lease.failure !== undefined) throw lease.failure;
     this.#lease = lease;
     this.#generation = made.generation;
     if (lease.received !== (copied?.size ?? 0)) {
-      // Who asks gets it anew.
-      this.progress.conclude(UNKNOWN);
+      const error = this.#changedMeanwhile();
       await lease.end('interrupted');
       await this.drop('changed by another program');
-      throw new UpstreamError('the copy was changed by another program');
+      throw error;
     }
     this.#isAtomic = made.isAtomic;
     this.#isResumed = copied !== undefined;
@@ -306,6 +303,12 @@ export class Copying implements LeaseHolder {
     if (state.phase !== 'storing' || state.isReadable || this.#isBrief) return;
     if (this.committed < Math.min(FIRST_BYTES, this.#size ?? 0)) return;
     this.progress.become({ ...state, isReadable: true });
+  }
+
+  /** The error of a copy that is not what it was a moment ago. Who asks gets it anew. */
+  #changedMeanwhile(cause?: unknown): UpstreamError {
+    this.progress.conclude(UNKNOWN);
+    return new UpstreamError('the copy was changed by another program', { cause });
   }
 
   get #openBytes(): number {

@@ -1,12 +1,15 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { Permit } from '../../../src/core/permit.ts';
 import { AppendHistory } from '../../../src/core/sessions/append-history.ts';
 import { beginRemoval, endRemoval } from '../../../src/core/streams/fork-links.ts';
 import type { AppendRecord } from '../../../src/storage/records/file-record.ts';
 import { Root } from '../../../src/storage/root/root.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
+import { startCore } from '../../support/core/harness.ts';
 import { recordsOf } from '../../support/core/stored-records.ts';
+import { appendLine, makeStream } from '../../support/core/streams.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 
 const NONE: ReadonlySet<string> = new Set();
@@ -72,4 +75,27 @@ test('an end that cannot be written is known until the server ends', async () =>
   await history.end(file, OPEN, 4, { reason: 'finished' });
   await records.open();
   expect(await history.last(file)).toEqual({ ...OPEN, state: 'finished', end: 4 });
+});
+
+test('a copy to which nothing was appended yet is a part, and stays one when something else is appended', async () => {
+  const { core } = await startCore();
+  const copy = { generation: 7, source: { url: 'http://localhost/' } };
+  await makeStream(core, 'f', '', { contentType: undefined, copy });
+  await makeStream(core, 'own', '');
+  const outcomeOf = async (name: string) => {
+    const file = await core.resources.open(Permit.own(ResourcePath.parse(name)));
+    try {
+      return await core.sessions.history.outcome(file, 0);
+    } finally {
+      await file.close();
+    }
+  };
+  expect([await outcomeOf('f'), await outcomeOf('own')]).toMatchObject([
+    { reason: 'interrupted' },
+    { reason: 'finished' },
+  ]);
+  await appendLine(core, 'f', 'x');
+  const resource = await core.resources.acquire(Permit.own(ResourcePath.parse('f')));
+  await resource.checkpoint().finally(() => core.resources.release(resource));
+  expect(await outcomeOf('f')).toMatchObject({ reason: 'interrupted' });
 });

@@ -98,16 +98,37 @@ class Server {
     await stream.checkpoint().finally(() => this.core.resources.release(stream));
   }
 
-  async session(name, lines) {
+  session(name, lines) {
+    tell({ kind: 'session', path: name, text: lines.join('') });
+    return this.#append(name, lines, { session: 's' });
+  }
+
+  /** As a relay does. */
+  copy(name, lines) {
+    const permit = Permit.own(ResourcePath.parse(name));
+    const wanted = {
+      contentType: undefined,
+      copy: { generation: 7, isAtomic: true, source: { url: 'http://localhost/' } },
+      ttlSeconds: undefined,
+      expiresAt: undefined,
+      isClosed: false,
+      isUpload: false,
+    };
+    tell({ kind: 'copy', path: name, text: lines.join('') });
+    return this.#append(name, lines, { session: 'relay', isCopying: true }, async () => {
+      await this.core.streams.create(permit, wanted, Buffer.alloc(0));
+    });
+  }
+
+  async #append(name, lines, request, make) {
     const owner = {
       drained() {},
       deposed() {},
       lost() {},
       safe: (position) => tell({ kind: 'safe', path: name, position }),
     };
-    tell({ kind: 'session', path: name, text: lines.join('') });
     const appender = await this.core.sessions
-      .open(Permit.own(ResourcePath.parse(name)), { session: 's' }, owner)
+      .open(Permit.own(ResourcePath.parse(name)), request, owner, make)
       .catch(() => undefined);
     for (const line of lines) appender?.append(Buffer.from(line));
     await appender?.end('finished');
@@ -225,6 +246,9 @@ const OPERATIONS = {
       await server.append('stream', 'line 0');
     },
     run: (server) => server.session('stream', ['session 0\n', 'session 1\n']),
+  },
+  'copy what is elsewhere': {
+    run: (server) => server.copy('a/copy', ['copy 0\n', 'copy 1\n']),
   },
   'bring a record up to date': {
     before: async (server) => {

@@ -1,6 +1,6 @@
 /** What a child told of one thing that it asked for: before, and what came of it. */
 export interface Fact {
-  kind: 'create' | 'append' | 'delete' | 'expire' | 'session' | 'safe' | 'end';
+  kind: 'create' | 'append' | 'delete' | 'expire' | 'session' | 'copy' | 'safe' | 'end';
   path: string;
   lines?: string[];
   fork?: string;
@@ -12,7 +12,7 @@ export interface Fact {
   close?: boolean;
   /** `sent` until it was answered. */
   outcome?: 'sent' | 'made' | 'refused' | 'unknown';
-  /** What a session sent. */
+  /** What a session sent, or all that a copy is to have. */
   text?: string;
   /** Up to where that is safe. */
   position?: number;
@@ -33,6 +33,8 @@ class PathModel {
   seq: number | undefined;
   isClosed = false;
   sessionText = '';
+  /** All that it is to have, of a copy that is worth nothing without the rest. */
+  copyText: string | undefined;
   safePosition = 0;
 
   /** @throws when a text is not what may be there */
@@ -41,6 +43,10 @@ class PathModel {
     const isInSession = this.sessionText !== '' && sessionStart !== -1;
     const single = isInSession ? text.slice(0, sessionStart) : text;
     if (text.length < this.safePosition) throw new Error(`lost what was safe: ${text}`);
+    if (this.copyText !== undefined) {
+      if (text !== this.copyText) throw new Error(`a part is served as all: ${text}`);
+      return;
+    }
     if (isInSession && !this.sessionText.startsWith(text.slice(sessionStart)))
       throw new Error(`wrong: ${text}`);
     const found = single.split('\n');
@@ -71,7 +77,11 @@ export class CrashModel {
     const model = this.paths.get(path) ?? new PathModel();
     this.paths.set(path, model);
     if (kind === 'session') model.sessionText = text;
-    else if (kind === 'safe') model.safePosition = position;
+    else if (kind === 'copy') {
+      model.copyText = text;
+      // Or fetched again.
+      model.exists = 'may';
+    } else if (kind === 'safe') model.safePosition = position;
     else if (kind === 'expire') model.exists = 'may';
     else if (outcome === 'refused') for (const line of lines) note(model, line, 'never');
     else if (kind === 'delete') {

@@ -34,6 +34,7 @@ export const OPERATIONS: Readonly<Record<string, number>> = {
   'append the last line': 6,
   'set aside what no producer knows': 15,
   'append in a session': 10,
+  'copy what is elsewhere': 8,
   'bring a record up to date': 2,
   'close in order': 5,
   'delete a stream': 7,

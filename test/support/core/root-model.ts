@@ -5,7 +5,12 @@ import { Core } from '../../../src/core/core.ts';
 import { Permit } from '../../../src/core/permit.ts';
 import { checkRoot } from '../../../src/core/recovery/check/root-check.ts';
 import { Root } from '../../../src/storage/root/root.ts';
-import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../../src/wire/errors.ts';
+import {
+  PathConflictError,
+  ResourceNotFoundError,
+  StreamGoneError,
+  UnreadError,
+} from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { CrashModel, type Fact } from './crash-model.ts';
 import { appendLine, makeStream, textOf } from './streams.ts';
@@ -72,7 +77,8 @@ function ignoreMissing(error: unknown): void {
   const isMissing =
     error instanceof ResourceNotFoundError ||
     error instanceof StreamGoneError ||
-    error instanceof PathConflictError;
+    error instanceof PathConflictError ||
+    error instanceof UnreadError;
   if (!isMissing) throw error;
 }
 

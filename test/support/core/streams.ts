@@ -1,7 +1,7 @@
 import type { Core } from '../../../src/core/core.ts';
 import type { Appended } from '../../../src/core/log/append-rules.ts';
 import type { ProducerRequest } from '../../../src/core/log/producers.ts';
-import { Permit } from '../../../src/core/permit.ts';
+import { ANYBODY, Permit } from '../../../src/core/permit.ts';
 import type { CreateRequest } from '../../../src/core/streams/create-request.ts';
 import type { NewFile } from '../../../src/storage/new-file.ts';
 import { Root } from '../../../src/storage/root/root.ts';
@@ -76,7 +76,7 @@ export async function appendLine(
  * @throws what {@link Resources.open} throws
  */
 export async function textOf({ resources }: Core, name: string): Promise<string> {
-  const file = await resources.open(Permit.own(ResourcePath.parse(name)));
+  const file = await resources.open(Permit.require(ANYBODY, 'follow', ResourcePath.parse(name)));
   try {
     return (await file.read(0, (await resources.view(file)).state.size)).toString();
   } finally {
