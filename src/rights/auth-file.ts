@@ -4,6 +4,7 @@ import { Ajv, type ErrorObject } from 'ajv';
 import json, { type JSONPath, type ParseError } from 'jsonc-parser';
 import { InvalidAuthFileError } from '../wire/errors.ts';
 import { isTimestamp } from '../wire/timestamp.ts';
+import { lineAndColumn, pointerTo, repeatedMember } from './json-text.ts';
 import { mistakeInPattern } from './path-pattern.ts';
 import { RIGHTS, type Rule } from './rules.ts';
 
@@ -112,32 +113,12 @@ export async function parseAuthFile(text: string, file: string): Promise<AuthDoc
   if (value === undefined) {
     throw new InvalidAuthFileError(`${file}${placeOfSyntaxError(text)}: this is not JSON`);
   }
-  assertNothingTwice(text, file);
+  const repeated = repeatedMember(text);
+  if (repeated !== undefined) throw new InvalidAuthFileError(`${file}${repeated}`);
   const mistake = conforms(value) ? mistakeIn(value) : mistakeOf(conforms.errors?.[0] as ErrorObject);
   if (mistake === undefined) return value as AuthDocument;
   const { path, message } = mistake;
   throw new InvalidAuthFileError(`${file}${placeOf(text, path)}: ${pointerTo(path)} ${message}`);
-}
-
-/**
- * Of two members of one name JavaScript takes the last one without a word: what somebody wrote would not count.
- *
- * @throws {InvalidAuthFileError} when there are any
- */
-function assertNothingTwice(text: string, file: string): void {
-  const names: Set<string>[] = [];
-  json.visit(text, {
-    onObjectBegin: () => void names.push(new Set()),
-    onObjectEnd: () => void names.pop(),
-    onObjectProperty: (name, offset, _length, _line, _column, pathToObject) => {
-      const others = names.at(-1) as Set<string>;
-      if (others.has(name)) {
-        const pointer = pointerTo([...pathToObject(), name]);
-        throw new InvalidAuthFileError(`${file}${lineAndColumn(text, offset)}: ${pointer} comes twice`);
-      }
-      others.add(name);
-    },
-  });
 }
 
 /** Undefined when it is none: what the system says of that quotes the file, and would be logged. */
@@ -191,10 +172,6 @@ function nameOrNumber(text: string): string | number {
   return /^\d+$/.test(text) ? Number(text) : text;
 }
 
-function pointerTo(path: JSONPath): string {
-  return path.map((name) => `/${name}`).join('') || '/';
-}
-
 /** The line and column of what is at a path. */
 function placeOf(text: string, path: JSONPath): string {
   const root = json.parseTree(text);
@@ -206,11 +183,6 @@ function placeOfSyntaxError(text: string): string {
   const errors: ParseError[] = [];
   json.parseTree(text, errors, { disallowComments: true });
   return lineAndColumn(text, errors[0]?.offset ?? 0);
-}
-
-function lineAndColumn(text: string, offset: number): string {
-  const lines = text.slice(0, offset).split('\n');
-  return `:${lines.length}:${(lines.at(-1) ?? '').length + 1}`;
 }
 
 /**

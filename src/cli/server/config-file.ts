@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, type Option } from 'commander';
+import { lineAndColumn, repeatedMember } from '../../rights/json-text.ts';
 import { messageOf } from '../io/io.ts';
 
 /** What makes sense on a command line only. */
@@ -53,6 +54,8 @@ function objectIn(file: string): Record<string, unknown> {
     const reason = messageOf(cause).replace(/\s+/g, ' ');
     throw new ConfigError(`${file}${placeOf(cause, text)}: ${reason}`, { cause });
   }
+  const repeated = repeatedMember(text);
+  if (repeated !== undefined) throw new ConfigError(`${file}${repeated}`);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new ConfigError(`${file}: it must be an object, with the names of options`);
   }
@@ -63,8 +66,7 @@ function objectIn(file: string): Record<string, unknown> {
 function placeOf(error: unknown, text: string): string {
   const position = /at position (\d+)/.exec(messageOf(error))?.[1];
   if (position === undefined) return '';
-  const lines = text.slice(0, Number(position)).split('\n');
-  return `:${lines.length}:${(lines.at(-1) ?? '').length + 1}`;
+  return lineAndColumn(text, Number(position));
 }
 
 /** Parses a value as the option would on the command line. */

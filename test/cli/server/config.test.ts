@@ -70,6 +70,7 @@ describe('a configuration file', () => {
     ['{ "root": 1 "http": 2 }', /:1:13: .*JSON/],
     ['[]', /: it must be an object/],
     ['{ "rooot": "/srv" }', /: \/rooot: there is no such option$/],
+    ['{ "grace": 1,\n  "root": "/srv",\n  "grace": 2 }', /config\.json:3:3: \/grace comes twice$/],
     ['{ "check": true }', /: \/check: there is no such option$/],
     ['{ "cors": ["https://a.example", "b"] }', /: \/cors\/1: It must look like https:/],
     ['{ "log-level": "loud" }', /: \/log-level: Allowed choices are debug/],
