@@ -19,6 +19,9 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 
 let wasStopped = false;
 
+/** Of Node 22.15 and later. */
+type Execve = (file: string, args: readonly string[], env: NodeJS.ProcessEnv) => never;
+
 export const processIo: CommandIo = {
   // Accessed only when it is used: Node reads ahead from it.
   get stdin() {
@@ -44,17 +47,40 @@ export const processIo: CommandIo = {
     return () => process.off('uncaughtException', listener);
   },
   exit(how) {
-    if (typeof how === 'number') process.exit(how);
+    if (typeof how === 'number') exitNow(how);
     process.kill(process.pid, how);
     // The first process of a container is not killed by a signal without a listener.
-    process.exit(exitCodeOfSignal(how));
+    exitNow(exitCodeOfSignal(how));
   },
 };
 
 /** Ends the process with an exit code, as soon as its output is read, or after a second. */
 export function exitSoon(exitCode: number): void {
   process.exitCode = exitCode;
-  setTimeout(() => process.exit(), LAST_OUTPUT_MS).unref();
+  setTimeout(() => exitNow(exitCode), LAST_OUTPUT_MS).unref();
+}
+
+function exitNow(exitCode: number): never {
+  // After all else that is to be done at the end.
+  process.on('exit', () => leaveStuckThreads(exitCode));
+  process.exit(exitCode);
+}
+
+/**
+ * `process.exit` waits for Node's threads, and one that waits itself for a file system that does not answer, or for a
+ * terminal that was stopped, never comes back. So another program takes the place of this process, and ends with the
+ * same code. Before Node 22.15 that cannot be had: there a signal ends it, which counts as a failure if the code does.
+ */
+function leaveStuckThreads(exitCode: number): void {
+  if (!process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'))) return;
+  try {
+    const { execPath, env } = process;
+    const args = [execPath, '-e', `process.exit(${exitCode})`];
+    (process as { execve?: Execve }).execve?.(execPath, args, { ...env, NODE_OPTIONS: '' });
+  } catch {
+    // Not on this system.
+  }
+  process.kill(process.pid, exitCode === 0 ? 'SIGTERM' : 'SIGKILL');
 }
 
 /**
