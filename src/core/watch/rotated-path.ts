@@ -1,4 +1,5 @@
-import { type Change, NOTIFIES_EACH_CHANGE } from '../../storage/root/name-watches.ts';
+import { NOTIFIES_EACH_CHANGE } from '../../storage/root/file-systems.ts';
+import type { Change } from '../../storage/root/name-watches.ts';
 import type { Root } from '../../storage/root/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';

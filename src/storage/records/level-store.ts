@@ -105,7 +105,7 @@ export class LevelStore {
       return repair;
     } catch (error) {
       this.#isClosed = true;
-      throw this.#meaningOf(error);
+      throw await this.#failureOf(error);
     }
   }
 
@@ -199,7 +199,7 @@ export class LevelStore {
   async write(changes: readonly StoreChange[], durable: boolean): Promise<void> {
     await this.ready();
     const bytes = bytesOf(changes);
-    this.#space.assertFor(bytes);
+    await this.#space.assertFor(bytes);
     try {
       await this.#batch(changes, bytes, durable);
     } catch (error) {
@@ -243,7 +243,7 @@ export class LevelStore {
     cause: unknown,
   ): Promise<void> {
     this.#isTainted = true;
-    const failure = this.#meaningOf(cause);
+    const failure = await this.#failureOf(cause);
     // Without space it could not be opened again. It is read as it is, and opened anew before the next write.
     if (failure instanceof StorageFullError && !(await this.#space.release()))
       throw unverified(failure, durable);
@@ -253,7 +253,7 @@ export class LevelStore {
     } catch (error) {
       this.#isTainted = true;
       await this.#openAnew().catch((reason) => Promise.reject(unverified(reason, durable)));
-      if (!this.#has(changes)) throw this.#meaningOf(error);
+      if (!this.#has(changes)) throw await this.#failureOf(error);
       throw new OutcomeUnknownError('what was written may not survive a loss of power', { cause: error });
     }
   }
@@ -286,7 +286,7 @@ export class LevelStore {
       this.#failure = undefined;
       this.#isTainted = false;
     } catch (error) {
-      this.#failure = this.#meaningOf(error);
+      this.#failure = await this.#failureOf(error);
       this.#failedAtMs = performance.now();
     }
   }
@@ -329,7 +329,7 @@ export class LevelStore {
     } catch (error) {
       if (isCorruption(error)) return reasonOf(error);
       // To open it takes space, too.
-      const isFull = this.#meaningOf(error) instanceof StorageFullError;
+      const isFull = (await this.#failureOf(error)) instanceof StorageFullError;
       if (!isFull || !(await this.#space.release())) throw error;
       this.#database = await this.#openDatabase();
     }
@@ -355,6 +355,12 @@ export class LevelStore {
     if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
     if (this.#failure !== undefined) throw this.#failure;
     throw new StorageBusyError('the store of records is being opened');
+  }
+
+  /** As {@link #meaningOf}, after a look whether the disk is full. */
+  async #failureOf(error: unknown): Promise<HttpfstreamError> {
+    await this.#space.look();
+    return this.#meaningOf(error);
   }
 
   #meaningOf(error: unknown): HttpfstreamError {

@@ -1,8 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { StorageFullError } from '../../wire/errors.ts';
 import { readDirectory } from '../root/own-directory.ts';
-import { freeSpace, type Reserve } from './reserve.ts';
+import { askFreeSpace, type FreeSpace, type Reserve } from './reserve.ts';
 
 /**
  * Less space than this on the disk, beside what is written, and a database might not come back from a write that
@@ -24,6 +25,9 @@ const PLENTY_BYTES = 1024 * 1024 * 1024;
 const PLENTY_FILES = 10_000;
 const PLENTY_FOR_MS = 100;
 
+/** For so long a disk is waited for that is asked how much of it is free: what is written to it says more. */
+const MAX_LOOK_MS = 1000;
+
 /** Time after a write, when no space is kept any more, after which it is tried to keep some. */
 const RESERVE_DELAY_MS = 1000;
 
@@ -39,8 +43,12 @@ export class StoreSpace {
   #loggedBytes = 0;
   /** Whether the disk has refused what it seems to have space for, as it does when a quota is used up. */
   #isRationed = false;
+  /** What was found last, if anything. */
+  #free: FreeSpace | undefined;
   /** Until when a look is good that has found plenty. */
   #plentyUntilMs = 0;
+  /** The look under way: a disk that does not answer gets no second question. */
+  #asking: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = true;
 
@@ -82,25 +90,43 @@ export class StoreSpace {
     this.#loggedBytes = Math.min(this.#loggedBytes + bytes, this.#maxLogBytes);
   }
 
-  /** Whether the disk is seen to have no space but what is kept. */
+  /** Whether the disk had no space but what is kept at the last {@link look}. */
   get isFull(): boolean {
     return this.#isLacking(0);
   }
 
+  /** Looks how much space the disk has. Never rejects, and waits for it for a second at most. */
+  async look(): Promise<void> {
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined;
+    });
+    const aborter = new AbortController();
+    const waited = delay(MAX_LOOK_MS, undefined, { signal: aborter.signal, ref: false }).catch(
+      () => undefined,
+    );
+    await Promise.race([this.#asking, waited]);
+    aborter.abort();
+  }
+
   /** Where no space is kept, what may not fit is refused before it is tried. */
-  assertFor(bytes: number): void {
-    if (!this.#reserve.isThere && this.#isLacking(bytes)) throw diskFull();
+  async assertFor(bytes: number): Promise<void> {
+    if (this.#reserve.isThere) return;
+    await this.look();
+    if (this.#isLacking(bytes)) throw diskFull();
   }
 
   /** @throws {StorageFullError} when the disk has no space but what is kept for what is under way */
   async assertForNew(): Promise<void> {
-    if (performance.now() >= this.#plentyUntilMs && this.isFull) throw diskFull();
+    if (performance.now() >= this.#plentyUntilMs) {
+      await this.look();
+      if (this.isFull) throw diskFull();
+    }
     await this.#assertNoQuota();
   }
 
   /** @throws {StorageFullError} when there may not be the space to open the database anew */
   async assertForOpening(): Promise<void> {
-    this.assertFor(0);
+    await this.assertFor(0);
     await this.#assertNoQuota();
   }
 
@@ -110,6 +136,7 @@ export class StoreSpace {
    * @returns whether there was any
    */
   async release(): Promise<boolean> {
+    await this.look();
     this.#isRationed = !this.#isLacking(AMPLE_BYTES);
     this.#plentyUntilMs = 0;
     return this.#reserve.release();
@@ -131,16 +158,17 @@ export class StoreSpace {
     }, RESERVE_DELAY_MS).unref();
   }
 
-  /** Whether the disk is seen to lack the space to write so much, and to open the database after that. */
+  async #ask(): Promise<void> {
+    this.#free = await askFreeSpace(this.#directory).catch(() => undefined);
+    const { bytes = 0, files = 0 } = this.#free ?? {};
+    const isPlenty = bytes >= PLENTY_BYTES && files >= PLENTY_FILES;
+    this.#plentyUntilMs = isPlenty ? performance.now() + PLENTY_FOR_MS : 0;
+  }
+
+  /** Whether the disk lacked the space to write so much, and to open the database after that. */
   #isLacking(bytes: number): boolean {
-    try {
-      const free = freeSpace(this.#directory);
-      const isPlenty = free.bytes >= PLENTY_BYTES && free.files >= PLENTY_FILES;
-      if (isPlenty) this.#plentyUntilMs = performance.now() + PLENTY_FOR_MS;
-      return free.bytes < SPARE_BYTES + bytes + this.#loggedBytes || free.files < SPARE_FILES;
-    } catch {
-      return false;
-    }
+    if (this.#free === undefined) return false;
+    return this.#free.bytes < SPARE_BYTES + bytes + this.#loggedBytes || this.#free.files < SPARE_FILES;
   }
 
   /** Whether there is space again behind a quota shows when some can be kept. */

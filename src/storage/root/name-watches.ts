@@ -1,14 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-
-/** Whether the system tells each change of a name once: others put several into one, or tell what is written as one. */
-export const NOTIFIES_EACH_CHANGE: boolean = process.platform === 'linux';
-
-/**
- * File systems that tell what happens in a directory, whoever does it: ext2 to 4, XFS, Btrfs, ZFS, F2FS, tmpfs,
- * overlayfs.
- */
-const NOTIFYING = new Set([0xef53, 0x58465342, 0x9123683e, 0x2fc12fc1, 0xf2f52010, 0x01021994, 0x794c7630]);
+import type { FileSystems } from './file-systems.ts';
 
 /**
  * Of how many changes of contents that are no news the system may notify in a directory until {@link
@@ -44,15 +36,16 @@ export class NameWatches {
   readonly #maxDirectories: number;
   /** Those on the way to what is watched that are there, by their paths below the root. */
   readonly #directories = new Map<string, DirectoryWatch>();
-  readonly #shared: Shared = { open: new Set(), paused: new Set(), hasPaused: false, turn: 0, era: 0 };
+  readonly #shared: Shared;
 
   /**
    * @param root absolute
    * @param maxDirectories how many directories are watched at most
    */
-  constructor(root: string, maxDirectories: number) {
+  constructor(root: string, fileSystems: FileSystems, maxDirectories: number) {
     this.#root = root;
     this.#maxDirectories = maxDirectories;
+    this.#shared = { fileSystems, open: new Set(), paused: new Set(), hasPaused: false, turn: 0, era: 0 };
   }
 
   /**
@@ -211,6 +204,7 @@ interface Found {
 
 /** What all directories have in common. */
 interface Shared {
+  readonly fileSystems: FileSystems;
   /** Those of which the system tells. */
   readonly open: Set<DirectoryWatch>;
   /** Those of which it does not until {@link NameWatches.resume}, though they count as notified. */
@@ -236,8 +230,8 @@ class DirectoryWatch {
   #watcher: fs.FSWatcher | undefined;
   /** Which directory is watched, … */
   #identity: Identity | undefined;
-  /** … and whether the system tells all that happens there. */
-  #isNotified = false;
+  /** … or was, until it was paused. */
+  #isWatched = false;
   #found = UNKNOWN;
   /** When that was. */
   #foundIn: number | undefined;
@@ -294,7 +288,7 @@ class DirectoryWatch {
   /** Idempotent. */
   close(): void {
     this.#shared.paused.delete(this);
-    this.#isNotified = false;
+    this.#isWatched = false;
     this.#stop();
   }
 
@@ -319,7 +313,8 @@ class DirectoryWatch {
       }
       // From before it is watched: should another come in between, it is opened anew the next time.
       this.#watch(stat, mayOpen);
-      return { isThere: true, isNotified: this.#isNotified && !isLink };
+      const notifiesAll = this.#isWatched && this.#shared.fileSystems.notifiesAll(stat.dev);
+      return { isThere: true, isNotified: notifiesAll && !isLink };
     } catch {
       return UNKNOWN;
     }
@@ -330,7 +325,6 @@ class DirectoryWatch {
     const mayStayOpen = mayOpen || this.#watcher !== undefined;
     this.close();
     if (!mayStayOpen) return;
-    const notifiesAll = NOTIFIES_EACH_CHANGE && NOTIFYING.has(fs.statfsSync(this.#location).type);
     try {
       this.#watcher = fs.watch(this.#location, { persistent: false }, (event, name) => {
         this.#shared.era++;
@@ -345,7 +339,8 @@ class DirectoryWatch {
     }
     const { dev, ino, birthtimeNs } = found;
     this.#identity = { dev, ino, birthtimeNs };
-    this.#isNotified = notifiesAll;
+    this.#isWatched = true;
+    this.#shared.fileSystems.ask(dev, this.#location, () => this.#shared.era++);
     this.#shared.open.add(this);
     this.#watcher.on('error', () => {
       this.close();

@@ -9,6 +9,7 @@ import { NewFile } from '../new-file.ts';
 import { hasErrno, storageFailure } from '../storage-failure.ts';
 import { AppendFile, RepairFile, StoredFile } from '../stored-file.ts';
 import { FileMaker } from './file-maker.ts';
+import { FileSystems } from './file-systems.ts';
 import type { HeldPath } from './held-path.ts';
 import { NameWatches } from './name-watches.ts';
 import { OWN_DIRECTORY_MODE } from './own-directory.ts';
@@ -72,14 +73,16 @@ export interface RootOptions {
  */
 export class Root {
   readonly #directory: RootDirectory;
+  readonly #fileSystems: FileSystems;
   readonly #fileMode: number;
   readonly #blocks = new BlockPool();
   readonly #maker = new FileMaker();
   /** How many files are being made. */
   #makers = 0;
 
-  private constructor(directory: RootDirectory, { fileMode }: RootOptions) {
+  private constructor(directory: RootDirectory, fileSystems: FileSystems, { fileMode }: RootOptions) {
     this.#directory = directory;
+    this.#fileSystems = fileSystems;
     this.#fileMode = fileMode;
   }
 
@@ -92,7 +95,8 @@ export class Root {
     directory: string,
     options: RootOptions = { fileMode: DEFAULT_FILE_MODE },
   ): Promise<Root> {
-    return new Root(await RootDirectory.open(directory), options);
+    const opened = await RootDirectory.open(directory);
+    return new Root(opened, await FileSystems.of(opened.name), options);
   }
 
   /**
@@ -360,7 +364,7 @@ export class Root {
    * @param maxDirectories how many directories are watched at most
    */
   watches(maxDirectories: number): NameWatches {
-    return new NameWatches(this.#directory.name, maxDirectories);
+    return new NameWatches(this.#directory.name, this.#fileSystems, maxDirectories);
   }
 
   /** Lets a thread look at a path, so that the system has in memory what is there. Never rejects. */

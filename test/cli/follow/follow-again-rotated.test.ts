@@ -2,7 +2,7 @@ import { readFile, rename } from 'node:fs/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { runServer } from '../../../src/cli/server/run-server.ts';
-import { NOTIFIES_EACH_CHANGE } from '../../../src/storage/root/name-watches.ts';
+import { NOTIFIES_EACH_CHANGE } from '../../../src/storage/root/file-systems.ts';
 import { RotatingLog } from '../../support/disk/rotating-log.ts';
 import { get } from '../../support/http/request.ts';
 import { CommandHere, portOf, startServerCommand } from '../../support/programs/command.ts';

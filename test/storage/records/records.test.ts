@@ -519,7 +519,7 @@ describe.each(REAL_DISKS)('on %s', (_kind, makeDisk) => {
 
 test('a disk with plenty of room is not asked for each new record, and is asked again later', async () => {
   const { records } = await openRecords();
-  const asking = vi.spyOn(fs, 'statfsSync');
+  const asking = vi.spyOn(fs.promises, 'statfs');
   onTestFinished(() => asking.mockRestore());
   const begin = (i: number) =>
     records.write((draft) => draft.set(`${i}-1`, record(i)), { ...NOT_DURABLE, isNew: true });
@@ -531,6 +531,23 @@ test('a disk with plenty of room is not asked for each new record, and is asked 
     await begin(50);
     return asking.mock.calls.length > asked;
   }, 'the disk to be asked again');
+});
+
+test('a disk that does not say how much of it is free holds up what is written for a moment, and nothing else', async () => {
+  const { records } = await openRecords();
+  const inLine = vi.spyOn(fs, 'statfsSync');
+  const asking = vi.spyOn(fs.promises, 'statfs').mockReturnValue(new Promise(() => {}));
+  onTestFinished(() => {
+    inLine.mockRestore();
+    asking.mockRestore();
+  });
+  await waitFor(async () => {
+    await records.write((draft) => draft.set('1-1', record(1)), { ...NOT_DURABLE, isNew: true });
+    return asking.mock.calls.length > 0;
+  }, 'the disk to be asked');
+  await records.write((draft) => draft.set('2-1', record(2)), { ...NOT_DURABLE, isNew: true });
+  expect(records.get('2-1')).toEqual(record(2));
+  expect([asking.mock.calls.length, inLine.mock.calls.length]).toEqual([1, 0]);
 });
 
 describe('a quota that is used up', () => {

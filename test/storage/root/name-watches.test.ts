@@ -3,6 +3,7 @@ import { appendFile, link, mkdir, rename, rm, symlink, writeFile } from 'node:fs
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { FileSystems } from '../../../src/storage/root/file-systems.ts';
 import { type Change, NameWatches } from '../../../src/storage/root/name-watches.ts';
 import { diskDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -17,7 +18,7 @@ async function watchedDirectory(maxDirectories = 10) {
   const directory = await diskDirectory();
   const at = (name: string) => path.join(directory, name);
   await mkdir(at('logs'));
-  const watches = new NameWatches(directory, maxDirectories);
+  const watches = new NameWatches(directory, await FileSystems.of(directory), maxDirectories);
   const watch = (name: string, needsAll = true, isNews = true) => {
     const onChange = vi.fn<(what: Change) => boolean>().mockReturnValue(isNews);
     const names = watches.watch(name.split('/'), { needsAll, changed: onChange });
@@ -31,6 +32,21 @@ async function watchedDirectory(maxDirectories = 10) {
 }
 
 describe('a watch of names', () => {
+  it('asks in line for no file system, and knows that it tells all as soon as that has answered', async () => {
+    const inLine = vi.spyOn(fs, 'statfsSync');
+    onTestFinished(() => inLine.mockRestore());
+    const directory = await diskDirectory();
+    const watches = new NameWatches(directory, new FileSystems(), 10);
+    const names = watches.watch(['a'], { needsAll: true, changed: () => true });
+    onTestFinished(() => names.close());
+    expect(names.isNotified).toBe(false);
+    await waitFor(() => {
+      names.renew();
+      return names.isNotified;
+    }, 'the answer');
+    expect(inLine).not.toHaveBeenCalled();
+  });
+
   it('tells what happens to each of them, until that is not wanted any more', async () => {
     const { at, watch } = await watchedDirectory();
     const [a, b] = [watch('logs/a'), watch('logs/b')];
