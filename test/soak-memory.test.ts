@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { type StartedProgram, startProgram } from './support/programs/program.ts';
-import { temporaryDirectory } from './support/server/server.ts';
+import { diskDirectory } from './support/server/server.ts';
 import { ServerProcess } from './support/server/server-process.ts';
 import { waitFor } from './support/wait-for.ts';
 
@@ -40,7 +40,7 @@ async function growthOf(client: StartedProgram): Promise<number> {
 }
 
 test(`${TOTAL_BYTES / MIB} MiB in both directions fit in a small memory, on both sides`, async () => {
-  const root = await temporaryDirectory();
+  const root = await diskDirectory();
   const server = await ServerProcess.start(root);
   const url = server.url('/a');
   const appender = await startClient('append', url);
