@@ -19,6 +19,9 @@ const SPARE_DESCRIPTORS = 300;
 /** How many there can be: each one takes a descriptor here and one in the server. */
 const READERS = Math.min(WANTED, descriptorLimit() - SPARE_DESCRIPTORS);
 
+/** By default half of the descriptors are for connections: here nothing else needs them. */
+const ARGUMENTS = ['-max-connections', String(READERS + SPARE_DESCRIPTORS)];
+
 const MAX_BYTES_EACH = 20 * 1024;
 
 /** Fewer are outweighed by what a process takes once, when it first works that hard. */
@@ -46,7 +49,7 @@ class MeasuredServer {
 
   static async start(): Promise<MeasuredServer> {
     const nodeArgs = ['--expose-gc', '--import', COLLECT_ON_SIGNAL];
-    return new MeasuredServer(await ServerProcess.start(await temporaryDirectory(), [], { nodeArgs }));
+    return new MeasuredServer(await ServerProcess.start(await temporaryDirectory(), ARGUMENTS, { nodeArgs }));
   }
 
   /** What it has in memory, in bytes, without what it would throw away. */
