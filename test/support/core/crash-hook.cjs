@@ -84,10 +84,12 @@ const makes = (_name, flags) =>
 patchSync(fs, 'writevSync');
 patchSync(fs, 'fdatasyncSync');
 patchSync(fs, 'unlinkSync');
+patchSync(fs, 'ftruncateSync');
 for (const name of ['write', 'writev', 'ftruncate', 'fdatasync', 'fsync']) patchCallback(fs, name);
 patchCallback(fs, 'open', makes);
 patchPromise(fs.promises, 'open', makes);
-for (const name of ['rename', 'unlink', 'link', 'copyFile', 'utimes']) patchPromise(fs.promises, name);
+for (const name of ['rename', 'unlink', 'link', 'copyFile', 'utimes', 'truncate'])
+  patchPromise(fs.promises, name);
 patchPromise(fs.promises, 'rm', (name) => fs.existsSync(name));
 patchPromise(fs.promises, 'mkdir', (name) => !fs.existsSync(name));
 

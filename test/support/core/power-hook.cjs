@@ -45,6 +45,10 @@ function noteWrite(fd, bytes, at) {
   if (isBelow(fd)) note({ op: 'write', file: idOf(fd), at, data: Buffer.from(bytes).toString('latin1') });
 }
 
+function noteTruncate(fd, size) {
+  if (isBelow(fd)) note({ op: 'truncate', file: idOf(fd), size });
+}
+
 /** What is written while it is synced may be lost: only what was there before is sure. */
 function beginSync(fd) {
   if (fs.fstatSync(fd).isDirectory()) {
@@ -117,6 +121,10 @@ patch(fs, 'fdatasyncSync', (original) => (fd) => {
   original(fd);
   synced();
 });
+patch(fs, 'ftruncateSync', (original) => (fd, size) => {
+  original(fd, size);
+  noteTruncate(fd, size);
+});
 patch(fs, 'unlinkSync', (original) => (name) => {
   original(name);
   noteAt(name, { op: 'unlink' });
@@ -140,9 +148,7 @@ patchCallback('writev', (fd, buffers) => (count) => noteWrite(fd, written(buffer
 patchCallback('write', (fd, bytes, offset, length, position) => (count) => {
   noteWrite(fd, bytes.subarray(offset, offset + Math.min(length, count)), position);
 });
-patchCallback('ftruncate', (fd, size) => () => {
-  if (isBelow(fd)) note({ op: 'truncate', file: idOf(fd), size });
-});
+patchCallback('ftruncate', (fd, size) => () => noteTruncate(fd, size));
 patchCallback('fdatasync', beginSync);
 patchCallback('fsync', beginSync);
 patchCallback(
@@ -155,12 +161,22 @@ patchPromise(fs.promises, 'mkdir', (name) => {
 });
 patchPromise(fs.promises, 'rename', (from, to) => {
   const source = placeOf(from);
-  return () => noteAt(to, { op: 'rename', from: source?.name });
+  return () => {
+    if (source?.directory === placeOf(to)?.directory) return noteAt(to, { op: 'rename', from: source?.name });
+    // What is in one directory is kept, or not, whatever is kept of the other one.
+    noteLink(to);
+    return source && note({ ...source, op: 'unlink' });
+  };
 });
 patchPromise(fs.promises, 'unlink', (name) => () => noteAt(name, { op: 'unlink' }));
 patchPromise(fs.promises, 'rm', (name) => {
   if (!exists(name)) return undefined;
   return () => noteAt(name, { op: 'unlink' });
+});
+patchPromise(fs.promises, 'truncate', (name, size = 0) => () => {
+  const fd = fs.openSync(name, 'r');
+  noteTruncate(fd, size);
+  fs.closeSync(fd);
 });
 function noteLink(name, content) {
   const fd = fs.openSync(name, 'r');
@@ -200,6 +216,9 @@ fs.promises.open = async function openAndPatch(...args) {
   }
   patchPromise(prototype, 'write', function before(bytes, offset, length, position) {
     return () => noteWrite(this.fd, bytes.subarray(offset, offset + length), position);
+  });
+  patchPromise(prototype, 'truncate', function before(size = 0) {
+    return () => noteTruncate(this.fd, size);
   });
   for (const name of ['sync', 'datasync']) {
     patchPromise(prototype, name, function before() {
