@@ -67,14 +67,15 @@ export class NewFile extends AppendFile {
     return checksum;
   }
 
-  /** Gives it its name; rejects with EEXIST when something has it. It is to be closed all the same. */
+  /**
+   * Gives it its name; rejects with EEXIST when something has it. It is to be discarded all the same, when its name
+   * is as safe as it is to be: until then it has the one before, too, from which the next start knows that it may not be.
+   */
   async publish(target: string): Promise<void> {
     await fs.promises.link(this.#name, target);
-    // Else the next start does.
-    await fs.promises.unlink(this.#name).catch(() => undefined);
   }
 
-  /** Throws it away, unless it was published. Never rejects. */
+  /** Closes it and throws away what was not published. Never rejects. */
   async discard(): Promise<void> {
     this.room?.release();
     await this.close().catch(() => undefined);

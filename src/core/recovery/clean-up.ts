@@ -38,9 +38,16 @@ export async function removeUnfinished(options: UnfinishedOptions): Promise<void
     if (count++ === MAX_REMOVED) return;
     // First, so that it is found again if this does not come to its end.
     if (!isPublished) await records.write((draft) => forgetFile(draft, fingerprint), { durable: isDurable });
+    else if (isDurable) await syncNamesOf(fingerprint, options);
     await removeLeftOver(name);
     removed(name);
   }
+}
+
+/** The server may have been killed before the name that a file had got was safe: who finds it there relies on it. */
+async function syncNamesOf(fingerprint: string, { root, records }: CleanUpOptions): Promise<void> {
+  const path = records.get(fingerprint)?.path;
+  if (path !== undefined) await root.syncNames(path, { isRemoved: true });
 }
 
 /**

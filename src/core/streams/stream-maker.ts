@@ -149,19 +149,21 @@ export class StreamMaker {
       }
       this.#forks.named(fingerprint);
       if (source !== undefined) resources.release(source);
-      if (Buffer.isBuffer(content)) await file.discard();
+      if (location === undefined && Buffer.isBuffer(content)) await file.discard();
     }
     if (location === undefined) return undefined;
     made(path);
-    if (isDurable) await this.#syncNames(location);
+    if (isDurable) await this.#syncNames(file, location);
+    await file.discard();
     return { state, names: namesOf(generation, state) };
   }
 
-  async #syncNames(location: string): Promise<void> {
+  async #syncNames(file: NewFile, location: string): Promise<void> {
     const { root, syncer } = this.#options;
     try {
       await syncer.run(() => root.syncNames(location));
     } catch (error) {
+      await file.discard();
       const message = 'the stream is made, but may be gone after a loss of power';
       throw new OutcomeUnknownError(message, { cause: error });
     }
