@@ -28,8 +28,8 @@ const MOMENTS_AFTER_ERROR = 5;
 
 const ALL = Object.keys({ ...OPERATIONS, ...SECOND_OPERATIONS });
 
-/** Which step of making a stream remembers it, in a store whose name is not safe yet. */
-const REMEMBERED_STEP = 5;
+/** Which step of making a stream remembers it, in a store whose name is not safe yet, and which gives it a name that is not. */
+const [REMEMBERED_STEP, NAMED_STEP] = [5, 9];
 
 const LOSSES: readonly Loss[] = [
   { data: 'nothing', names: 'nothing' },
@@ -128,7 +128,7 @@ test('what a server was killed in the middle of is safe when the next one says s
   const options: Play = { durability: 'disk' };
   const count = (await record([[operation, options]])).facts(Number.POSITIVE_INFINITY).at(-1)?.steps ?? 0;
   const steps = Array.from({ length: count }, (_, index) => index + 1);
-  for (const at of IS_SOAK ? steps : [REMEMBERED_STEP]) {
+  for (const at of IS_SOAK ? steps : [REMEMBERED_STEP, NAMED_STEP]) {
     const journal = await record([
       [operation, { ...options, step: { at, how: 'after' } }],
       [operation, options],
