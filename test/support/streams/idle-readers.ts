@@ -33,9 +33,13 @@ export class IdleReaders {
     return this.#closed;
   }
 
-  /** Resolves when each one has got `text` among what came last. */
+  /** Resolves when each one has got `text` among what came last; rejects when one is gone before. */
   async waitForAll(text: string): Promise<void> {
-    const isSeen = () => this.#seen.every((seen) => seen.includes(text));
+    const isSeen = () => {
+      if (this.#seen.every((seen) => seen.includes(text))) return true;
+      if (this.#closed > 0) throw new Error(`${this.#closed} are gone`);
+      return false;
+    };
     await waitFor(isSeen, `${text} at each of ${this.#seen.length} readers`).catch((cause) => {
       const lacking = this.#seen.filter((seen) => !seen.includes(text));
       const example = JSON.stringify(lacking[0]);
