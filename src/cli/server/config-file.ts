@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, type Option } from 'commander';
-import { lineAndColumn, repeatedMember } from '../../rights/json-text.ts';
 import { messageOf } from '../io/io.ts';
 
 /** What makes sense on a command line only. */
@@ -22,8 +21,8 @@ export function configurable(command: Command): Option[] {
  * @returns what is taken from it, by the names of the options
  * @throws {ConfigError} which names the place in the file
  */
-export function applyConfigFile(command: Command, file: string): Map<string, unknown> {
-  const { $schema: _, ...values } = objectIn(file);
+export async function applyConfigFile(command: Command, file: string): Promise<Map<string, unknown>> {
+  const { $schema: _, ...values } = await objectIn(file);
   const options = configurable(command);
   const taken = new Map<string, unknown>();
   for (const [name, value] of Object.entries(values)) {
@@ -39,20 +38,24 @@ export function applyConfigFile(command: Command, file: string): Map<string, unk
   return taken;
 }
 
-function objectIn(file: string): Record<string, unknown> {
+async function objectIn(file: string): Promise<Record<string, unknown>> {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
     throw new ConfigError(`the configuration cannot be read: ${messageOf(cause)}`, { cause });
   }
+  // Loaded only if it is needed: most servers have no such file.
+  const { lineAndColumn, repeatedMember } = await import('../../rights/json-text.ts');
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    // Of short texts it quotes the place, of others it tells the position.
+    // Of short texts V8 quotes the place, of others it tells the position.
     const reason = messageOf(cause).replace(/\s+/g, ' ');
-    throw new ConfigError(`${file}${placeOf(cause, text)}: ${reason}`, { cause });
+    const position = /at position (\d+)/.exec(messageOf(cause))?.[1];
+    const place = position === undefined ? '' : lineAndColumn(text, Number(position));
+    throw new ConfigError(`${file}${place}: ${reason}`, { cause });
   }
   const repeated = repeatedMember(text);
   if (repeated !== undefined) throw new ConfigError(`${file}${repeated}`);
@@ -60,13 +63,6 @@ function objectIn(file: string): Record<string, unknown> {
     throw new ConfigError(`${file}: it must be an object, with the names of options`);
   }
   return value as Record<string, unknown>;
-}
-
-/** Line and column of a mistake, as far as V8 tells where it is. */
-function placeOf(error: unknown, text: string): string {
-  const position = /at position (\d+)/.exec(messageOf(error))?.[1];
-  if (position === undefined) return '';
-  return lineAndColumn(text, Number(position));
 }
 
 /** Parses a value as the option would on the command line. */

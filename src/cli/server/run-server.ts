@@ -22,7 +22,7 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   const args = isShown ? argv.slice(1) : argv;
   let parsed: Parsed;
   try {
-    parsed = parseServerOptions(args, io);
+    parsed = await parseServerOptions(args, io);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     io.stderr.write(`httpfstream-server: ${error.message}\n`);
@@ -37,8 +37,8 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   if (options.check) return check(options.root, io);
   // Loaded only if it is needed: the server and its libraries take most of the time of a start.
   const { serve } = await import('./serve.ts');
-  return serve(options, io, () => {
-    const again = parseServerOptions(args, io);
+  return serve(options, io, async () => {
+    const again = await parseServerOptions(args, io);
     // They are the arguments that were parsed before.
     if (again.exitCode !== undefined) throw new Error('the arguments are wrong');
     return again.options;
@@ -53,7 +53,7 @@ type Parsed = { exitCode: number } | { exitCode?: undefined; options: ServerOpti
  *
  * @throws {ConfigError} of the file, and of options that do not go together
  */
-function parseServerOptions(argv: readonly string[], io: CommandIo): Parsed {
+async function parseServerOptions(argv: readonly string[], io: CommandIo): Promise<Parsed> {
   const command = addServerOptions(new Command('httpfstream-server'))
     .usage('[config | token] [options]')
     .description('Serves the files below a directory over HTTP, to append to and to follow.')
@@ -64,7 +64,7 @@ function parseServerOptions(argv: readonly string[], io: CommandIo): Parsed {
   const { exitCode } = parseArguments(command, argv, io);
   if (exitCode !== undefined) return { exitCode };
   const file = command.opts<ServerOptions>().config;
-  const taken = file === undefined ? new Map<string, unknown>() : applyConfigFile(command, file);
+  const taken = file === undefined ? new Map<string, unknown>() : await applyConfigFile(command, file);
   const options = command.opts<ServerOptions>();
   if (options.tlsCert.length !== options.tlsKey.length) {
     throw new ConfigError('each -tls-cert needs a -tls-key, and the other way round');

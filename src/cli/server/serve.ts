@@ -45,13 +45,13 @@ const SOCKET_ERRORS = [
  * Serves until SIGINT or SIGTERM, or, at a terminal, SIGHUP, which otherwise reads again what can be replaced while it
  * runs.
  *
- * @param readAgain returns the options as they would be after a restart
+ * @param readAgain resolves to the options as they would be after a restart
  * @returns the exit code: 0 after an orderly stop, 1 when it could not start, or after an unexpected error
  */
 export async function serve(
   given: ServerOptions,
   io: CommandIo,
-  readAgain: () => ServerOptions,
+  readAgain: () => Promise<ServerOptions>,
 ): Promise<number> {
   const { root, http, logLevel, auth, ...options } = given;
   const { descriptors, meantFor } = takeHeldSockets();
@@ -61,7 +61,7 @@ export async function serve(
   let changeLimits: Servers['changeLimits'] = () => {};
   reloads.add('configuration', {
     reload: async () => {
-      const fresh = readAgain();
+      const fresh = await readAgain();
       logger.level = fresh.logLevel;
       changeLimits(limitsOf(fresh));
       const waiting = changedOptions(given, fresh);
