@@ -3,13 +3,13 @@ import {
   type HttpfstreamError,
   ProtocolError,
   UnexpectedStatusError,
-} from '../wire/errors.ts';
+} from '../../wire/errors.ts';
 import {
   MAX_TIMER_MS,
   type ReconnectedEvent,
   type RetryOptions,
-  type StreamOptions,
-} from './stream-options.ts';
+  type SessionOptions,
+} from './session-options.ts';
 
 /** For this long a user may be watching … */
 const FIRST_MS = 60_000;
@@ -73,13 +73,13 @@ export class Backoff {
 /** Decides when a stream reconnects after its connection broke. */
 export class Reconnector {
   readonly #backoff: Backoff;
-  readonly #onReconnect: StreamOptions['onReconnect'];
-  readonly #onReconnected: StreamOptions['onReconnected'];
+  readonly #onReconnect: SessionOptions['onReconnect'];
+  readonly #onReconnected: SessionOptions['onReconnected'];
   readonly #onFailure: (error: Error) => void;
   #isReconnecting = false;
   /** When the last connection opened; undefined if the last attempt did not get that far. */
   #openedAt: number | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #isCancelled = false;
   /** Protocol violations since the last progress. */
   #violations = 0;
@@ -94,7 +94,7 @@ export class Reconnector {
    * @throws {TypeError} for invalid retry options
    */
   constructor(
-    { retry, token, onReconnect, onReconnected }: StreamOptions,
+    { retry, token, onReconnect, onReconnected }: SessionOptions,
     onFailure: (error: Error) => void,
   ) {
     this.#backoff = new Backoff(retry);
