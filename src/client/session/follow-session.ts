@@ -153,6 +153,11 @@ export class FollowSession {
     this.#connection?.resume();
   }
 
+  /** Connects now, if it waits to do so again. */
+  reconnect(): void {
+    this.#reconnector.hurry();
+  }
+
   /** Ends it, wherever it is. */
   abandon(): void {
     this.#isAbandoned = true;

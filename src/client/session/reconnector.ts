@@ -80,6 +80,8 @@ export class Reconnector {
   /** When the last connection opened; undefined if the last attempt did not get that far. */
   #openedAt: number | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Makes the attempt that is scheduled. */
+  #attempt: (() => void) | undefined;
   #isCancelled = false;
   /** Protocol violations since the last progress. */
   #violations = 0;
@@ -162,8 +164,23 @@ export class Reconnector {
     this.#isReconnecting = true;
     this.#guard(() => this.#onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error }));
     // The callback may have destroyed the stream.
-    if (!this.#isCancelled) this.#timer = setTimeout(() => this.#guard(connect), delayMs);
+    if (this.#isCancelled) return true;
+    this.#attempt = () => {
+      this.#forgetAttempt();
+      this.#guard(connect);
+    };
+    this.#timer = setTimeout(this.#attempt, delayMs);
     return true;
+  }
+
+  /** Makes the attempt now that is scheduled, if there is one. */
+  hurry(): void {
+    this.#attempt?.();
+  }
+
+  #forgetAttempt(): void {
+    clearTimeout(this.#timer);
+    this.#attempt = undefined;
   }
 
   /**
@@ -195,6 +212,6 @@ export class Reconnector {
   /** Makes no further attempt. */
   cancel(): void {
     this.#isCancelled = true;
-    clearTimeout(this.#timer);
+    this.#forgetAttempt();
   }
 }
