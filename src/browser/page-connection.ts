@@ -43,6 +43,7 @@ export function connectorOf(token: StreamToken | undefined): Connector {
 class PageConnection implements Connection {
   readonly isV2 = true;
   readonly #socket: WebSocket;
+  readonly #verb: Verb;
   readonly #handlers: ConnectionHandlers;
   readonly #control = new ControlReader();
   /** Aborts the question why the handshake was refused. */
@@ -62,6 +63,7 @@ class PageConnection implements Connection {
     if (token !== undefined && !SUBPROTOCOL_FORM.test(token)) {
       throw new TypeError("a token that a page sends must be letters, digits and some of -!#$%&'*+.^_`|~");
     }
+    this.#verb = verb;
     this.#handlers = handlers;
     const target = new URL(url);
     target.searchParams.set(VERB_QUERY, verb);
@@ -106,11 +108,14 @@ class PageConnection implements Connection {
     }, LAST_CLOSE_MS);
   }
 
-  abandon(): void {
+  /** Pages may send few codes: of an appender that gives up there is one of its own. */
+  abandon(code?: number): void {
     this.#isOver = true;
     clearTimeout(this.#deadline);
     this.#abandoned.abort();
-    this.#socket.close();
+    const givesUp = this.#verb === 'APPEND' && code !== undefined;
+    if (givesUp) this.#socket.close(CloseCode.givenUp);
+    else this.#socket.close();
   }
 
   #giveUpAfter(ms: number, why: string): ReturnType<typeof setTimeout> {

@@ -7,6 +7,9 @@ import { withScheme } from './page-url.ts';
 
 const NOT_FOUND = 404;
 
+/** What answers a request that a WebSocket would be made for. */
+const UPGRADE_REQUIRED = 426;
+
 /**
  * Asks why a handshake was refused, which a browser does not tell its page: the same request without an upgrade is
  * refused for the same reason.
@@ -31,7 +34,8 @@ export async function whyRefused(
       signal: AbortSignal.any([signal, AbortSignal.timeout(REFUSAL_TIMEOUT_MS)]),
     });
     const { status, headers } = response;
-    const isMeant = status >= 400 && !(status === NOT_FOUND && url.searchParams.has(QueryName.wait));
+    const isWaitedFor = status === NOT_FOUND && url.searchParams.has(QueryName.wait);
+    const isMeant = status >= 400 && status !== UPGRADE_REQUIRED && !isWaitedFor;
     const body = isMeant ? await beginningOf(response) : '';
     if (!isMeant) await response.body?.cancel();
     if (isMeant) {
