@@ -60,7 +60,7 @@ class PageConnection implements Connection {
    */
   constructor(url: URL, verb: Verb, token: string | undefined, handlers: ConnectionHandlers) {
     if (token !== undefined && !SUBPROTOCOL_FORM.test(token)) {
-      throw new TypeError('a token that a page sends must be letters, digits and some of -!#$%&\'*+.^_`|~');
+      throw new TypeError("a token that a page sends must be letters, digits and some of -!#$%&'*+.^_`|~");
     }
     this.#handlers = handlers;
     const target = new URL(url);

@@ -35,10 +35,16 @@ export async function whyRefused(
     const body = isMeant ? await beginningOf(response) : '';
     if (!isMeant) await response.body?.cancel();
     if (isMeant) {
-      const error = errorOfRefusal({ status, location: undefined, retryAfter: headers.get('retry-after'), body });
+      const error = errorOfRefusal({
+        status,
+        location: undefined,
+        retryAfter: headers.get('retry-after'),
+        body,
+      });
       return { status, error };
     }
-    const doubt = 'the server answers, but not with a WebSocket of httpfstream: something on the way may not pass it';
+    const doubt =
+      'the server answers, but not with a WebSocket of httpfstream: something on the way may not pass it';
     return new ConnectionError(doubt);
   } catch (cause) {
     return new ConnectionError('the server cannot be reached, or lets no page of this origin in', { cause });

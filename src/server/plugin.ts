@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import { Core } from '../core/core.ts';
 import { MethodNotAllowedError } from '../wire/errors.ts';
@@ -133,7 +133,11 @@ export async function mount(
   app.addHook('onClose', async () => relay?.disconnect());
   await registerWebSockets(app);
   app.websocketServer.on('connection', (_websocket, request) => sockets.release(request.socket));
-  app.setErrorHandler(sendFailure);
+  app.setErrorHandler<FastifyError>((error, request, reply) =>
+    viewer?.concerns(error, request)
+      ? viewer.sendFailure(error, request, reply)
+      : sendFailure(error, request, reply),
+  );
   const gate = new Gate({ ...settings, pages });
   const { access, authorize } = settings;
   const rights =
@@ -243,10 +247,12 @@ export async function mount(
     return answerHere(request, reply, path);
   }
 
+  const config = { pageScripts: settings.pageScripts };
   const isRead = (method: string) => method === 'GET' || method === 'HEAD';
   app.route({
     method: 'GET',
     url: '/*',
+    config,
     exposeHeadRoute: false,
     preHandler,
     handler: answer,
@@ -255,6 +261,7 @@ export async function mount(
   app.route({
     method: 'HEAD',
     url: '/*',
+    config,
     preHandler,
     handler: answer,
   });
@@ -277,6 +284,7 @@ export async function mount(
   app.route({
     method: methods,
     url: '/*',
+    config,
     preHandler: refuseUpgrade,
     handler: (request, reply) =>
       RequestQueue.of(request.raw.socket, app.server).inTurn(() => write(request, reply)),

@@ -1,17 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { append, type AppendOptions, openAppend } from '../../src/client/index.ts';
+import { type AppendOptions, append, openAppend } from '../../src/client/index.ts';
 import { CHROMIUM } from '../support/programs/chromium.ts';
-import { Random } from '../support/random.ts';
-import { ChaosProxy, NO_CHAOS } from '../support/chaos/proxy.ts';
 import { startServer } from '../support/server/server.ts';
-import { waitFor } from '../support/wait-for.ts';
-import { FakeServer } from '../support/websocket/fake-server.ts';
 import { LibraryPage } from './library-page.ts';
 
 /** What `read` brings in the page. */
@@ -35,7 +26,9 @@ async function startAppend(url: string, options: AppendOptions = {}) {
 }
 
 if (CHROMIUM === undefined) {
-  process.stderr.write('No Chromium (/usr/bin/chromium, or CHROMIUM): the library for pages is not tested.\n');
+  process.stderr.write(
+    'No Chromium (/usr/bin/chromium, or CHROMIUM): the library for pages is not tested.\n',
+  );
   describe('without a browser', () => {
     it('there is nothing to test', () => undefined);
   });
@@ -65,12 +58,15 @@ if (CHROMIUM === undefined) {
       const server = await startServer();
       await own.open(server.url);
       await append(server.url('/a'), 'one\ntwo\nthree\n');
-      expect(await read("'/a', { from: 4 }")).toMatchObject({ text: 'two\nthree\n', states: ['idle', 'finished'] });
+      expect(await read("'/a', { from: 4 }")).toMatchObject({
+        text: 'two\nthree\n',
+        states: ['idle', 'finished'],
+      });
       expect(await read("'/a', { from: -6 }")).toMatchObject({ text: 'three\n', told: [{ position: 8 }] });
       expect(await read("location.origin + '/a#L1', { lines: 2 }")).toMatchObject({ text: 'two\nthree\n' });
-      expect(await own.run("return follow('/a', { from: 1, lines: 1 });").catch((error) => error.message)).toContain(
-        'exclude each other',
-      );
+      expect(
+        await own.run("return follow('/a', { from: 1, lines: 1 });").catch((error) => error.message),
+      ).toContain('exclude each other');
     });
   });
 }

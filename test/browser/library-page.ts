@@ -44,7 +44,9 @@ export class LibraryPage {
     this.#context = await browser.newContext({ permissions: ['local-network-access'] });
     this.#page = await this.#context.newPage();
     this.#page.setDefaultTimeout(PATIENCE_MS);
-    await this.#page.route(`**${PAGE_PATH}`, (route) => route.fulfill({ contentType: 'text/html', body: html }));
+    await this.#page.route(`**${PAGE_PATH}`, (route) =>
+      route.fulfill({ contentType: 'text/html', body: html }),
+    );
   }
 
   /** Goes to a page of the server's origin, until the test is over. */
