@@ -1,6 +1,6 @@
 import { VERB_QUERY } from '../../../wire/protocol.ts';
-import { formatBytes } from '../../frame/format.ts';
 import { fetchWithToken } from '../../frame/fetch-with-token.ts';
+import { formatBytes } from '../../frame/format.ts';
 import { mayGrow } from '../../state/stream-state.ts';
 import { tabToken } from '../../state/tab-token.ts';
 import { FileFrame } from '../file-frame.ts';
@@ -48,13 +48,21 @@ export class MediaPage {
     if (state.kind === 'reconnecting' && this.#source !== undefined) return;
     const source = mediaSource({ hasToken: tabToken() !== undefined, isLive, size: store.size });
     if (source === this.#source) return;
-    const isPlaying = this.#element instanceof HTMLMediaElement && !this.#element.paused;
-    // What plays live goes on to its end; then it can be seen in any order.
-    if (this.#source === 'live' && isPlaying && !mayGrow(state)) {
+    if (this.#source === 'live' && !mayGrow(state) && this.#goesOn()) {
+      this.#source = source;
+      // What plays goes on to its end; then it can be seen in any order.
       this.#element.addEventListener('pause', () => this.#show(source), { once: true });
       return;
     }
     void this.#show(source);
+  }
+
+  /** Whether what came live is seen as it is: all of a picture, or what plays. */
+  #goesOn(): boolean {
+    const element = this.#element;
+    return element instanceof HTMLMediaElement
+      ? !element.paused
+      : element.complete && element.naturalWidth > 0;
   }
 
   async #show(source: MediaSource): Promise<void> {
@@ -70,7 +78,9 @@ export class MediaPage {
         this.#load(await this.#copy());
         break;
       case 'wait':
-        this.#say('It is being written, and shown when it is whole: a browser sends no token for a part of it.');
+        this.#say(
+          'It is being written, and shown when it is whole: a browser sends no token for a part of it.',
+        );
         break;
       case 'none':
         this.#say(
@@ -85,9 +95,13 @@ export class MediaPage {
     const element = this.#element;
     if (element instanceof HTMLMediaElement && element.currentTime > 0) {
       const { currentTime } = element;
-      element.addEventListener('loadedmetadata', () => {
-        element.currentTime = currentTime;
-      }, { once: true });
+      element.addEventListener(
+        'loadedmetadata',
+        () => {
+          element.currentTime = currentTime;
+        },
+        { once: true },
+      );
     }
     element.src = url;
   }
