@@ -1,7 +1,12 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import { Core } from '../core/core.ts';
-import { MethodNotAllowedError } from '../wire/errors.ts';
+import {
+  MethodNotAllowedError,
+  ResourceGoneError,
+  ResourceNotFoundError,
+  StorageBusyError,
+} from '../wire/errors.ts';
 import { ASSETS_PATH } from '../wire/page.ts';
 import { METHODS } from '../wire/protocol.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
@@ -208,21 +213,45 @@ export async function mount(
 
   async function upgrade(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const path = resourceAt(request);
-    if (await relay?.send(request, reply, path)) {
-      // Until it is sent, the route would take the connection for a WebSocket.
-      if (!reply.sent) await reply;
-      return;
-    }
-    const isOpen = await upgrades.open(request, reply, path);
-    // The route's handler is not called for a request that asks for a WebSocket.
-    if (!isOpen && request.ws) await answerHere(request, reply, path);
+    const isHere = await answerBelow(request, reply, path, async () => {
+      const isOpen = await upgrades.open(request, reply, path);
+      // The route's handler is not called for a request that asks for a WebSocket.
+      if (!isOpen && request.ws) await answerHere(request, reply, path);
+    });
+    // Until it is sent, the route would take the connection for a WebSocket.
+    if (!isHere && !reply.sent) await reply;
   }
 
   /** Answers with what comes from an upstream, or is here. */
   async function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const path = resourceAt(request);
-    if (await relay?.send(request, reply, path)) return reply;
-    return answerHere(request, reply, path);
+    await answerBelow(request, reply, path, () => answerHere(request, reply, path));
+    return reply;
+  }
+
+  /**
+   * Has a relay answer, or a protocol if it is here. What a relay has found here may be dropped before it is opened: that it
+   * is gone from here says nothing of what is there, where who comes again is told.
+   *
+   * @param here answers with what is here
+   * @returns false when the relay has answered
+   * @throws {StorageBusyError} when it was dropped
+   */
+  async function answerBelow(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    path: ResourcePath,
+    here: () => Promise<unknown>,
+  ): Promise<boolean> {
+    if (await relay?.send(request, reply, path)) return false;
+    try {
+      await here();
+      return true;
+    } catch (error) {
+      const isMissing = error instanceof ResourceGoneError || error instanceof ResourceNotFoundError;
+      if (!isMissing || relay?.covers(path) !== true) throw error;
+      throw new StorageBusyError('what was kept of this is being replaced', { cause: error });
+    }
   }
 
   async function answerHere(
