@@ -4,6 +4,10 @@ import { PATIENCE_MS } from '../patience.ts';
 import { CHROMIUM, launchChromium } from '../programs/chromium.ts';
 import { LogLook } from './log-look.ts';
 
+const NOTE_VIOLATIONS = `document.addEventListener('securitypolicyviolation', (event) => {
+  window.noteTrouble(event.violatedDirective + ' ' + event.blockedURI);
+});`;
+
 /** One browser, and one page in it, for all tests of a file. */
 export class ViewerBrowser {
   /** Whether this machine has one. */
@@ -45,10 +49,6 @@ export class ViewerBrowser {
     this.#page.setDefaultTimeout(PATIENCE_MS);
     this.#page.on('pageerror', (error) => this.#troubles.push(error.message));
     await this.#page.exposeFunction('noteTrouble', (text: string) => this.#troubles.push(text));
-    await this.#page.addInitScript(() => {
-      document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => {
-        Reflect.get(window, 'noteTrouble')(`${violatedDirective} ${blockedURI}`);
-      });
-    });
+    await this.#page.addInitScript(NOTE_VIOLATIONS);
   }
 }
