@@ -1,7 +1,7 @@
 import type { FollowEnding, FollowOpening, FollowRequestOptions } from '../client/session/follow-request.ts';
 import type { SessionOptions } from '../client/session/session-options.ts';
 import type { HttpfstreamError } from '../wire/errors.ts';
-import type { EndReason } from '../wire/protocol.ts';
+import type { ActivityMessage, EndReason } from '../wire/protocol.ts';
 
 /**
  * How it stands with what is followed:
@@ -28,6 +28,13 @@ export type FollowState =
   | { readonly type: 'finished'; readonly status: number | undefined; readonly ending: FollowEnding }
   | { readonly type: 'failed'; readonly error: Error; readonly reason: EndReason | undefined };
 
+/**
+ * What goes on, as a server tells it once a second: `time` (by its clock, in milliseconds since 1970), and, once there
+ * is something, `position` (how many bytes there were), `followers` (how many there are at this server) and `rate` (in
+ * bytes a second). Bytes between the positions of two of these came between their times.
+ */
+export type FollowActivity = Readonly<Omit<ActivityMessage, 'type'>>;
+
 /** Options of `follow`. */
 export interface FollowOptions
   extends FollowRequestOptions,
@@ -36,6 +43,11 @@ export interface FollowOptions
   onOpen?: (opening: FollowOpening) => void;
   /** Called when the appender says only after that what the content type is. */
   onType?: (contentType: string) => void;
+  /**
+   * Called once a second with what goes on. A server that tells it, and has gone without a word, is noticed within half
+   * a minute.
+   */
+  onActivity?: (activity: FollowActivity) => void;
   /** Called with each change of the state, as it is told: bytes that came before may still wait to be read. */
   onState?: (state: FollowState) => void;
 }

@@ -29,5 +29,5 @@ export type { EndReason } from '../wire/protocol.ts';
 export { type AppendSource, append } from './append.ts';
 export type { AppendOptions, AppendState, AppendStream } from './append-options.ts';
 export { follow } from './follow.ts';
-export type { FollowOptions, FollowState, FollowStream } from './follow-options.ts';
+export type { FollowActivity, FollowOptions, FollowState, FollowStream } from './follow-options.ts';
 export { openAppend } from './open-append.ts';

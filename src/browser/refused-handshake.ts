@@ -25,14 +25,15 @@ export async function whyRefused(
 ): Promise<Refusal | ConnectionError> {
   const question = withScheme(url, 'http');
   // These mean nothing, or something else, to a request that is not upgraded.
-  for (const name of [QueryName.wait, QueryName.hold]) question.searchParams.delete(name);
+  for (const name of [QueryName.wait, QueryName.hold, QueryName.status]) question.searchParams.delete(name);
   try {
-    const response = await fetch(question, {
+    const request: RequestInit & { cache: 'no-store' } = {
       headers: withBearer({ accept: 'application/problem+json, */*;q=0.5' }, token),
       cache: 'no-store',
       redirect: 'manual',
       signal: AbortSignal.any([signal, AbortSignal.timeout(REFUSAL_TIMEOUT_MS)]),
-    });
+    };
+    const response = await fetch(question, request);
     const { status, headers } = response;
     const isWaitedFor = status === NOT_FOUND && url.searchParams.has(QueryName.wait);
     const isMeant = status >= 400 && status !== UPGRADE_REQUIRED && !isWaitedFor;
