@@ -34,7 +34,7 @@ export class LogView {
   readonly element = document.createElement('div');
   readonly list: RowList;
   readonly #store: BlockStore;
-  readonly window: RowWindow;
+  readonly #rows: FoldedRows;
   readonly #events: LogViewEvents;
   #anchor: Anchor | undefined;
   /** Whether the end is what was asked for last, or reached by going down. */
@@ -44,9 +44,9 @@ export class LogView {
   #paintedAt = 0;
   #isLoading = false;
 
-  constructor(store: BlockStore, list: RowList, events: LogViewEvents) {
+  constructor(store: BlockStore, rows: FoldedRows, list: RowList, events: LogViewEvents) {
     this.#store = store;
-    this.window = new RowWindow(store);
+    this.#rows = rows;
     this.#events = events;
     this.list = list;
     this.element.className = 'log';
@@ -141,7 +141,7 @@ export class LogView {
     const count = Math.ceil(heightPx / this.list.rowPx) + 1;
     const run =
       this.#anchor === undefined
-        ? this.window.around(this.#store.size, count, 0)
+        ? this.#rows.around(this.#store.size, count, 0)
         : this.#runAt(this.#anchor, count);
     if ('missing' in run) {
       this.#loadAndPaint(run);
@@ -155,18 +155,18 @@ export class LogView {
   #runAt({ position, offsetPx }: Anchor, count: number): RowRun | MissingBytes {
     const rowsUp = Math.ceil(Math.max(0, -offsetPx) / this.list.rowPx);
     const rowsDown = Math.ceil(Math.max(0, offsetPx) / this.list.rowPx);
-    return this.window.around(position, rowsUp, rowsDown + count);
+    return this.#rows.around(position, rowsUp, rowsDown + count);
   }
 
-  #paintEnd({ rows, origin, isTop }: RowRun, count: number, heightPx: number): void {
+  #paintEnd({ rows, isTop }: RowRun, count: number, heightPx: number): void {
     const shown = rows.slice(-count);
-    const contentPx = this.list.show(shown, origin);
+    const contentPx = this.list.show(shown);
     const isAll = isTop && shown.length === rows.length;
     this.list.moveTo(isAll && contentPx < heightPx ? 0 : heightPx - contentPx);
   }
 
   #paintAnchored(run: RowRun, anchor: Anchor, count: number, heightPx: number): void {
-    const { rows, origin, isEnd } = run;
+    const { rows, isEnd } = run;
     let { at } = run;
     let { offsetPx } = anchor;
     while (offsetPx < 0 && at > 0) offsetPx += this.list.heightOf(rows[--at]!);
@@ -176,7 +176,7 @@ export class LogView {
       offsetPx -= this.list.heightOf(rows[at++]!);
     }
     const shown = rows.slice(at, at + count);
-    const contentPx = this.list.show(shown, origin);
+    const contentPx = this.list.show(shown);
     const isLast = isEnd && at + shown.length === rows.length;
     if (isLast && contentPx - offsetPx <= heightPx) {
       // Nothing is below the last row.
