@@ -1,9 +1,9 @@
 import { FollowSession } from '../client/session/follow-session.ts';
 import type { SessionOptions } from '../client/session/session-options.ts';
 import { onAbort } from '../http/on-abort.ts';
+import { QueryName } from '../wire/protocol.ts';
 import type { FollowOptions, FollowState, FollowStream } from './follow-options.ts';
 import { connectorOf } from './page-connection.ts';
-import { QueryName } from '../wire/protocol.ts';
 import { pageUrl } from './page-url.ts';
 
 /**

@@ -52,7 +52,11 @@ export class FoldedRows {
     let { isEnd } = run;
     let reached = run.rows.at(-1)?.end ?? 0;
     for (let jumps = 0; rows.length < wanted && !isEnd && jumps < MAX_JUMPS; jumps++) {
-      const next = this.#window.around(this.#outline.hiddenAround(reached)?.to ?? reached, 0, wanted - rows.length);
+      const next = this.#window.around(
+        this.#outline.hiddenAround(reached)?.to ?? reached,
+        0,
+        wanted - rows.length,
+      );
       if ('missing' in next) return next;
       const more = next.rows.slice(next.at).filter(({ start }) => start >= reached);
       rows = [...rows, ...this.#shown(more)];

@@ -1,7 +1,8 @@
 import type { BlockStore } from '../bytes/block-store.ts';
 import type { Row } from '../log/rows.ts';
+import type { FoldedRows } from './folded-rows.ts';
 import type { RowList } from './row-list.ts';
-import { type MissingBytes, type RowRun, RowWindow } from './row-window.ts';
+import type { MissingBytes, RowRun } from './row-window.ts';
 import type { Extent } from './thumb.ts';
 
 /** In a flood of bytes the log is painted once in so many milliseconds: thirty times a second. */
@@ -19,7 +20,7 @@ interface Anchor {
 /** What the view tells whoever made it. */
 export interface LogViewEvents {
   /** It was painted: `extent` is in view. */
-  painted(extent: Extent): void;
+  painted(extent: Extent, isFullScreen: boolean): void;
   /** It follows the end now, or does so no longer. */
   following(follows: boolean): void;
   /** Bytes could not be read. */
@@ -89,6 +90,11 @@ export class LogView {
     this.scrollBy(pages * Math.max(this.list.rowPx, this.element.clientHeight - 2 * this.list.rowPx));
   }
 
+  /** Goes on to the right, or to the left if negative, by so many steps of a tenth of the window. */
+  scrollSideways(steps: number): void {
+    this.element.scrollLeft += (steps * this.element.clientWidth) / 10;
+  }
+
   /** Goes to the row at `position`, which comes so many pixels below the upper edge. */
   goTo(position: number, belowPx = 0): void {
     this.#stay({ position: Math.min(position, this.#store.size), offsetPx: -belowPx });
@@ -149,7 +155,7 @@ export class LogView {
     }
     if (this.#anchor === undefined) this.#paintEnd(run, count, heightPx);
     else this.#paintAnchored(run, this.#anchor, count, heightPx);
-    this.#tellPainted(heightPx);
+    this.#tellPainted(heightPx, run.fullScreen);
   }
 
   #runAt({ position, offsetPx }: Anchor, count: number): RowRun | MissingBytes {
@@ -200,7 +206,7 @@ export class LogView {
     return undefined;
   }
 
-  #tellPainted(heightPx: number): void {
+  #tellPainted(heightPx: number, isFullScreen: boolean): void {
     const { size } = this.#store;
     const inView: Row[] = [];
     let topPx = this.list.topPx;
@@ -209,7 +215,8 @@ export class LogView {
       if (bottomPx > 0 && topPx < heightPx) inView.push(row);
       topPx = bottomPx;
     }
-    this.#events.painted({ top: inView[0]?.start ?? 0, bottom: inView.at(-1)?.end ?? size, size });
+    const extent = { top: inView[0]?.start ?? 0, bottom: inView.at(-1)?.end ?? size, size };
+    this.#events.painted(extent, isFullScreen);
   }
 
   /** Reads bytes that are missing. */

@@ -59,6 +59,12 @@ export class RowList {
     this.forgetHeights();
   }
 
+  /** Shows when lines came, or no longer. */
+  toggleTimes(): void {
+    this.element.classList.toggle('timed');
+    this.forgetHeights();
+  }
+
   /** Keeps these in the document, out of sight, when their rows are not shown any more. */
   keep(elements: readonly HTMLElement[]): void {
     this.#kept = elements;
