@@ -8,13 +8,28 @@ const CHECKOUT = path.join(import.meta.dirname, '..');
 const BIOME = path.join(CHECKOUT, 'node_modules/.bin/biome');
 
 /** The protocols of the server, which do not know each other. */
-const PROTOCOLS = ['durable-streams', 'files', 'http', 'websocket'].map((name) => `server/${name}`);
+const PROTOCOLS = ['durable-streams', 'files', 'http', 'viewer', 'websocket'].map((name) => `server/${name}`);
 
 /** What they share. */
 const SHARED = ['access', 'json', 'request', 'response', 'rights'].map((name) => `server/${name}`);
 
+/** What runs in browsers, beside `http`, and what searches: what most know nothing of. */
+const OF_PAGES = ['browser', 'page'];
+const BESIDE_THE_CORE = ['search', ...OF_PAGES];
+
 /** What the helpers of Node's HTTP know nothing of. */
-const ABOVE_NODE = ['rights', 'storage', 'core', 'server', ...PROTOCOLS, ...SHARED, 'client', 'relay', 'cli'];
+const ABOVE_NODE = [
+  'rights',
+  'storage',
+  'core',
+  'server',
+  ...PROTOCOLS,
+  ...SHARED,
+  'client',
+  'relay',
+  'cli',
+  ...BESIDE_THE_CORE,
+];
 
 const COMMANDS = ['append', 'follow', 'server'].map((name) => `cli/${name}`);
 
@@ -24,49 +39,99 @@ const OF_RELAYS = ['copies', 'upstream'].map((name) => `relay/${name}`);
 /** What of the HTTP client runs in a browser. */
 const IN_BROWSERS = ['http', 'http/answer', 'http/body'];
 
+/** What of a page has elements. */
+const SHOWN = ['directory', 'kinds', 'search', 'state', 'upload', 'view'].map((name) => `page/${name}`);
+
 const othersThan = (room: string, rooms: readonly string[]) => rooms.filter((other) => other !== room);
 
 /** What may not be imported from where, and from below it. */
 const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
-  wire: ['rights', 'storage', 'core', 'server', 'http', 'client', 'relay', 'cli'],
-  rights: ['storage', 'core', 'server', 'http', 'client', 'relay', 'cli'],
-  storage: ['rights', 'core', 'server', 'http', 'client', 'relay', 'cli'],
-  core: ['server', 'http', 'client', 'relay', 'cli'],
-  relay: ['server', 'storage', 'cli'],
-  'relay/pull': ['relay', 'server', 'storage', 'cli'],
+  wire: ['rights', 'storage', 'core', 'server', 'http', 'client', 'relay', 'cli', ...BESIDE_THE_CORE],
+  rights: ['storage', 'core', 'server', 'http', 'client', 'relay', 'cli', ...BESIDE_THE_CORE],
+  storage: ['rights', 'core', 'server', 'http', 'client', 'relay', 'cli', ...BESIDE_THE_CORE],
+  core: ['server', 'http', 'client', 'relay', 'cli', ...BESIDE_THE_CORE],
+  search: ['rights', 'core', 'server', 'http', 'client', 'relay', 'cli', ...OF_PAGES],
+  relay: ['server', 'storage', 'cli', ...BESIDE_THE_CORE],
+  'relay/pull': ['relay', 'server', 'storage', 'cli', ...BESIDE_THE_CORE],
   ...Object.fromEntries(
     OF_RELAYS.map(
       (room) =>
-        [room, ['relay', 'relay/pull', ...othersThan(room, OF_RELAYS), 'server', 'storage', 'cli']] as const,
+        [
+          room,
+          [
+            'relay',
+            'relay/pull',
+            ...othersThan(room, OF_RELAYS),
+            'server',
+            'storage',
+            'cli',
+            ...BESIDE_THE_CORE,
+          ],
+        ] as const,
     ),
   ),
-  server: ['storage', 'client', 'cli'],
+  server: ['storage', 'client', 'cli', ...OF_PAGES],
   'server/node': [...ABOVE_NODE],
   'server/node/requests': ['server/node', ...ABOVE_NODE],
   'server/node/connections': ['server/node/requests', 'server/node', ...ABOVE_NODE],
-  'server/relay': [...PROTOCOLS, 'storage', 'client', 'cli'],
+  'server/relay': [...PROTOCOLS, 'storage', 'client', 'cli', ...BESIDE_THE_CORE],
   ...Object.fromEntries(
     PROTOCOLS.map(
-      (room) => [room, [...othersThan(room, PROTOCOLS), 'storage', 'client', 'relay', 'cli']] as const,
+      (room) =>
+        [
+          room,
+          [
+            ...othersThan(room, PROTOCOLS),
+            'storage',
+            'client',
+            'relay',
+            'cli',
+            ...(room === 'server/viewer' ? OF_PAGES : BESIDE_THE_CORE),
+          ],
+        ] as const,
     ),
   ),
   ...Object.fromEntries(
-    SHARED.map((room) => [room, [...PROTOCOLS, 'storage', 'client', 'relay', 'cli']] as const),
+    SHARED.map(
+      (room) => [room, [...PROTOCOLS, 'storage', 'client', 'relay', 'cli', ...BESIDE_THE_CORE]] as const,
+    ),
   ),
   ...Object.fromEntries(
     IN_BROWSERS.map(
       (room) =>
         [
           room,
-          ['http/node', 'wire', 'rights', 'storage', 'core', 'server', 'client', 'relay', 'cli'],
+          [
+            'http/node',
+            'wire',
+            'rights',
+            'storage',
+            'core',
+            'server',
+            'client',
+            'relay',
+            'cli',
+            ...BESIDE_THE_CORE,
+          ],
         ] as const,
     ),
   ),
-  'http/node': ['rights', 'storage', 'core', 'server', 'client', 'relay', 'cli'],
-  client: ['rights', 'storage', 'core', 'server', 'relay', 'cli'],
-  cli: ['storage', 'core', 'relay'],
+  'http/node': ['rights', 'storage', 'core', 'server', 'client', 'relay', 'cli', ...BESIDE_THE_CORE],
+  client: ['rights', 'storage', 'core', 'server', 'relay', 'cli', ...BESIDE_THE_CORE],
+  browser: ['http/node', 'rights', 'storage', 'core', 'search', 'server', 'relay', 'page', 'cli'],
+  page: ['http/node', 'rights', 'storage', 'core', 'server', 'relay', 'cli'],
   ...Object.fromEntries(
-    COMMANDS.map((room) => [room, [...othersThan(room, COMMANDS), 'storage', 'core', 'relay']] as const),
+    ['page/bytes', 'page/log'].map(
+      (room) =>
+        [room, ['http/node', 'rights', 'storage', 'core', 'server', 'relay', 'cli', ...SHOWN]] as const,
+    ),
+  ),
+  cli: ['storage', 'core', 'relay', ...BESIDE_THE_CORE],
+  ...Object.fromEntries(
+    COMMANDS.map(
+      (room) =>
+        [room, [...othersThan(room, COMMANDS), 'storage', 'core', 'relay', ...BESIDE_THE_CORE]] as const,
+    ),
   ),
 };
 
@@ -75,6 +140,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   rights: ['wire', 'rights'],
   storage: ['wire', 'storage', 'storage/journal'],
   core: ['wire', 'rights', 'core', 'core/streams', 'storage', 'storage/records'],
+  search: ['wire', 'storage', 'search'],
   relay: ['wire', 'core', 'core/sessions', 'client', 'http', 'relay', 'relay/pull', ...OF_RELAYS],
   'relay/pull': ['wire', 'core', 'client', 'relay/pull', ...OF_RELAYS],
   ...Object.fromEntries(OF_RELAYS.map((room) => [room, ['wire', 'core', 'client', room]] as const)),
@@ -83,9 +149,15 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'server/node': ['wire', 'server/node', 'server/node/connections', 'server/node/requests'],
   'server/node/requests': ['wire', 'server/node/connections', 'server/node/requests'],
   'server/http': ['wire', 'core', 'server', 'server/node', ...SHARED, 'server/http'],
+  'server/viewer': ['wire', 'core', 'search', 'server', 'server/node', ...SHARED, 'server/viewer'],
   http: ['http', 'http/answer', 'http/body'],
   'http/node': ['wire', 'http', 'http/node'],
   client: ['wire', 'client', 'client/connection', 'http', 'http/body', 'http/node'],
+  browser: ['wire', 'client', 'client/follow', 'http', 'browser'],
+  page: ['wire', 'browser', 'http', 'page', 'page/bytes', 'page/log', ...SHOWN],
+  'page/view': ['wire', 'browser', 'page/bytes', 'page/log', ...SHOWN],
+  'page/log': ['wire', 'page/log'],
+  'page/bytes': ['wire', 'browser', 'page/log', 'page/bytes'],
   cli: ['client', 'http', 'http/body', 'server', 'cli/io', ...COMMANDS],
   'cli/append': ['client', 'http', 'http/body', 'http/node', 'cli', 'cli/io', 'cli/append'],
 };

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import { Core } from '../core/core.ts';
 import { MethodNotAllowedError } from '../wire/errors.ts';
+import { ASSETS_PATH } from '../wire/page.ts';
 import { METHODS } from '../wire/protocol.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { allowOrigins, announceMethods } from './access/cors.ts';
@@ -29,6 +30,7 @@ import { permitToWrite } from './rights/permits.ts';
 import { keepPrivate } from './rights/private-answers.ts';
 import { Rights } from './rights/rights.ts';
 import { type HttpfstreamOptions, type LimitOptions, normaliseOptions } from './settings.ts';
+import { Viewer } from './viewer/viewer.ts';
 import { registerWebSockets, WebSocketUpgrades } from './websocket/upgrades.ts';
 
 /** Answers the requests of one protocol. */
@@ -92,6 +94,7 @@ export async function mount(
   const continues = Continues.of(app.server);
   const sockets = ServerSockets.of(app.server, log);
   const pages = new PagePaths();
+  const viewer = settings.viewer ? new Viewer(prefix) : undefined;
   const limits = new ClientLimits(settings, log);
 
   const relay = await openRelay();
@@ -106,7 +109,7 @@ export async function mount(
     new StreamResponder(core, follows, log, settings),
     new ResourceResponder(core, {
       ...settings,
-      pages,
+      ...{ pages, viewer },
       relayed: settings.upstreams.map(({ prefix: below }) => below),
     }),
   ];
@@ -240,6 +243,7 @@ export async function mount(
     return answerHere(request, reply, path);
   }
 
+  const isRead = (method: string) => method === 'GET' || method === 'HEAD';
   app.route({
     method: 'GET',
     url: '/*',
@@ -254,7 +258,19 @@ export async function mount(
     preHandler,
     handler: answer,
   });
-  const isRead = (method: string) => method === 'GET' || method === 'HEAD';
+  if (viewer !== undefined) {
+    const url = `${ASSETS_PATH}/:name`;
+    app.route<{ Params: { name: string } }>({
+      method: 'GET',
+      url,
+      handler: ({ params: { name } }, reply) => viewer.sendAsset(reply, name),
+    });
+    app.route({
+      method: METHODS.filter((method) => !isRead(method) && method !== 'OPTIONS'),
+      url,
+      handler: refuseMethod,
+    });
+  }
   // Where CORS is registered, it has a route of its own.
   const hasOptions = app.hasRoute({ method: 'OPTIONS', url: `${prefix}/*` });
   const methods = METHODS.filter((method) => !isRead(method) && !(method === 'OPTIONS' && hasOptions));

@@ -70,6 +70,11 @@ export interface HttpfstreamOptions {
   /** Whether `index.html` takes the place of a directory's listing. Default false. */
   index?: boolean;
   /**
+   * Whether browsers that navigate to a resource get the page in which people see it, and follow it; everybody else gets
+   * the bytes. Default true.
+   */
+  viewer?: boolean;
+  /**
    * Says who may do what; so does the file of `httpfstream-server -auth`, which is one.
    * Default: everybody may do everything.
    */
@@ -180,6 +185,7 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     upstreamKeepBytes: options.upstreamKeepBytes ?? Number.MAX_SAFE_INTEGER,
     upstreamKeep: options.upstreamKeep ?? false,
     index: options.index ?? false,
+    viewer: options.viewer ?? true,
     rate: options.rate ?? 200,
     maxWaiting: options.maxWaiting ?? 4000,
     maxWaitingPerClient: options.maxWaitingPerClient ?? 256,

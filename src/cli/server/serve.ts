@@ -129,6 +129,7 @@ export async function serve(
       corsOrigins: options.cors,
       allowedHosts: options.allowHost,
       index: options.index,
+      viewer: options.viewer,
       ...limitsOf(options),
       upstreams: await upstreamsOf(options),
       upstreamMaxBytes: options.upstreamMaxBytes,

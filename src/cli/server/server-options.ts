@@ -30,6 +30,7 @@ export interface ServerOptions extends UpstreamArguments, LimitArguments {
   auth?: string;
   trustProxy: readonly string[];
   index: boolean;
+  viewer: boolean;
   admin: ListenAddress | undefined;
   accessLog: boolean;
   upstreamMaxBytes: number;
@@ -144,6 +145,16 @@ export function addServerOptions(command: Command): Command {
         .argParser(booleanOption)
         .preset('true')
         .default(false),
+    )
+    .addOption(
+      new Option(
+        '--no-viewer [BOOLEAN]',
+        'send browsers the bytes, too, in place of the pages in which people see and follow them',
+      )
+        .env('HTTPFSTREAM_NO_VIEWER')
+        .argParser((text) => !booleanOption(text))
+        .preset('true')
+        .default(true, 'false'),
     )
     .addOption(
       new Option(

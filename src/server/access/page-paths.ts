@@ -86,6 +86,11 @@ export function withoutKey(request: FastifyRequest): string {
   return isPlainRead(request) ? path.replace(BELOW_A_KEY, '') : path;
 }
 
+/** Whether there is a key in front of the path of a plain read. */
+export function hasKey(request: FastifyRequest): boolean {
+  return withoutKey(request) !== wildcardOf(request);
+}
+
 function wildcardOf({ params }: FastifyRequest): string {
   return (params as { '*': string })['*'];
 }

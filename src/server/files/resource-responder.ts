@@ -2,14 +2,20 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { OpenFile } from '../../core/open-file.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
-import { givenType } from '../../core/streams/stream-type.ts';
+import { givenType, isJsonType } from '../../core/streams/stream-type.ts';
+import type { StreamState } from '../../core/streams/stream-view.ts';
 import { ResourceNotFoundError } from '../../wire/errors.ts';
+import { VIEW_QUERY } from '../../wire/page.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { type PagePaths, withoutKey } from '../access/page-paths.ts';
+import { asksForPage, varyByPage } from '../request/page-request.ts';
+import { parameterOf } from '../request/query-parameters.ts';
 import { resourceOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
-import { knownContentType } from '../response/content-type.ts';
+import { contentTypeOf, headOf, knownContentType } from '../response/content-type.ts';
 import { addVary } from '../response/headers.ts';
+import type { FileLook, PageSender } from '../response/page-sender.ts';
+import { relativeLocation } from '../response/relative-location.ts';
 import { admissionOf } from '../rights/admission.ts';
 import { permitIfToRead } from '../rights/permits.ts';
 import { DirectoryResponder, wantsJson } from './directory-response.ts';
@@ -26,6 +32,8 @@ export interface ResourceResponderOptions {
   index: boolean;
   /** Where browsers are to show pages. */
   pages: PagePaths;
+  /** Shows resources to people. Undefined: everybody gets the bytes. */
+  viewer: PageSender | undefined;
   /** Paths of directories that come from upstreams, without a slash at the end. */
   relayed: readonly string[];
 }
@@ -37,13 +45,15 @@ export class ResourceResponder {
   readonly #prefix: string;
   readonly #hasIndex: boolean;
   readonly #pages: PagePaths;
+  readonly #viewer: PageSender | undefined;
 
-  constructor(core: Core, { prefix, index, pages, relayed }: ResourceResponderOptions) {
+  constructor(core: Core, { prefix, index, pages, viewer, relayed }: ResourceResponderOptions) {
     this.#directories = new DirectoryResponder(core.directories, relayed);
     this.#core = core;
     this.#prefix = prefix;
     this.#hasIndex = index;
     this.#pages = pages;
+    this.#viewer = viewer;
   }
 
   /**
@@ -55,6 +65,7 @@ export class ResourceResponder {
    * @throws what {@link Resources.assertWhole} throws
    */
   async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<boolean> {
+    if (this.#viewer !== undefined) varyByPage(request, reply);
     await this.#send(request, reply, path);
     return true;
   }
@@ -93,14 +104,17 @@ export class ResourceResponder {
   ): Promise<FastifyReply> {
     const admission = admissionOf(request);
     addVary(reply, 'Accept');
-    const hasIndex = this.#hasIndex && (path.trailingSlash || path.isRoot) && !wantsJson(request);
+    const isWanted = !wantsJson(request) && parameterOf(request, VIEW_QUERY) === undefined;
+    const hasIndex = this.#hasIndex && (path.trailingSlash || path.isRoot) && isWanted;
     const index = hasIndex ? admission.permit('follow', path.child(INDEX_NAME)) : undefined;
     const file = index && (await this.#core.resources.openAny(index).catch(ignoreMissing));
     if (index !== undefined && file?.stat.kind === 'file') {
       return this.#sendFile(request, reply, index.path, file);
     }
     await file?.close();
-    return this.#directories.send(request, reply, admission.require('list', path));
+    const permit = admission.require('list', path);
+    if (asksForPage(request) && (await this.#viewer?.sendDirectory(request, reply, path))) return reply;
+    return this.#directories.send(request, reply, permit);
   }
 
   async #sendFile(
@@ -115,6 +129,13 @@ export class ResourceResponder {
       throw error;
     });
     const name = path.segments.at(-1) ?? '';
+    if (
+      asksForPage(request) &&
+      (await this.#viewer?.sendFile(request, reply, path, lookAt(file, view.state, name)))
+    ) {
+      await file.close();
+      return reply;
+    }
     const type = knownContentType(givenType(view.state), name) ?? '';
     if (this.#pages.isToMove(request, type)) {
       await file.close();
@@ -134,31 +155,12 @@ export class ResourceResponder {
   }
 }
 
-/**
- * Names a path by a reference that is relative to the path of a request (RFC
- * 3986, section 4.2): a proxy may have stripped a prefix from that, which the
- * client that resolves the reference still has. It begins with `./` or
- * `../`, so that nothing in it can be taken for a scheme or another host.
- *
- * @param requestPath as the client sent it, escapes, empty segments and dots included
- * @param urlPath clean and percent-encoded
- */
-export function relativeLocation(requestPath: string, urlPath: string): string {
-  const base = directoriesOf(requestPath);
-  const segments = urlPath.split('/').slice(1);
-  // The last one is a name, or empty: not a directory that both could be in.
-  const fork = segments.slice(0, -1).findIndex((segment, i) => segment !== base[i]);
-  const common = fork === -1 ? segments.length - 1 : fork;
-  const rest = segments.slice(common).join('/');
-  return `${'../'.repeat(base.length - common) || './'}${rest}`;
-}
-
-/** The directories in which a resolver sees the path: without its last segment and the dots, as they stand there. */
-function directoriesOf(path: string): string[] {
-  const directories: string[] = [];
-  for (const segment of path.split('/').slice(1, -1)) {
-    if (segment === '..') directories.pop();
-    else if (segment !== '.') directories.push(segment);
-  }
-  return directories;
+/** What the page of a file is chosen by. */
+function lookAt(file: OpenFile, state: StreamState, name: string): FileLook {
+  return {
+    name,
+    contentType: contentTypeOf(givenType(state), name, file, state.size),
+    head: headOf(file, state.size),
+    isJsonStream: isJsonType(state.contentType),
+  };
 }

@@ -4,7 +4,9 @@ import type { OpenFile } from '../../core/open-file.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
 import type { StreamState } from '../../core/streams/stream-view.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
+import { RAW_QUERY } from '../../wire/page.ts';
 import { preferredType } from '../request/headers.ts';
+import { parameterOf } from '../request/query-parameters.ts';
 import { AnswerNumbers } from '../response/answer-numbers.ts';
 import { FileBody, type Range } from '../response/file-body.ts';
 import { readWhole, SMALL_BODY_BYTES, sendStream } from '../response/send-bytes.ts';
@@ -20,10 +22,12 @@ export interface JsonForm {
   contentType: string;
 }
 
-/** How a client wants the values of a JSON stream; undefined for other streams. */
+/** How a client wants the values of a JSON stream: with `?raw`, as the bytes that are stored. Undefined for other streams. */
 export function jsonFormOf(request: FastifyRequest, { contentType }: StreamState): JsonForm | undefined {
   if (contentType === undefined || !isJsonType(contentType)) return undefined;
-  const isArray = preferredType(request, ['application/json', LINES_TYPE]) !== LINES_TYPE;
+  const isArray =
+    parameterOf(request, RAW_QUERY) === undefined &&
+    preferredType(request, ['application/json', LINES_TYPE]) !== LINES_TYPE;
   return { isArray, contentType: isArray ? contentType : LINES_TYPE };
 }
 

@@ -3,6 +3,7 @@ import type { AppendRequest, FollowRequest } from '../../core/request.ts';
 import { isContentType, MAX_TYPE_LENGTH } from '../../wire/content-type.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
+import { RAW_QUERY, VIEW_QUERY } from '../../wire/page.ts';
 import { MAX_HOLD_SECONDS, MAX_WAIT_SECONDS, QueryName } from '../../wire/protocol.ts';
 import { asksToClose } from './headers.ts';
 import { isHandshake, verbOf } from './request-target.ts';
@@ -25,6 +26,8 @@ const OPERATIONS_OF: Readonly<Record<string, readonly Operation[]>> = {
   [StreamQuery.offset]: ['read'],
   [StreamQuery.live]: ['read'],
   [StreamQuery.cursor]: ['read'],
+  [RAW_QUERY]: ['read'],
+  [VIEW_QUERY]: ['read'],
 };
 
 /** With one of these a read is one of a stream. */

@@ -18,11 +18,9 @@ export function contentTypeOfName(name: string): string | undefined {
   return type;
 }
 
-/** The Content-Type of a file whose name implies none, by its first bytes. */
-function contentTypeOfBytes(head: Buffer): string {
-  return BINARY_DATA.test(head.toString('latin1', 0, TYPE_BYTES))
-    ? 'application/octet-stream'
-    : 'text/plain; charset=utf-8';
+/** Whether a file is text, by its first bytes. */
+export function isText(head: Buffer): boolean {
+  return !BINARY_DATA.test(head.toString('latin1', 0, TYPE_BYTES));
 }
 
 /** The Content-Type that was given to a file, or else that its name in the URL implies, if any. */
@@ -39,5 +37,15 @@ export function knownContentType(given: string | undefined, name: string): strin
  */
 export function contentTypeOf(given: string | undefined, name: string, file: OpenFile, size: number): string {
   const known = knownContentType(given, name);
-  return known ?? contentTypeOfBytes(file.readInLine(0, Math.min(size, TYPE_BYTES)));
+  return known ?? contentTypeOfBytes(headOf(file, size));
+}
+
+/** A file's first bytes, as many as tell its type. @param size how many bytes of it count */
+export function headOf(file: OpenFile, size: number): Buffer {
+  return file.readInLine(0, Math.min(size, TYPE_BYTES));
+}
+
+/** The Content-Type of a file whose name implies none, by its first bytes. */
+function contentTypeOfBytes(head: Buffer): string {
+  return isText(head) ? 'text/plain; charset=utf-8' : 'application/octet-stream';
 }

@@ -85,5 +85,7 @@ export function userContentHeaders(contentType: string): Readonly<Record<string,
 /** Tells caches that an answer depends on a header of the request, too. */
 export function addVary(reply: FastifyReply, header: string): void {
   const others = reply.getHeader('vary');
+  const named = String(others ?? '').toLowerCase();
+  if (named.split(', ').includes(header.toLowerCase())) return;
   reply.header('vary', others === undefined ? header : `${others}, ${header}`);
 }

@@ -89,7 +89,7 @@ describe('a listing', () => {
     expect(answer.headers).toMatchObject({
       'content-type': 'text/html; charset=utf-8',
       'x-content-type-options': 'nosniff',
-      vary: 'Accept',
+      vary: 'Accept, Sec-Fetch-Dest',
       'content-length': String(answer.body.length),
     });
     expect(answer.headers['content-security-policy']).toContain("default-src 'none'");
@@ -107,7 +107,7 @@ describe('a listing', () => {
     const server = await serve('d/f');
     const { headers } = await get(server.url('/d/'), { accept });
     expect(headers['content-type']).toBe(`${expected}; charset=utf-8`);
-    expect(headers.vary).toBe('Accept');
+    expect(headers.vary).toBe('Accept, Sec-Fetch-Dest');
   });
 
   it('is a page when nothing is said about what is accepted', async () => {
@@ -384,7 +384,7 @@ describe('an index page', () => {
   it('does not hide the listing from those who want JSON, and says that the answer varies', async () => {
     const server = await serveIndex('d/index.html');
     expect(namesOf(await listing(server, '/d/'))).toEqual(['index.html']);
-    expect((await get(server.url('/d/'))).headers.vary).toBe('Accept');
+    expect((await get(server.url('/d/'))).headers.vary).toBe('Accept, Sec-Fetch-Dest');
   });
 
   it('is sent as far as it is committed while it is being appended', async () => {

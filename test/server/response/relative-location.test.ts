@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { relativeLocation } from '../../../src/server/files/resource-responder.ts';
+import { relativeLocation } from '../../../src/server/response/relative-location.ts';
 
 /** Beyond the root everybody stops somewhere else. */
 function staysBelowRoot(segments: readonly string[]): boolean {

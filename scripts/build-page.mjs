@@ -1,0 +1,70 @@
+// Bundles what runs in the viewer's pages: a script for each kind of page, from what tsc has made of
+// src/page/entries/, and its style from the CSS beside that. What several kinds share, and what is loaded
+// on first use, becomes a file of its own. Their names carry the hash of what is in them, so that browsers may
+// keep them for ever; the manifest says which there are.
+
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
+
+const OUTPUT = 'dist/page';
+const ENTRIES = 'src/page/entries';
+const names = readdirSync(ENTRIES);
+const kinds = names.filter((name) => name.endsWith('.ts')).map((name) => path.basename(name, '.ts'));
+const styles = names.filter((name) => name.endsWith('.css'));
+
+const { metafile, outputFiles } = await build({
+  entryPoints: [
+    ...kinds.map((kind) => `dist/${ENTRIES}/${kind}.js`),
+    ...styles.map((name) => `${ENTRIES}/${name}`),
+  ],
+  outdir: OUTPUT,
+  entryNames: '[name].[hash]',
+  chunkNames: '[name].[hash]',
+  bundle: true,
+  splitting: true,
+  minify: true,
+  format: 'esm',
+  target: ['chrome123', 'firefox121', 'safari17.5'],
+  legalComments: 'none',
+  metafile: true,
+  write: false,
+});
+
+/** The file that was made of an entry. */
+function outputOf(entry) {
+  const found = Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint === entry);
+  return found && path.basename(found[0]);
+}
+
+const files = new Map(outputFiles.map(({ path: file, contents }) => [path.basename(file), contents]));
+const manifest = {
+  kinds: Object.fromEntries(
+    kinds.map((kind) => {
+      const style = outputOf(`${ENTRIES}/${kind}.css`);
+      return [kind, { script: outputOf(`dist/${ENTRIES}/${kind}.js`), ...(style && { style }) }];
+    }),
+  ),
+  files: [...files.keys()].sort(),
+};
+files.set('manifest.json', Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
+
+mkdirSync(OUTPUT, { recursive: true });
+for (const [name, contents] of files) {
+  if (!isThere(name, contents)) writeFileSync(path.join(OUTPUT, name), contents);
+}
+for (const name of readdirSync(OUTPUT)) {
+  if (!files.has(name)) rmSync(path.join(OUTPUT, name));
+}
+
+/** What has not changed is left alone: a server that runs may be reading it. */
+function isThere(name, contents) {
+  try {
+    return readFileSync(path.join(OUTPUT, name)).equals(contents);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,41 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { RAW_QUERY, VIEW_QUERY } from '../../wire/page.ts';
+import { addVary } from '../response/headers.ts';
+import { preferredType } from './headers.ts';
+import { hasStreamParameter, parameterOf } from './query-parameters.ts';
+import { offersSubprotocol, verbOf } from './request-target.ts';
+
+/** What a client names that shows pages, but no script, and no program that takes what comes. */
+const NAMES_HTML = /(?:^|,)\s*text\/html\s*(?:[;,]|$)/i;
+
+/** What the answer to {@link asksForPage} depends on. */
+const NEGOTIATED = ['Accept', 'Sec-Fetch-Dest'] as const;
+
+/**
+ * Whether a request is for the page in which people see a resource, and not for the resource itself: with `?view`; with
+ * neither that nor `?raw`, when a browser navigates to it. One that does not say what it fetches something for (not over
+ * plain HTTP, nor in its older versions) is known by its `Accept`, which names HTML for nothing else.
+ */
+export function asksForPage(request: FastifyRequest): boolean {
+  if (!isPlainRead(request)) return false;
+  const view = parameterOf(request, VIEW_QUERY);
+  if (view !== undefined || parameterOf(request, RAW_QUERY) !== undefined) return view === '';
+  const { 'sec-fetch-dest': destination, accept = '', range } = request.headers;
+  // A download that goes on.
+  if (range !== undefined) return false;
+  if (destination !== undefined) return destination === 'document';
+  return NAMES_HTML.test(accept) && preferredType(request, ['text/html', 'application/json']) === 'text/html';
+}
+
+/** Tells caches what it depends on that the answer is not the page. */
+export function varyByPage(request: FastifyRequest, reply: FastifyReply): void {
+  if (!isPlainRead(request)) return;
+  if (parameterOf(request, VIEW_QUERY) !== undefined || parameterOf(request, RAW_QUERY) !== undefined) return;
+  for (const header of NEGOTIATED) addVary(reply, header);
+}
+
+function isPlainRead(request: FastifyRequest): boolean {
+  const { method, ws } = request;
+  if ((method !== 'GET' && method !== 'HEAD') || ws) return false;
+  return verbOf(request) === undefined && !offersSubprotocol(request) && !hasStreamParameter(request);
+}

@@ -1,0 +1,86 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import Fastify from 'fastify';
+import { describe, expect, it } from 'vitest';
+import { httpfstream } from '../../../src/server/plugin.ts';
+import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
+import type { PageData } from '../../../src/wire/page.ts';
+import { listen, temporaryDirectory } from '../../support/server/server.ts';
+
+const NAVIGATION = { 'sec-fetch-dest': 'document', accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
+const OLD_BROWSER = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
+const LINES = 'one\ntwo\n';
+
+/** A server with files. */
+async function start(options: Partial<HttpfstreamOptions & { prefix: string }> = {}) {
+  const root = await temporaryDirectory();
+  for (const [name, bytes] of Object.entries({ 'a.log': LINES, 'b.html': '<p>page' })) {
+    await writeFile(path.join(root, name), bytes);
+  }
+  const app = Fastify();
+  await app.register(httpfstream, { closeTimeoutMs: 200, ...options, root });
+  const { port } = await listen(app);
+  return { root, url: `http://localhost:${port}${options.prefix ?? ''}` };
+}
+
+function dataOf(html: string): PageData {
+  return JSON.parse(/<script type="application\/json"[^>]*>(.*?)<\/script>/.exec(html)?.[1] ?? '');
+}
+
+const isPage = async (url: string, headers: Record<string, string> = {}) => {
+  const answer = await fetch(url, { headers });
+  const text = await answer.text();
+  return text.startsWith('<!doctype html>') ? dataOf(text).kind : text;
+};
+
+describe('who gets the page of a file', () => {
+  it('browsers that navigate to it, and no program and no script', async () => {
+    const { url } = await start();
+    const file = `${url}/a.log`;
+    expect(await isPage(file, NAVIGATION)).toBe('text');
+    expect(await isPage(file, OLD_BROWSER)).toBe('text');
+    expect(await isPage(file)).toBe(LINES);
+    expect(await isPage(file, { accept: 'application/json' })).toBe(LINES);
+    expect(await isPage(file, { 'sec-fetch-dest': 'empty', accept: 'text/html' })).toBe(LINES);
+    expect(await isPage(file, { ...NAVIGATION, range: 'bytes=4-' })).toBe('two\n');
+  });
+
+  it('with ?view whoever asks, with ?raw nobody', async () => {
+    const { url } = await start();
+    expect(await isPage(`${url}/a.log?view`)).toBe('text');
+    expect(await isPage(`${url}/b.html?view`)).toBe('text');
+    expect(await isPage(`${url}/a.log?raw`, NAVIGATION)).toBe(LINES);
+    expect(await isPage(`${url}/b.html`, NAVIGATION)).toBe('<p>page');
+  });
+
+  it('nobody, where it is switched off', async () => {
+    const { url } = await start({ viewer: false });
+    const answer = await fetch(`${url}/a.log`, { headers: NAVIGATION });
+    expect(await answer.text()).toBe(LINES);
+    expect(answer.headers.get('vary')).toBeNull();
+  });
+});
+
+describe('the page', () => {
+  it('is kept by nobody, and its script and style by everybody for ever, below a prefix, too', async () => {
+    const { url } = await start({ prefix: '/logs' });
+    const answer = await fetch(`${url}/a.log`, { headers: NAVIGATION });
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+    const { path: shown, kinds, kind } = dataOf(await answer.text());
+    expect(shown).toBe('/a.log');
+    for (const name of Object.values(kinds[kind] ?? {})) {
+      const asset = await fetch(new URL(name, `${url}/a.log`));
+      expect([asset.status, asset.headers.get('cache-control')]).toEqual([
+        200,
+        'public, max-age=31536000, immutable',
+      ]);
+    }
+    expect((await fetch(`${url}/-/viewer/other.js`)).status).toBe(404);
+  });
+
+  it('tells caches that others get the bytes', async () => {
+    const { url } = await start();
+    expect((await fetch(`${url}/a.log`)).headers.get('vary')).toBe('Accept, Sec-Fetch-Dest');
+    expect((await fetch(`${url}/a.log?raw`)).headers.get('vary')).toBeNull();
+  });
+});
