@@ -50,9 +50,9 @@ it('uses the thread of a search that is over for the next one', async () => {
   const workers = startWorkers();
   const first = workers.take(pattern('a'), NEVER);
   const second = workers.take(pattern('a'), NEVER);
-  expect(second).not.toBe(first);
+  expect(second === first).toBe(false);
   first.release();
-  expect(workers.take(pattern('b'), NEVER)).toBe(first);
+  expect(workers.take(pattern('b'), NEVER) === first).toBe(true);
   await Promise.all([first, second].map((worker) => worker.terminate()));
 });
 
@@ -64,7 +64,7 @@ it('gives up what takes too long, and says that nothing was searched', async () 
   for await (const step of new FileSearch(file, worker, rangeOf(file)).steps()) steps.push(step);
   expect(steps).toEqual([{ matches: [], searched: [0, 0], end: 'deadline' }]);
   worker.release();
-  expect(workers.take(pattern('a'), NEVER)).not.toBe(worker);
+  expect(workers.take(pattern('a'), NEVER) === worker).toBe(false);
 });
 
 it('ends in the middle of a match when nobody waits for it any more', async () => {
@@ -91,6 +91,6 @@ it('keeps the thread of a search that is given up between two parts', async () =
   const worker = workers.take(pattern('a'), aborter.signal);
   aborter.abort();
   worker.release();
-  expect(workers.take(pattern('a'), NEVER)).toBe(worker);
+  expect(workers.take(pattern('a'), NEVER) === worker).toBe(true);
   worker.release();
 });
