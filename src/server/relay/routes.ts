@@ -208,7 +208,8 @@ export class Routes {
       if (!isHttpfstream || !(await this.#relay.isHeld(path, wanted, client.signal))) return PASS_ON;
     }
     // There is more than is here, or it is known there that there is not.
-    if (upstream.kind === 'httpfstream' && !(await this.#relay.has(path, readiness, from))) return PASS_ON;
+    if (upstream.kind === 'httpfstream' && !(await this.#relay.has(path, readiness, from, generation)))
+      return PASS_ON;
     const isWithin = readiness.way === 'coming' && from >= 0 && from <= readiness.fetched.committed;
     const isEnough = isCaughtUp(readiness) || (lines === undefined && isWithin);
     return isEnough ? { kind: 'served', served: readiness } : PASS_ON;

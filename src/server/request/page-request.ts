@@ -1,9 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RAW_QUERY, VIEW_QUERY } from '../../wire/page.ts';
+import { VERB_HEADER, VERB_QUERY } from '../../wire/protocol.ts';
 import { addVary } from '../response/headers.ts';
 import { preferredType } from './headers.ts';
 import { hasStreamParameter, parameterOf } from './query-parameters.ts';
-import { offersSubprotocol, verbOf } from './request-target.ts';
+import { offersSubprotocol } from './request-target.ts';
 
 /** What a client names that shows pages, but no script, and no program that takes what comes. */
 const NAMES_HTML = /(?:^|,)\s*text\/html\s*(?:[;,]|$)/i;
@@ -35,7 +36,11 @@ export function varyByPage(request: FastifyRequest, reply: FastifyReply): void {
 }
 
 function isPlainRead(request: FastifyRequest): boolean {
-  const { method, ws } = request;
-  if ((method !== 'GET' && method !== 'HEAD') || ws) return false;
-  return verbOf(request) === undefined && !offersSubprotocol(request) && !hasStreamParameter(request);
+  const { method, ws, headers } = request;
+  if ((method !== 'GET' && method !== 'HEAD') || ws || headers[VERB_HEADER] !== undefined) return false;
+  return (
+    parameterOf(request, VERB_QUERY) === undefined &&
+    !offersSubprotocol(request) &&
+    !hasStreamParameter(request)
+  );
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ControlReader } from '../../../src/client/connection/control-message.ts';
+import { ControlReader } from '../../../src/client/session/control-message.ts';
 import { FramingError } from '../../../src/wire/errors.ts';
 
 const END = '{"type":"end","position":3,"reason":"finished"}';

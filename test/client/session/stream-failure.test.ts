@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { ConnectionEnd } from '../../src/client/connection/client-connection.ts';
-import * as failure from '../../src/client/stream-failure.ts';
-import * as errors from '../../src/wire/errors.ts';
-import type { EndMessage } from '../../src/wire/protocol.ts';
+import type { ConnectionEnd } from '../../../src/client/session/connection.ts';
+import * as failure from '../../../src/client/session/stream-failure.ts';
+import * as errors from '../../../src/wire/errors.ts';
+import type { EndMessage } from '../../../src/wire/protocol.ts';
 
 function end(reason: EndMessage['reason'], more: Partial<EndMessage> = {}): EndMessage {
   return { type: 'end', position: 3, reason, ...more };

@@ -11,9 +11,9 @@ import {
   StreamInterruptedError,
   StreamTruncatedError,
   UnauthorizedError,
-} from '../wire/errors.ts';
-import { CloseCode, type EndMessage, type EndReason } from '../wire/protocol.ts';
-import type { ConnectionEnd } from './connection/client-connection.ts';
+} from '../../wire/errors.ts';
+import { CloseCode, type EndMessage, type EndReason } from '../../wire/protocol.ts';
+import type { ConnectionEnd } from './connection.ts';
 
 /**
  * Close codes that reject what was sent: protocol error, kind of data, text, policy, size (RFC 6455, section 7.4.1).
@@ -95,6 +95,7 @@ export function connectionError({ code, reason, error }: ConnectionEnd): Connect
 /** The error for a stream of a legacy server, which tells its end by close codes only. */
 export function failureOfClose(end: ConnectionEnd): HttpfstreamError {
   const { code, reason, error } = end;
+  if (error instanceof StreamInterruptedError) return error;
   if (error instanceof FramingError) return connectionError(end);
   const text =
     code === CloseCode.abnormal

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import { PendingWrites, ResendBuffer } from '../../../src/client/append/resend-buffer.ts';
+import { PendingWrites, ResendBuffer } from '../../../src/client/session/resend-buffer.ts';
 import { pattern } from '../../support/pattern.ts';
 
 const step = fc.oneof(

@@ -1,12 +1,16 @@
 import { QueryName } from '../../wire/protocol.ts';
-import type { FollowOptions } from './follow-options.ts';
+import type { FollowRequestOptions } from './follow-request.ts';
 
 /**
  * The URL for the first connection of a follower, and for those until it is accepted.
  *
  * @param waitMs how long to wait from now for a resource that does not exist yet, in milliseconds
  */
-export function initialUrl(url: URL, { from, lines, generation, hold }: FollowOptions, waitMs: number): URL {
+export function initialUrl(
+  url: URL,
+  { from, lines, generation, hold }: FollowRequestOptions,
+  waitMs: number,
+): URL {
   const waitSeconds = Math.ceil(waitMs / 1000);
   return withQuery(url, {
     [QueryName.from]: from,
@@ -37,7 +41,7 @@ export function continuationUrl(
  * The position that the server must begin at; undefined when that depends on the resource, or on parameters of the
  * given URL.
  */
-export function requestedPosition(url: URL, { from, lines }: FollowOptions): number | undefined {
+export function requestedPosition(url: URL, { from, lines }: FollowRequestOptions): number | undefined {
   const isInUrl = url.searchParams.has(QueryName.from) || url.searchParams.has(QueryName.lines);
   if (lines !== undefined || (from === undefined && isInUrl)) return undefined;
   const position = from ?? 0;

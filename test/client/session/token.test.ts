@@ -8,10 +8,10 @@ import {
   follow,
   openAppend,
   UnauthorizedError,
-} from '../../src/client/index.ts';
-import { waitFor } from '../support/wait-for.ts';
-import { type FakeConnection, FakeServer } from '../support/websocket/fake-server.ts';
-import { rejection } from './client-server.ts';
+} from '../../../src/client/index.ts';
+import { waitFor } from '../../support/wait-for.ts';
+import { type FakeConnection, FakeServer } from '../../support/websocket/fake-server.ts';
+import { rejection } from '../client-server.ts';
 
 const EXPIRED = 3000;
 const TAKEN_AWAY = 3003;

@@ -21,8 +21,8 @@ export function targetUrl(url: string | URL): URL {
 /** Splits a URL into one without user and password, and the request header that carries them. */
 export function splitCredentials(url: URL): { url: URL; headers: Record<string, string> } {
   if (!hasCredentials(url)) return { url, headers: {} };
-  const pair = Buffer.from(`${decode(url.username)}:${decode(url.password)}`);
-  return { url: bare(url), headers: { authorization: `Basic ${pair.toString('base64')}` } };
+  const pair = new TextEncoder().encode(`${decode(url.username)}:${decode(url.password)}`);
+  return { url: bare(url), headers: { authorization: `Basic ${btoa(String.fromCharCode(...pair))}` } };
 }
 
 /**

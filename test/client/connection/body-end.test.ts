@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { bodyEndOf } from '../../../src/client/follow/body-end.ts';
+import { bodyEndOf } from '../../../src/client/connection/body-end.ts';
 
 test.each([
   ['told', 'its length', 200, '1.1', { 'content-length': '5' }],

@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { follow, openAppend } from '../../src/client/index.ts';
-import { Backoff, Reconnector } from '../../src/client/reconnector.ts';
-import type { ReconnectEvent, RetryOptions } from '../../src/client/stream-options.ts';
+import { follow, openAppend } from '../../../src/client/index.ts';
+import { Backoff, Reconnector } from '../../../src/client/session/reconnector.ts';
+import type { ReconnectEvent, RetryOptions } from '../../../src/client/session/session-options.ts';
 import {
   ConnectionError,
   type HttpfstreamError,
   ProtocolError,
   UnexpectedStatusError,
-} from '../../src/wire/errors.ts';
+} from '../../../src/wire/errors.ts';
 
 const QUICK = { minDelayMs: 1, maxDelayMs: 1 };
 

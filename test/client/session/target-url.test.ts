@@ -4,7 +4,7 @@ import {
   targetUrl,
   textWithoutCredentials,
   withoutCredentials,
-} from '../../../src/client/connection/target-url.ts';
+} from '../../../src/client/session/target-url.ts';
 
 describe('a URL that is shown', () => {
   it.each([

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { continuationUrl, initialUrl, requestedPosition } from '../../../src/client/follow/follow-url.ts';
+import { continuationUrl, initialUrl, requestedPosition } from '../../../src/client/session/follow-url.ts';
 
 const BARE = new URL('https://host/a');
 

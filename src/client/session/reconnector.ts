@@ -3,13 +3,13 @@ import {
   type HttpfstreamError,
   ProtocolError,
   UnexpectedStatusError,
-} from '../wire/errors.ts';
+} from '../../wire/errors.ts';
 import {
   MAX_TIMER_MS,
   type ReconnectedEvent,
   type RetryOptions,
-  type StreamOptions,
-} from './stream-options.ts';
+  type SessionOptions,
+} from './session-options.ts';
 
 /** For this long a user may be watching … */
 const FIRST_MS = 60_000;
@@ -73,13 +73,15 @@ export class Backoff {
 /** Decides when a stream reconnects after its connection broke. */
 export class Reconnector {
   readonly #backoff: Backoff;
-  readonly #onReconnect: StreamOptions['onReconnect'];
-  readonly #onReconnected: StreamOptions['onReconnected'];
+  readonly #onReconnect: SessionOptions['onReconnect'];
+  readonly #onReconnected: SessionOptions['onReconnected'];
   readonly #onFailure: (error: Error) => void;
   #isReconnecting = false;
   /** When the last connection opened; undefined if the last attempt did not get that far. */
   #openedAt: number | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Makes the attempt that is scheduled. */
+  #attempt: (() => void) | undefined;
   #isCancelled = false;
   /** Protocol violations since the last progress. */
   #violations = 0;
@@ -94,7 +96,7 @@ export class Reconnector {
    * @throws {TypeError} for invalid retry options
    */
   constructor(
-    { retry, token, onReconnect, onReconnected }: StreamOptions,
+    { retry, token, onReconnect, onReconnected }: SessionOptions,
     onFailure: (error: Error) => void,
   ) {
     this.#backoff = new Backoff(retry);
@@ -162,8 +164,23 @@ export class Reconnector {
     this.#isReconnecting = true;
     this.#guard(() => this.#onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error }));
     // The callback may have destroyed the stream.
-    if (!this.#isCancelled) this.#timer = setTimeout(() => this.#guard(connect), delayMs);
+    if (this.#isCancelled) return true;
+    this.#attempt = () => {
+      this.#forgetAttempt();
+      this.#guard(connect);
+    };
+    this.#timer = setTimeout(this.#attempt, delayMs);
     return true;
+  }
+
+  /** Makes the attempt now that is scheduled, if there is one. */
+  hurry(): void {
+    this.#attempt?.();
+  }
+
+  #forgetAttempt(): void {
+    clearTimeout(this.#timer);
+    this.#attempt = undefined;
   }
 
   /**
@@ -195,6 +212,6 @@ export class Reconnector {
   /** Makes no further attempt. */
   cancel(): void {
     this.#isCancelled = true;
-    clearTimeout(this.#timer);
+    this.#forgetAttempt();
   }
 }

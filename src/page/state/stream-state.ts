@@ -1,0 +1,113 @@
+/** Why a stream has ended, as the server says it; `missing`: it did not come as long as it was waited for. */
+export type StreamEnd = 'finished' | 'interrupted' | 'deleted' | 'truncated';
+
+/** What is known of what the page shows. */
+export type StreamState =
+  | { readonly kind: 'connecting' }
+  /** There is no such file yet; the page waits for it. */
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'live' }
+  /** A stream to which nobody appends, and which is not closed. */
+  | { readonly kind: 'open' }
+  /** The appender was lost, and may come back. */
+  | { readonly kind: 'waiting' }
+  | {
+      readonly kind: 'ended';
+      readonly reason: StreamEnd;
+      /** More about it, for people. */
+      readonly detail?: string | undefined;
+      /** Exit status of the command that wrote it. */
+      readonly status?: number | undefined;
+    }
+  /** The server is gone; the next attempt is at `at`, in milliseconds since 1970. Undefined: it is under way. */
+  | { readonly kind: 'reconnecting'; readonly at?: number | undefined }
+  /** Nobody may read it without a token, or not with this one. */
+  | { readonly kind: 'locked'; readonly refused: boolean }
+  /** Whatever is at the path cannot be followed, for a reason that does not pass. */
+  | { readonly kind: 'failed'; readonly detail: string };
+
+/** How a state looks: its colour, and the shape that says the same without colour. */
+export type Tone = 'live' | 'waiting' | 'done' | 'bad' | 'idle';
+
+/** A state in words. */
+export interface StateWords {
+  readonly tone: Tone;
+  /** What stands in the badge. */
+  readonly word: string;
+  /** What it means, as a sentence. */
+  readonly meaning: string;
+}
+
+const ENDS: Record<StreamEnd, StateWords> = {
+  finished: { tone: 'done', word: 'Finished', meaning: 'The appender has ended it: this is everything.' },
+  interrupted: {
+    tone: 'bad',
+    word: 'Interrupted',
+    meaning: 'The appender was lost and did not come back: something may be missing.',
+  },
+  deleted: {
+    tone: 'bad',
+    word: 'Deleted',
+    meaning: 'The file was deleted, renamed or replaced. This is what it was.',
+  },
+  truncated: { tone: 'bad', word: 'Truncated', meaning: 'The file was cut. This is what was in it before.' },
+};
+
+/** Says a state in words. `now` in milliseconds since 1970. */
+export function wordsOf(state: StreamState, now: number): StateWords {
+  switch (state.kind) {
+    case 'connecting':
+      return { tone: 'idle', word: 'Connecting', meaning: 'The server is asked.' };
+    case 'missing':
+      return {
+        tone: 'waiting',
+        word: 'Not there yet',
+        meaning: 'There is no such file yet. The page waits for it.',
+      };
+    case 'live':
+      return { tone: 'live', word: 'Live', meaning: 'It is being written.' };
+    case 'open':
+      return { tone: 'live', word: 'Open', meaning: 'Nobody writes at the moment; what comes is shown.' };
+    case 'waiting':
+      return { tone: 'waiting', word: 'Waiting', meaning: 'The appender was lost, and may come back.' };
+    case 'reconnecting':
+      return {
+        tone: 'waiting',
+        word: state.at === undefined ? 'Reconnecting' : `Reconnecting in ${secondsUntil(state.at, now)} s`,
+        meaning: 'The server cannot be reached. What is shown was true then.',
+      };
+    case 'locked':
+      return {
+        tone: 'bad',
+        word: 'Token needed',
+        meaning: state.refused
+          ? 'This token may not read it.'
+          : 'It is not for everybody: who has a token may read it.',
+      };
+    case 'failed':
+      return { tone: 'bad', word: 'Failed', meaning: state.detail };
+    case 'ended':
+      return wordsOfEnd(state);
+  }
+}
+
+/** Whether what is shown may still grow by itself. */
+export function mayGrow({ kind }: StreamState): boolean {
+  return kind !== 'ended' && kind !== 'failed' && kind !== 'locked';
+}
+
+function wordsOfEnd({ reason, detail, status }: StreamState & { kind: 'ended' }): StateWords {
+  const { tone, word, meaning } = ENDS[reason];
+  if (status !== undefined && status !== 0) {
+    return {
+      tone: 'bad',
+      word: `${word}, exit ${status}`,
+      meaning: `${meaning} The command failed with status ${status}.`,
+    };
+  }
+  return { tone, word, meaning: detail === undefined || detail === '' ? meaning : `${meaning} ${detail}` };
+}
+
+function secondsUntil(at: number, now: number): number {
+  return Math.max(1, Math.ceil((at - now) / 1000));
+}

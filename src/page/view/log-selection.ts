@@ -1,0 +1,79 @@
+import type { Row } from '../log/rows.ts';
+import type { LogView } from './log-view.ts';
+import { textOfRow, textOfRows } from './row-text.ts';
+
+/** So much is copied at most, in bytes of the file: what somebody selects by hand. */
+const MAX_COPIED_BYTES = 8 * 1024 * 1024;
+
+/** One end of a selection: a row, and how many characters of its text are before the end. */
+interface SelectionEnd {
+  row: Row;
+  characters: number;
+}
+
+/**
+ * Lets a selection live while its rows come and go: those at both ends stay in the document, and what is copied is made of
+ * the file's bytes, so that the rows between need not be there.
+ */
+export class LogSelection {
+  readonly #view: LogView;
+  readonly #tell: (text: string) => void;
+
+  /** `tell` says something to whoever copies. */
+  constructor(view: LogView, tell: (text: string) => void) {
+    this.#view = view;
+    this.#tell = tell;
+    document.addEventListener('selectionchange', () => this.#keepEnds());
+    document.addEventListener('copy', (event) => this.#onCopy(event));
+  }
+
+  #keepEnds(): void {
+    const { list } = this.#view;
+    const { anchorNode = null, focusNode = null, isCollapsed = true } = getSelection() ?? {};
+    const nodes = isCollapsed ? [] : [anchorNode, focusNode];
+    list.keep(nodes.flatMap((node) => list.elementOf(node) ?? []));
+  }
+
+  #onCopy(event: ClipboardEvent): void {
+    const selection = getSelection();
+    if (selection === null || selection.isCollapsed) return;
+    const range = selection.getRangeAt(0);
+    const first = this.#endAt(range.startContainer, range.startOffset);
+    const last = this.#endAt(range.endContainer, range.endOffset);
+    if (first === undefined || last === undefined) return;
+    event.preventDefault();
+    const text = this.#textBetween(first, last);
+    if (text !== undefined) event.clipboardData?.setData('text/plain', text);
+  }
+
+  #textBetween(first: SelectionEnd, last: SelectionEnd): string | undefined {
+    const tell = this.#tell;
+    if (last.row.end - first.row.start > MAX_COPIED_BYTES) {
+      tell('That is more than can be copied: link its lines, or download the file.');
+      return undefined;
+    }
+    const rows = this.#view.window.rowsBetween(first.row.start, last.row.end);
+    if ('missing' in rows) {
+      tell('What was selected is being read.');
+      this.#view.load(rows).then(
+        () => tell('What was selected can be copied now.'),
+        () => tell('What was selected cannot be read.'),
+      );
+      return undefined;
+    }
+    const text = textOfRows(rows);
+    return text.slice(first.characters, text.length - (textOfRow(last.row).length - last.characters));
+  }
+
+  /** Undefined for what is not in a row. */
+  #endAt(node: Node, offset: number): SelectionEnd | undefined {
+    const { list } = this.#view;
+    const element = list.elementOf(node);
+    const row = element && list.rowOf(element);
+    if (element === undefined || row === undefined) return undefined;
+    const before = document.createRange();
+    before.selectNodeContents(element);
+    before.setEnd(node, offset);
+    return { row, characters: before.toString().length };
+  }
+}

@@ -1,0 +1,235 @@
+import type { BlockStore } from '../bytes/block-store.ts';
+import type { Row } from '../log/rows.ts';
+import type { RowList } from './row-list.ts';
+import { type MissingBytes, type RowRun, RowWindow } from './row-window.ts';
+import type { Extent } from './thumb.ts';
+
+/** In a flood of bytes the log is painted once in so many milliseconds: thirty times a second. */
+const FLOOD_PAINT_MS = 30;
+
+/** How long after bytes could not be read it is tried again, in milliseconds. */
+const RETRY_MS = 1000;
+
+/** Where the view is: at a row, and so many pixels below its upper edge. */
+interface Anchor {
+  position: number;
+  offsetPx: number;
+}
+
+/** What the view tells whoever made it. */
+export interface LogViewEvents {
+  /** It was painted: `extent` is in view. */
+  painted(extent: Extent): void;
+  /** It follows the end now, or does so no longer. */
+  following(follows: boolean): void;
+  /** Bytes could not be read. */
+  failed(error: unknown): void;
+}
+
+/**
+ * The log: the rows that fit the window, out of a file of any size. Where it is, is a position in the file; to paint it
+ * takes the bytes there. It follows the end until somebody goes elsewhere, and again as soon as somebody comes back.
+ */
+export class LogView {
+  readonly element = document.createElement('div');
+  readonly list: RowList;
+  readonly #store: BlockStore;
+  readonly window: RowWindow;
+  readonly #events: LogViewEvents;
+  #anchor: Anchor | undefined;
+  /** Whether the end is what was asked for last, or reached by going down. */
+  #goesDown = false;
+  #frame = 0;
+  #isUrgent = false;
+  #paintedAt = 0;
+  #isLoading = false;
+
+  constructor(store: BlockStore, list: RowList, events: LogViewEvents) {
+    this.#store = store;
+    this.window = new RowWindow(store);
+    this.#events = events;
+    this.list = list;
+    this.element.className = 'log';
+    this.element.role = 'log';
+    this.element.ariaLive = 'off';
+    this.element.tabIndex = 0;
+    this.element.append(list.element);
+    // The browser scrolls here only for a selection that is pulled over the edge, or what it has found in the page.
+    this.element.addEventListener('scroll', () => {
+      const { scrollTop } = this.element;
+      if (scrollTop === 0) return;
+      this.element.scrollTop = 0;
+      this.scrollBy(scrollTop);
+    });
+    new ResizeObserver(() => {
+      list.forgetHeights();
+      this.refresh();
+    }).observe(this.element);
+  }
+
+  get follows(): boolean {
+    return this.#anchor === undefined;
+  }
+
+  /** Goes on by so many pixels: down, or up if negative. */
+  scrollBy(deltaPx: number): void {
+    if (this.#anchor === undefined) {
+      if (deltaPx >= 0) return;
+      const anchor = this.#topOfShown();
+      if (anchor === undefined) return;
+      this.#stay(anchor);
+    }
+    this.#anchor!.offsetPx += deltaPx;
+    this.#goesDown = deltaPx > 0;
+    this.refresh();
+  }
+
+  /** Goes on by so many windows. */
+  scrollByPages(pages: number): void {
+    this.scrollBy(pages * Math.max(this.list.rowPx, this.element.clientHeight - 2 * this.list.rowPx));
+  }
+
+  /** Goes to the row at `position`, which comes so many pixels below the upper edge. */
+  goTo(position: number, belowPx = 0): void {
+    this.#stay({ position: Math.min(position, this.#store.size), offsetPx: -belowPx });
+    this.#goesDown = false;
+    this.refresh();
+  }
+
+  /** Goes to the end, and follows it. */
+  goToEnd(): void {
+    const follows = this.follows;
+    this.#anchor = undefined;
+    this.refresh();
+    if (!follows) this.#events.following(true);
+  }
+
+  /** Paints with the next frame: something that is shown has changed. */
+  refresh(): void {
+    this.#isUrgent = true;
+    this.#schedule();
+  }
+
+  /** Takes note that bytes have come: they are painted when their turn has come. */
+  grown(): void {
+    this.#schedule();
+  }
+
+  #stay(anchor: Anchor): void {
+    const follows = this.follows;
+    this.#anchor = anchor;
+    if (follows) this.#events.following(false);
+  }
+
+  #schedule(): void {
+    if (this.#frame !== 0) return;
+    this.#frame = requestAnimationFrame((now) => {
+      this.#frame = 0;
+      if (this.#isUrgent || now - this.#paintedAt >= FLOOD_PAINT_MS) {
+        this.#isUrgent = false;
+        this.#paintedAt = now;
+        this.#paint();
+      } else {
+        this.#schedule();
+      }
+    });
+  }
+
+  #paint(): void {
+    const heightPx = this.element.clientHeight;
+    if (heightPx === 0) return;
+    const count = Math.ceil(heightPx / this.list.rowPx) + 1;
+    const run =
+      this.#anchor === undefined
+        ? this.window.around(this.#store.size, count, 0)
+        : this.#runAt(this.#anchor, count);
+    if ('missing' in run) {
+      this.#loadAndPaint(run);
+      return;
+    }
+    if (this.#anchor === undefined) this.#paintEnd(run, count, heightPx);
+    else this.#paintAnchored(run, this.#anchor, count, heightPx);
+    this.#tellPainted(heightPx);
+  }
+
+  #runAt({ position, offsetPx }: Anchor, count: number): RowRun | MissingBytes {
+    const rowsUp = Math.ceil(Math.max(0, -offsetPx) / this.list.rowPx);
+    const rowsDown = Math.ceil(Math.max(0, offsetPx) / this.list.rowPx);
+    return this.window.around(position, rowsUp, rowsDown + count);
+  }
+
+  #paintEnd({ rows, origin, isTop }: RowRun, count: number, heightPx: number): void {
+    const shown = rows.slice(-count);
+    const contentPx = this.list.show(shown, origin);
+    const isAll = isTop && shown.length === rows.length;
+    this.list.moveTo(isAll && contentPx < heightPx ? 0 : heightPx - contentPx);
+  }
+
+  #paintAnchored(run: RowRun, anchor: Anchor, count: number, heightPx: number): void {
+    const { rows, origin, isEnd } = run;
+    let { at } = run;
+    let { offsetPx } = anchor;
+    while (offsetPx < 0 && at > 0) offsetPx += this.list.heightOf(rows[--at]!);
+    // Nothing is above the first row.
+    offsetPx = Math.max(0, offsetPx);
+    while (at < rows.length - 1 && offsetPx >= this.list.heightOf(rows[at]!)) {
+      offsetPx -= this.list.heightOf(rows[at++]!);
+    }
+    const shown = rows.slice(at, at + count);
+    const contentPx = this.list.show(shown, origin);
+    const isLast = isEnd && at + shown.length === rows.length;
+    if (isLast && contentPx - offsetPx <= heightPx) {
+      // Nothing is below the last row.
+      this.#paintEnd({ ...run, at }, count, heightPx);
+      if (this.#goesDown) this.goToEnd();
+      else this.#anchor = this.#topOfShown() ?? anchor;
+      return;
+    }
+    this.#anchor = { position: shown[0]?.start ?? 0, offsetPx };
+    this.list.moveTo(-offsetPx);
+  }
+
+  /** Where the view is by what was painted last. */
+  #topOfShown(): Anchor | undefined {
+    let bottomPx = this.list.topPx;
+    for (const row of this.list.rows) {
+      const heightPx = this.list.heightOf(row);
+      bottomPx += heightPx;
+      if (bottomPx > 0) return { position: row.start, offsetPx: heightPx - bottomPx };
+    }
+    return undefined;
+  }
+
+  #tellPainted(heightPx: number): void {
+    const { size } = this.#store;
+    const inView: Row[] = [];
+    let topPx = this.list.topPx;
+    for (const row of this.list.rows) {
+      const bottomPx = topPx + this.list.heightOf(row);
+      if (bottomPx > 0 && topPx < heightPx) inView.push(row);
+      topPx = bottomPx;
+    }
+    this.#events.painted({ top: inView[0]?.start ?? 0, bottom: inView.at(-1)?.end ?? size, size });
+  }
+
+  /** Reads bytes that are missing. */
+  load({ missing }: MissingBytes): Promise<void> {
+    return this.#store.load(...missing);
+  }
+
+  #loadAndPaint(missing: MissingBytes): void {
+    if (this.#isLoading) return;
+    this.#isLoading = true;
+    this.load(missing)
+      .then(
+        () => this.refresh(),
+        (error) => {
+          this.#events.failed(error);
+          setTimeout(() => this.refresh(), RETRY_MS);
+        },
+      )
+      .finally(() => {
+        this.#isLoading = false;
+      });
+  }
+}

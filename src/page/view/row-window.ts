@@ -1,0 +1,133 @@
+import type { BlockStore } from '../bytes/block-store.ts';
+import { rowStartBefore } from '../log/pseudo-lines.ts';
+import { type Row, rowsOf } from '../log/rows.ts';
+
+/**
+ * How many bytes before the first row that is shown are read with it: colours that are still open, and programs that go
+ * up and overwrite lines, rarely reach further back.
+ */
+const CONTEXT_BYTES = 16 * 1024;
+
+/** So far before a place it can always be said where a row begins. */
+const LOOK_BACK_BYTES = 160 * 1024;
+
+/** Beyond this nobody looks for more rows: it is what 64 rows of the longest kind have. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+/** Rows that follow one another, around a place in the file. */
+export interface RowRun {
+  readonly rows: readonly Row[];
+  /** Which of the rows holds the place; `rows.length` if it is behind all of them. */
+  readonly at: number;
+  /** Position from which the rows' `line` is counted. */
+  readonly origin: number;
+  /** Whether nothing is before the first row. */
+  readonly isTop: boolean;
+  /** Whether nothing is behind the last row. */
+  readonly isEnd: boolean;
+  /** Whether a program that draws on the whole screen was seen. */
+  readonly fullScreen: boolean;
+}
+
+/** Bytes that must be loaded before there are rows. */
+export interface MissingBytes {
+  readonly missing: readonly [from: number, to: number];
+}
+
+/** What was made of the bytes from `from` to before `to`. */
+interface Rendered {
+  from: number;
+  to: number;
+  run: Omit<RowRun, 'at'>;
+}
+
+/** Makes rows of the bytes around a place: as many as are asked for, from little more than they need. */
+export class RowWindow {
+  readonly #store: BlockStore;
+  #last: Rendered | undefined;
+
+  constructor(store: BlockStore) {
+    this.#store = store;
+  }
+
+  /**
+   * Gives at least `before` rows before the one that holds `position`, and `after` from it on, as far as the file has
+   * as many; fewer only when they are very long.
+   */
+  around(position: number, before: number, after: number): RowRun | MissingBytes {
+    const { size } = this.#store;
+    const last = this.#last && enough(this.#last, position, before, after, size);
+    if (last) return last;
+    let back = 3 * CONTEXT_BYTES;
+    let ahead = CONTEXT_BYTES;
+    for (;;) {
+      const from = Math.max(0, position - back);
+      const to = Math.min(size, position + ahead);
+      const bytes = this.#store.slice(from, to);
+      if (bytes === undefined) return { missing: [from, to] };
+      const rendered = render(bytes, from, to, size);
+      if (rendered === undefined) {
+        back *= 2;
+        continue;
+      }
+      this.#last = rendered;
+      const run = runAt(rendered, position);
+      const isCovered = run.isTop || run.rows[0]!.start <= position;
+      const lacksBefore = !isCovered || (run.at < before && !run.isTop);
+      const lacksAfter = run.rows.length - run.at < after && !run.isEnd;
+      if ((!lacksBefore && !lacksAfter) || to - from >= MAX_BYTES) return run;
+      if (lacksBefore) back *= 2;
+      if (lacksAfter) ahead *= 2;
+    }
+  }
+
+  /** The rows from `from` to before `to`, which are where rows begin and end. */
+  rowsBetween(from: number, to: number): readonly Row[] | MissingBytes {
+    const start = Math.max(0, from - LOOK_BACK_BYTES);
+    const bytes = this.#store.slice(start, to);
+    if (bytes === undefined) return { missing: [start, to] };
+    const origin = rowStartBefore(bytes, start, Math.max(0, from - CONTEXT_BYTES)) ?? from;
+    const { rows } = rowsOf(bytes.subarray(origin - start), origin);
+    return rows.filter((row) => row.start >= from);
+  }
+}
+
+/** Undefined when it cannot be said of these bytes where a row begins. */
+function render(bytes: Uint8Array, from: number, to: number, size: number): Rendered | undefined {
+  const origin = rowStartBefore(bytes, from, from === 0 ? 0 : from + CONTEXT_BYTES);
+  if (origin === undefined) return undefined;
+  const { rows, fullScreen } = rowsOf(bytes.subarray(origin - from), origin);
+  const isEnd = to >= size;
+  // What is before the first of these may still change them, and the last one goes on behind the bytes.
+  const isTop = origin === 0;
+  const first = isTop ? 0 : rows.findIndex((row) => row.start >= origin + CONTEXT_BYTES);
+  const trusted = rows.slice(first < 0 ? rows.length - 1 : first, isEnd ? rows.length : -1);
+  return { from, to, run: { rows: trusted, origin, isTop, isEnd, fullScreen } };
+}
+
+function runAt({ run }: Rendered, position: number): RowRun {
+  return { ...run, at: indexOfRow(run.rows, position) };
+}
+
+/** What was rendered last, if it will do for this place, too. */
+function enough(last: Rendered, position: number, before: number, after: number, size: number) {
+  const { rows, isEnd } = last.run;
+  const isInside = position >= (rows[0]?.start ?? size) && position <= last.to;
+  if (!isInside || (isEnd && last.to !== size)) return undefined;
+  const run = runAt(last, position);
+  const hasBefore = run.at >= before || run.isTop;
+  const hasAfter = run.rows.length - run.at >= after || run.isEnd;
+  return hasBefore && hasAfter ? run : undefined;
+}
+
+/** The index of the last row that begins at `position` or before it: 0 if none does. */
+export function indexOfRow(rows: readonly Row[], position: number): number {
+  let low = 0;
+  let high = rows.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (rows[middle]!.start <= position) low = middle + 1;
+    else high = middle;
+  }
+  return Math.max(low - 1, 0);
+}

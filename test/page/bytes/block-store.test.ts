@@ -1,0 +1,72 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BLOCK_BYTES, BlockStore } from '../../../src/page/bytes/block-store.ts';
+import { pattern } from '../../support/pattern.ts';
+
+/** A store of a file that is the pattern, and what it has read of that. */
+function storeOfPattern(maxBlocks?: number) {
+  const reads: [from: number, to: number][] = [];
+  const store = new BlockStore(async (from, to) => {
+    reads.push([from, to]);
+    return new Uint8Array(pattern(from, to - from));
+  }, maxBlocks);
+  return { store, reads };
+}
+
+describe('the bytes that a page has', () => {
+  it('are those that came live, from wherever that began', () => {
+    const { store } = storeOfPattern();
+    store.append(BLOCK_BYTES - 10, pattern(BLOCK_BYTES - 10, 30));
+    expect(store.size).toBe(BLOCK_BYTES + 20);
+    expect(store.slice(BLOCK_BYTES - 10, BLOCK_BYTES + 20)).toEqual(
+      new Uint8Array(pattern(BLOCK_BYTES - 10, 30)),
+    );
+    expect(store.slice(BLOCK_BYTES - 11, BLOCK_BYTES + 20)).toBeUndefined();
+  });
+
+  it('are read in whole blocks, once, and neighbours together', async () => {
+    const { store, reads } = storeOfPattern();
+    store.extend(4 * BLOCK_BYTES + 5);
+    await Promise.all([store.load(BLOCK_BYTES + 1, 3 * BLOCK_BYTES), store.load(2 * BLOCK_BYTES, 9e9)]);
+    expect(reads).toEqual([
+      [BLOCK_BYTES, 3 * BLOCK_BYTES],
+      [3 * BLOCK_BYTES, 4 * BLOCK_BYTES + 5],
+    ]);
+    await store.load(BLOCK_BYTES, 9e9);
+    expect(reads).toHaveLength(2);
+  });
+
+  it('are read again after a failure', async () => {
+    let fails = true;
+    const store = new BlockStore(async (from, to) => {
+      if (fails) throw new Error('no');
+      return new Uint8Array(pattern(from, to - from));
+    });
+    store.extend(100);
+    await expect(store.load(0, 100)).rejects.toThrow('no');
+    fails = false;
+    await store.load(0, 100);
+    expect(store.slice(0, 100)).toEqual(new Uint8Array(pattern(0, 100)));
+  });
+
+  it('are forgotten when others were used since, and never wrong', async () => {
+    const place = fc.nat({ max: 6 * BLOCK_BYTES });
+    const step = fc.record({ at: place, length: fc.nat({ max: BLOCK_BYTES + 9 }), isLive: fc.boolean() });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
+        const { store } = storeOfPattern(3);
+        let live = 0;
+        for (const { at, length, isLive } of steps) {
+          if (isLive) {
+            store.append(live, pattern(live, length));
+            live += length;
+          }
+          await store.load(at, at + length);
+          const to = Math.min(at + length, store.size);
+          if (at < to) expect(Buffer.compare(store.slice(at, to)!, pattern(at, to - at))).toBe(0);
+        }
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
