@@ -1,10 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
-import { VIEW_QUERY } from '../../wire/page.ts';
 import { INDEX_VIEW, SEARCH_VIEW } from '../../wire/page-requests.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import { parameterOf } from '../request/query-parameters.ts';
-import { isHandshake, verbOf } from '../request/request-target.ts';
+import { pageRequestOf } from '../request/page-request.ts';
 import type { LineIndexResponder } from './line-index-responder.ts';
 import type { SearchResponder } from './search-responder.ts';
 
@@ -26,7 +24,7 @@ export class PageRequests {
    * @throws what {@link LineIndexResponder.send} and {@link SearchResponder.send} throw
    */
   async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<boolean> {
-    const view = viewOf(request);
+    const view = pageRequestOf(request);
     if (view === INDEX_VIEW) await (await this.#openIndex()).send(request, reply, path);
     else if (view === SEARCH_VIEW) await (await this.#openSearch()).send(request, reply, path);
     else return false;
@@ -54,9 +52,4 @@ export class PageRequests {
     });
     return this.#search;
   }
-}
-
-function viewOf(request: FastifyRequest): string | undefined {
-  const isPlain = request.method === 'GET' && !isHandshake(request) && verbOf(request) === undefined;
-  return isPlain ? parameterOf(request, VIEW_QUERY) : undefined;
 }
