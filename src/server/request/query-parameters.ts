@@ -19,6 +19,7 @@ const OPERATIONS_OF: Readonly<Record<string, readonly Operation[]>> = {
   [QueryName.lines]: ['follow'],
   [QueryName.wait]: ['follow'],
   [QueryName.hold]: ['follow'],
+  [QueryName.status]: ['follow'],
   [QueryName.generation]: ['follow', 'append'],
   [QueryName.session]: ['append'],
   [QueryName.attempt]: ['append'],
@@ -83,6 +84,17 @@ function operationOf(request: FastifyRequest): Operation | undefined {
   if (isHandshake(request)) return 'follow';
   if (!isRead) return undefined;
   return parameterOf(request, VIEW_QUERY) === SEARCH_VIEW ? 'search' : 'read';
+}
+
+/**
+ * Whether a follower is to be told each second what goes on.
+ *
+ * @throws {InvalidRequestError} when it is neither said nor denied
+ */
+export function asksForStatus(request: FastifyRequest): boolean {
+  const text = parameterOf(request, QueryName.status) ?? '0';
+  if (text === '0' || text === '1') return text === '1';
+  throw new InvalidRequestError(`the query parameter ${QueryName.status} must be 0 or 1`);
 }
 
 const SESSION = /^[\w-]{16,128}$/;
