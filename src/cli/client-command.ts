@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { splitCredentials, targetUrl, withoutCredentials } from '../client/connection/target-url.ts';
+import { splitCredentials, targetUrl, withoutCredentials } from '../client/session/target-url.ts';
 import { VERSION } from '../wire/version.ts';
 import { ClientLog } from './client-log.ts';
 import { type Credentials, storedToken, tokenIn } from './credentials.ts';

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
-import { textWithoutCredentials } from '../client/connection/target-url.ts';
-import type { ReconnectEvent, RetryOptions } from '../client/stream-options.ts';
+import type { ReconnectEvent, RetryOptions } from '../client/session/session-options.ts';
+import { textWithoutCredentials } from '../client/session/target-url.ts';
 
 /** Retries of the client commands: with their waits they take about a quarter of an hour. */
 export const RETRY: RetryOptions = { times: 150 };

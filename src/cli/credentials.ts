@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { isSendable, TOKEN_MISTAKE } from '../client/token.ts';
+import { isSendable, TOKEN_MISTAKE } from '../client/session/token.ts';
 
 /** Gives a token before each request: it may be another one by then. */
 export type TokenFunction = () => string | Promise<string>;

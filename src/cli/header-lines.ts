@@ -1,4 +1,4 @@
-import { isSendable, TOKEN_MISTAKE } from '../client/token.ts';
+import { isSendable, TOKEN_MISTAKE } from '../client/session/token.ts';
 
 /**
  * Headers that belong to the connection or to the body: whoever sends them sets them. What is coded has another length,

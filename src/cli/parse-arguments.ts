@@ -1,5 +1,5 @@
 import { type Command, CommanderError, InvalidArgumentError } from 'commander';
-import { textWithoutCredentials } from '../client/connection/target-url.ts';
+import { textWithoutCredentials } from '../client/session/target-url.ts';
 import type { CommandIo } from './io/io.ts';
 
 /** Exit code of all commands for wrong usage. */

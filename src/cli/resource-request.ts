@@ -1,6 +1,6 @@
 import { cannotConnect } from '../client/connection/cannot-connect.ts';
-import { targetUrl } from '../client/connection/target-url.ts';
-import { withBearer } from '../client/token.ts';
+import { targetUrl } from '../client/session/target-url.ts';
+import { withBearer } from '../client/session/token.ts';
 import { TimeoutError } from '../http/errors.ts';
 import { client } from '../http/node/client.ts';
 import { ConnectionError } from '../wire/errors.ts';

@@ -34,13 +34,8 @@ export {
 export type { AppendOptions, AppendResult, AppendStream } from './append/append-options.ts';
 export { openAppend } from './append/open-append.ts';
 export { follow } from './follow/follow.ts';
-export type { FollowEnding, FollowOpening, FollowOptions, FollowStream } from './follow/follow-options.ts';
-export type {
-  HandshakeHeaders,
-  ReconnectEvent,
-  ReconnectedEvent,
-  RequestHeaders,
-  RetryOptions,
-  StreamOptions,
-} from './stream-options.ts';
-export type { StreamToken } from './token.ts';
+export type { FollowOptions, FollowStream } from './follow/follow-options.ts';
+export type { FollowEnding, FollowOpening } from './session/follow-request.ts';
+export type { ReconnectEvent, ReconnectedEvent, RetryOptions } from './session/session-options.ts';
+export type { StreamToken } from './session/token.ts';
+export type { HandshakeHeaders, RequestHeaders, StreamOptions } from './stream-options.ts';

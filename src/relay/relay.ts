@@ -249,13 +249,14 @@ export class Relay {
 
   /** Whether what is here of a path has a position, of a file of this generation, if one is named. */
   async has(path: ResourcePath, served: Served, position: number, named?: number): Promise<boolean> {
-    if (position <= 0) return true;
+    if (position <= 0 && named === undefined) return true;
     if (served.way === 'coming') {
       const { committed, generation } = served.fetched;
       return position <= committed && (named === undefined || named === generation);
     }
     const copied = await this.#copies.at(path).look();
-    if (typeof copied !== 'object') return true;
+    // One that was dropped a moment ago is no sign that there is nothing.
+    if (typeof copied !== 'object') return copied === 'local';
     return position <= copied.size && (named === undefined || named === copied.generation);
   }
 

@@ -126,10 +126,19 @@ export function problemOf(error: Error): Problem {
  * short text for those who ask for that. The log gets the cause.
  */
 export function sendFailure(error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const problem = beginFailure(error, request, reply);
+  if (prefersText(request)) {
+    return sendText(request, reply.type('text/plain; charset=utf-8'), `${problem.detail}\n`);
+  }
+  return sendText(request, reply.type('application/problem+json'), problemDocument(problem));
+}
+
+/** Counts and logs that a request failed, and says it in the head of its answer, but for the type of the body. */
+export function beginFailure(error: Error, request: FastifyRequest, reply: FastifyReply): Problem {
   const problem = problemOf(error);
   countRefusal(Refusals.of(request.server.server), error, problem);
   logFailure(error, problem, request);
-  const { status, code, detail } = problem;
+  const { status, code } = problem;
   reply
     .code(status)
     .headers(HEADERS_OF_CODE[code] ?? {})
@@ -144,10 +153,7 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
     // Node has handed over the socket.
     reply.header('connection', 'close');
   }
-  if (prefersText(request)) {
-    return sendText(request, reply.type('text/plain; charset=utf-8'), `${detail}\n`);
-  }
-  return sendText(request, reply.type('application/problem+json'), problemDocument(problem));
+  return problem;
 }
 
 /** Counts a failure, if it is a refusal: by the limit that was met, or else by what it is about. */

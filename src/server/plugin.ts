@@ -1,7 +1,12 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import { Core } from '../core/core.ts';
-import { MethodNotAllowedError } from '../wire/errors.ts';
+import {
+  MethodNotAllowedError,
+  ResourceGoneError,
+  ResourceNotFoundError,
+  StorageBusyError,
+} from '../wire/errors.ts';
 import { ASSETS_PATH } from '../wire/page.ts';
 import { METHODS } from '../wire/protocol.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
@@ -30,6 +35,7 @@ import { permitToWrite } from './rights/permits.ts';
 import { keepPrivate } from './rights/private-answers.ts';
 import { Rights } from './rights/rights.ts';
 import { type HttpfstreamOptions, type LimitOptions, normaliseOptions } from './settings.ts';
+import { PageRequests } from './viewer/page-requests.ts';
 import { Viewer } from './viewer/viewer.ts';
 import { registerWebSockets, WebSocketUpgrades } from './websocket/upgrades.ts';
 
@@ -95,6 +101,7 @@ export async function mount(
   const sockets = ServerSockets.of(app.server, log);
   const pages = new PagePaths();
   const viewer = settings.viewer ? new Viewer(prefix) : undefined;
+  const pageRequests = settings.viewer ? new PageRequests(core) : undefined;
   const limits = new ClientLimits(settings, log);
 
   const relay = await openRelay();
@@ -107,6 +114,7 @@ export async function mount(
   const responders: readonly Responder[] = [
     new HttpResponder(core, appends, follows, app, settings),
     new StreamResponder(core, follows, log, settings),
+    ...(pageRequests === undefined ? [] : [pageRequests]),
     new ResourceResponder(core, {
       ...settings,
       ...{ pages, viewer },
@@ -122,18 +130,24 @@ export async function mount(
     // Its failure is for the await below.
     closed.catch(ignore);
     const stopped = relay?.close();
+    const searched = pageRequests?.close();
     appends.shutDown();
     follows.shutDown();
     await appends.drain(settings.closeTimeoutMs);
     await follows.drain(settings.closeTimeoutMs);
     sockets.shutDown();
     await stopped;
+    await searched;
     await closed;
   });
   app.addHook('onClose', async () => relay?.disconnect());
   await registerWebSockets(app);
   app.websocketServer.on('connection', (_websocket, request) => sockets.release(request.socket));
-  app.setErrorHandler(sendFailure);
+  app.setErrorHandler<FastifyError>((error, request, reply) =>
+    viewer?.concerns(error, request)
+      ? viewer.sendFailure(error, request, reply)
+      : sendFailure(error, request, reply),
+  );
   const gate = new Gate({ ...settings, pages });
   const { access, authorize } = settings;
   const rights =
@@ -204,21 +218,45 @@ export async function mount(
 
   async function upgrade(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const path = resourceAt(request);
-    if (await relay?.send(request, reply, path)) {
-      // Until it is sent, the route would take the connection for a WebSocket.
-      if (!reply.sent) await reply;
-      return;
-    }
-    const isOpen = await upgrades.open(request, reply, path);
-    // The route's handler is not called for a request that asks for a WebSocket.
-    if (!isOpen && request.ws) await answerHere(request, reply, path);
+    const isHere = await answerBelow(request, reply, path, async () => {
+      const isOpen = await upgrades.open(request, reply, path);
+      // The route's handler is not called for a request that asks for a WebSocket.
+      if (!isOpen && request.ws) await answerHere(request, reply, path);
+    });
+    // Until it is sent, the route would take the connection for a WebSocket.
+    if (!isHere && !reply.sent) await reply;
   }
 
   /** Answers with what comes from an upstream, or is here. */
   async function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const path = resourceAt(request);
-    if (await relay?.send(request, reply, path)) return reply;
-    return answerHere(request, reply, path);
+    await answerBelow(request, reply, path, () => answerHere(request, reply, path));
+    return reply;
+  }
+
+  /**
+   * Has a relay answer, or a protocol if it is here. What a relay has found here may be dropped before it is opened: that it
+   * is gone from here says nothing of what is there, where who comes again is told.
+   *
+   * @param here answers with what is here
+   * @returns false when the relay has answered
+   * @throws {StorageBusyError} when it was dropped
+   */
+  async function answerBelow(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    path: ResourcePath,
+    here: () => Promise<unknown>,
+  ): Promise<boolean> {
+    if (await relay?.send(request, reply, path)) return false;
+    try {
+      await here();
+      return true;
+    } catch (error) {
+      const isMissing = error instanceof ResourceGoneError || error instanceof ResourceNotFoundError;
+      if (!isMissing || relay?.covers(path) !== true) throw error;
+      throw new StorageBusyError('what was kept of this is being replaced', { cause: error });
+    }
   }
 
   async function answerHere(
@@ -243,10 +281,12 @@ export async function mount(
     return answerHere(request, reply, path);
   }
 
+  const config = { pageScripts: settings.pageScripts };
   const isRead = (method: string) => method === 'GET' || method === 'HEAD';
   app.route({
     method: 'GET',
     url: '/*',
+    config,
     exposeHeadRoute: false,
     preHandler,
     handler: answer,
@@ -255,6 +295,7 @@ export async function mount(
   app.route({
     method: 'HEAD',
     url: '/*',
+    config,
     preHandler,
     handler: answer,
   });
@@ -277,6 +318,7 @@ export async function mount(
   app.route({
     method: methods,
     url: '/*',
+    config,
     preHandler: refuseUpgrade,
     handler: (request, reply) =>
       RequestQueue.of(request.raw.socket, app.server).inTurn(() => write(request, reply)),

@@ -74,6 +74,8 @@ export interface HttpfstreamOptions {
    * the bytes. Default true.
    */
   viewer?: boolean;
+  /** Whether the scripts run of pages that users have stored, in an origin of their own. Default false. */
+  pageScripts?: boolean;
   /**
    * Says who may do what; so does the file of `httpfstream-server -auth`, which is one.
    * Default: everybody may do everything.
@@ -186,6 +188,7 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     upstreamKeep: options.upstreamKeep ?? false,
     index: options.index ?? false,
     viewer: options.viewer ?? true,
+    pageScripts: options.pageScripts ?? false,
     rate: options.rate ?? 200,
     maxWaiting: options.maxWaiting ?? 4000,
     maxWaitingPerClient: options.maxWaitingPerClient ?? 256,

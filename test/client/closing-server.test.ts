@@ -3,7 +3,7 @@ import Fastify from 'fastify';
 import { expect, test } from 'vitest';
 import { append } from '../../src/client/append/append.ts';
 import { follow } from '../../src/client/follow/follow.ts';
-import type { RetryOptions } from '../../src/client/stream-options.ts';
+import type { RetryOptions } from '../../src/client/session/session-options.ts';
 import { httpfstream } from '../../src/server/plugin.ts';
 import { ServerClosingError, StorageError } from '../../src/wire/errors.ts';
 import { listen, temporaryDirectory } from '../support/server/server.ts';

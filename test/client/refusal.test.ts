@@ -3,7 +3,8 @@ import http, { type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { isTransient, refusalOf } from '../../src/client/refusal.ts';
+import { refusalOf } from '../../src/client/refusal.ts';
+import { isTransient } from '../../src/client/session/refusal.ts';
 import * as errors from '../../src/wire/errors.ts';
 import { startRawServer } from './client-server.ts';
 
@@ -165,7 +166,7 @@ test.each([
   [503, true],
   [505, false],
   [507, false],
-  [undefined, false],
+  [0, false],
 ])('status %s may be another one at the next attempt: %s', (status, expected) => {
   expect(isTransient(status)).toBe(expected);
 });

@@ -187,8 +187,8 @@ if (CHROMIUM === undefined) {
         undefined,
         `<x><b xmlns="${XHTML}">report</b>${CDATA.replace('>', ` xmlns="${XHTML}">`)}</x>`,
       ],
-    ])('has none of the rights of the server (%s as %s)', async (name, type, content) => {
-      const server = await start();
+    ])('has none of the rights of the server, be its scripts run (%s as %s)', async (name, type, content) => {
+      const server = await start({ pageScripts: true });
       const url = `${server.url}/${name}`;
       if (type === undefined) await writeFile(path.join(server.root, name), content);
       else await fetch(url, { method: 'PUT', headers: { 'content-type': type }, body: content });
@@ -204,8 +204,19 @@ if (CHROMIUM === undefined) {
       expect(await readFile(path.join(server.root, 'f'), 'utf8')).toBe(SECRET);
     });
 
-    it('can be read, with its styles and images but without frames, and its links lead on', async () => {
+    it('runs nothing, unless that is wanted', async () => {
       const server = await start();
+      await writeFile(
+        path.join(server.root, 'report.html'),
+        '<!doctype html><title>report</title><p onclick="document.title = 1">text</p><script>document.title = 2</script>',
+      );
+      const page = await open(`${server.url}/report.html`);
+      await page.click('p');
+      expect(await page.title()).toBe('report');
+    });
+
+    it('can be read, with its styles and images but without frames, and its links lead on', async () => {
+      const server = await start({ pageScripts: true });
       await writeFile(
         path.join(server.root, 'report.html'),
         `<!doctype html><style>h1 { color: rgb(4, 5, 6) }</style><h1 style="width: 77px">report</h1>

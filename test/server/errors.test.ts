@@ -115,7 +115,7 @@ describe('the standalone server', () => {
 
       // What a handshake is refused with, people see in their terminal.
       const isHandshake = headers.includes(HANDSHAKE[0] as never);
-      const undecided = [[], ['Accept: */*'], ['Accept: text/html,*/*;q=0.8'], ['Accept: image/png']];
+      const undecided = [[], ['Accept: */*'], ['Accept: text/csv,*/*;q=0.8'], ['Accept: image/png']];
       const text = ['Accept: text/plain', 'Accept: text/plain, application/json;q=0.9'].map((line) => [line]);
       for (const accept of isHandshake ? [...undecided, ...text] : text) {
         const forPeople = await ask(accept);

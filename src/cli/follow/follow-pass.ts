@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { follow } from '../../client/follow/follow.ts';
-import type { FollowEnding, FollowOptions, FollowStream } from '../../client/follow/follow-options.ts';
+import type { FollowOptions, FollowStream } from '../../client/follow/follow-options.ts';
+import type { FollowEnding } from '../../client/session/follow-request.ts';
 import type { ClientSettings } from '../client-command.ts';
 import { RETRY, ReconnectLog } from '../client-log.ts';
 import type { FileBeginning } from './file-beginning.ts';

@@ -130,6 +130,7 @@ export async function serve(
       allowedHosts: options.allowHost,
       index: options.index,
       viewer: options.viewer,
+      pageScripts: options.pageScripts,
       ...limitsOf(options),
       upstreams: await upstreamsOf(options),
       upstreamMaxBytes: options.upstreamMaxBytes,

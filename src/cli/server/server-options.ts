@@ -31,6 +31,7 @@ export interface ServerOptions extends UpstreamArguments, LimitArguments {
   trustProxy: readonly string[];
   index: boolean;
   viewer: boolean;
+  pageScripts: boolean;
   admin: ListenAddress | undefined;
   accessLog: boolean;
   upstreamMaxBytes: number;
@@ -155,6 +156,16 @@ export function addServerOptions(command: Command): Command {
         .argParser((text) => !booleanOption(text))
         .preset('true')
         .default(true, 'false'),
+    )
+    .addOption(
+      new Option(
+        '--page-scripts [BOOLEAN]',
+        'let the scripts run of pages that users have stored, in an origin of their own',
+      )
+        .env('HTTPFSTREAM_PAGE_SCRIPTS')
+        .argParser(booleanOption)
+        .preset('true')
+        .default(false),
     )
     .addOption(
       new Option(

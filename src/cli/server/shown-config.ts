@@ -1,5 +1,5 @@
 import type { Command, Option } from 'commander';
-import { textWithoutCredentials } from '../../client/connection/target-url.ts';
+import { textWithoutCredentials } from '../../client/session/target-url.ts';
 import { configurable } from './config-file.ts';
 
 /** Notes what is said of options, as it is said, while a command parses its arguments. */

@@ -1,6 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import { isContentType } from '../../wire/content-type.ts';
-import { type AnyListener, assertInteger, type StreamOptions } from '../stream-options.ts';
+import { assertInteger } from '../session/session-options.ts';
+import type { AnyListener, StreamOptions } from '../stream-options.ts';
 
 /** Options of `openAppend`. */
 export interface AppendOptions extends StreamOptions {

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import {
@@ -22,10 +21,12 @@ import {
   type OpenMessage,
   QueryName,
 } from '../../wire/protocol.ts';
-import { ClientConnection, type ConnectionEnd } from '../connection/client-connection.ts';
-import { targetUrl } from '../connection/target-url.ts';
-import { Reconnector } from '../reconnector.ts';
-import { isTransient, refusalOf } from '../refusal.ts';
+import { connectorOf } from '../connection/connector.ts';
+import type { Connect, Connection, ConnectionEnd, Connector, Refusal } from '../session/connection.ts';
+import { Reconnector } from '../session/reconnector.ts';
+import { isTransient } from '../session/refusal.ts';
+import { PendingWrites, ResendBuffer } from '../session/resend-buffer.ts';
+import { withValue } from '../session/session-options.ts';
 import {
   connectionError,
   failureOfClose,
@@ -34,8 +35,9 @@ import {
   failureOfToken,
   interrupted,
   isRefusal,
-} from '../stream-failure.ts';
-import { destroyOnAbort, type RequestHeaders, withHeaders } from '../stream-options.ts';
+} from '../session/stream-failure.ts';
+import { targetUrl } from '../session/target-url.ts';
+import { destroyOnAbort } from '../stream-options.ts';
 import {
   type AppendOptions,
   type AppendResult,
@@ -43,7 +45,6 @@ import {
   assertAppendOptions,
   currentContentType,
 } from './append-options.ts';
-import { PendingWrites, ResendBuffer } from './resend-buffer.ts';
 
 const DEFAULT_BUFFER_BYTES = 8 * 1024 * 1024;
 
@@ -92,10 +93,11 @@ export function openAppend(url: string | URL, options: AppendOptions = {}): Appe
 class ResumingAppend extends Writable implements AppendStream {
   readonly #url: URL;
   readonly #options: AppendOptions;
+  readonly #connector: Connector;
   readonly #buffer: ResendBuffer;
   readonly #reconnector: Reconnector;
   readonly #session = randomBytes(18).toString('base64url');
-  #connection: ClientConnection | undefined;
+  #connection: Connection | undefined;
   #start: number | undefined;
   #generation: number | undefined;
   /** Whether bytes may be sent. */
@@ -124,6 +126,7 @@ class ResumingAppend extends Writable implements AppendStream {
     assertAppendOptions(options);
     this.#url = url;
     this.#options = options;
+    this.#connector = connectorOf({ stallTimeoutMs: DEFAULT_STALL_TIMEOUT_MS, ...options });
     this.#buffer = new ResendBuffer(bufferBytes);
     this.#reconnector = new Reconnector(options, (error) => this.destroy(error));
     destroyOnAbort(this, options.signal);
@@ -194,19 +197,21 @@ class ResumingAppend extends Writable implements AppendStream {
     if (contentType !== undefined) query.set(QueryName.contentType, contentType);
     if (this.destroyed) return;
     this.#isClosing = false;
-    withHeaders(this, this.#options, (headers) => this.#startHandshake(url, headers));
+    withValue(
+      this.#connector(),
+      (connect) => this.#startHandshake(connect, url),
+      (error) => this.destroy(error),
+    );
   }
 
-  #startHandshake(url: URL, headers: RequestHeaders): void {
-    const options = { stallTimeoutMs: DEFAULT_STALL_TIMEOUT_MS, ...this.#options, headers };
-    this.#connection = new ClientConnection(url, 'APPEND', options, {
+  #startHandshake(connect: Connect, url: URL): void {
+    if (this.destroyed) return;
+    this.#connection = connect(url, 'APPEND', {
       onOpen: (connection) => {
         this.#reconnector.opened();
         if (!connection.isV2) this.#openedLegacy();
       },
-      onResponse: (response) => {
-        this.#refused(response).catch((error) => this.destroy(error));
-      },
+      onRefused: (refusal) => this.#refused(refusal),
       // A server sends an appender nothing but control messages.
       onPayload: () => {},
       onMessage: (message) => this.#handle(message),
@@ -366,13 +371,12 @@ class ResumingAppend extends Writable implements AppendStream {
     else this.#failedFirst(connectionError(end));
   }
 
-  async #refused(response: IncomingMessage): Promise<void> {
-    const error = await refusalOf(response);
-    if (this.destroyed || this.#renew(error)) return;
+  #refused({ status, error }: Refusal): void {
+    if (this.#renew(error)) return;
     // A copy of the request, made by a proxy, arrived first: the next attempt has a higher number.
     if (error instanceof RepeatedRequestError) this.#retry(error);
     else if (!this.#wasOpen) this.#failedFirst(error);
-    else if (isTransient(response.statusCode)) this.#retry(error);
+    else if (isTransient(status)) this.#retry(error);
     else if (isPlain(error)) this.destroy(error);
     else this.destroy(interrupted(`the append cannot go on: ${error.message}`, error));
   }

@@ -8,7 +8,6 @@ import { ConnectionError } from '../../wire/errors.ts';
 import { PayloadTap } from '../../wire/payload-tap.ts';
 import {
   CloseCode,
-  type ControlMessage,
   HEARTBEAT_MS,
   SUBPROTOCOL,
   TCP_KEEP_ALIVE_MS,
@@ -17,10 +16,15 @@ import {
   type Verb,
 } from '../../wire/protocol.ts';
 import { VERSION } from '../../wire/version.ts';
-import { MAX_TIMER_MS, type RequestHeaders, type StreamOptions } from '../stream-options.ts';
+import { refusalOf } from '../refusal.ts';
+import type { Connection, ConnectionHandlers } from '../session/connection.ts';
+import { ControlReader } from '../session/control-message.ts';
+import { MAX_TIMER_MS } from '../session/session-options.ts';
+import { interrupted } from '../session/stream-failure.ts';
+import { splitCredentials } from '../session/target-url.ts';
+import type { RequestHeaders, StreamOptions } from '../stream-options.ts';
+import { bodyEndOf } from './body-end.ts';
 import { cannotConnect } from './cannot-connect.ts';
-import { ControlReader } from './control-message.ts';
-import { splitCredentials } from './target-url.ts';
 import { Watchdog } from './watchdog.ts';
 
 /** Time limit for the server to answer the handshake. */
@@ -31,6 +35,9 @@ const CLOSE_TIMEOUT_MS = 300_000;
 
 /** Time limit for a connection to close when nothing depends on it any more. */
 const LAST_CLOSE_MS = 1000;
+
+/** The end of a body that is whole. */
+const CLEAN_END = { code: CloseCode.finished, reason: '', isBetweenMessages: true, error: undefined };
 
 // Not in ws's types yet.
 const UNTYPED_OPTIONS = { closeTimeout: CLOSE_TIMEOUT_MS };
@@ -48,30 +55,6 @@ function packagedWebSocket(): typeof ImportedWebSocket {
   return require(path.join(path.dirname(require.resolve('ws/package.json')), 'index.js'));
 }
 
-/** How a connection ended. */
-export interface ConnectionEnd {
-  /** The server's close code; 1006 when the connection broke without one. */
-  code: number;
-  /** The reason in the server's close frame. */
-  reason: string;
-  /** Whether the connection ended between two messages. */
-  isBetweenMessages: boolean;
-  /** What broke the connection, if that is known. */
-  error: Error | undefined;
-}
-
-/** Events of a connection. None comes after `abandon`. */
-export interface ConnectionHandlers {
-  onOpen: (connection: ClientConnection) => void;
-  /** The server answered without upgrading: no other event comes. */
-  onResponse: (response: IncomingMessage) => void;
-  onPayload: (bytes: Buffer) => void;
-  /** Only if the server speaks the subprotocol. */
-  onMessage: (message: ControlMessage) => void;
-  /** The last event, also of a connection that could not be made. */
-  onEnd: (end: ConnectionEnd) => void;
-}
-
 export interface ConnectionOptions extends Pick<StreamOptions, 'agent' | 'ca'> {
   headers: RequestHeaders;
   /**
@@ -81,15 +64,19 @@ export interface ConnectionOptions extends Pick<StreamOptions, 'agent' | 'ca'> {
   stallTimeoutMs?: number;
 }
 
-/** One WebSocket connection to a server, from its handshake on. */
-export class ClientConnection {
+/** A WebSocket of `ws`, from its handshake on. */
+export class ClientConnection implements Connection {
   readonly #websocket: WebSocket;
   readonly #verb: Verb;
   readonly #handlers: ConnectionHandlers;
   #socket: Socket | undefined;
   #tap: PayloadTap | undefined;
   #isV2 = false;
+  /** What the server has answered in place of an upgrade, if it is what a follower wants. */
+  #body: IncomingMessage | undefined;
+  /** Whether no event of the WebSocket is told any more. */
   #isOver = false;
+  #isAbandoned = false;
   readonly #control = new ControlReader();
   #error: Error | undefined;
   /** Time limit of the handshake, and later of the close after the end. */
@@ -143,7 +130,8 @@ export class ClientConnection {
       if (this.#isOver) return;
       this.#isOver = true;
       this.#stopTimers();
-      handlers.onResponse(response);
+      if (response.statusCode === 200 && handlers.takesBody) this.#readBody(response);
+      else void this.#refused(response);
     });
     websocket.on('error', (error) => {
       this.#error ??= this.#tap === undefined ? cannotConnect(error, target.url) : error;
@@ -154,23 +142,19 @@ export class ClientConnection {
     });
   }
 
-  /** Whether the server speaks the subprotocol. Known once the connection is open. */
   get isV2(): boolean {
     return this.#isV2;
   }
 
-  /** Bytes that wait to be sent. */
   get bufferedBytes(): number {
     return this.#websocket.bufferedAmount;
   }
 
   /**
    * Sends a message: a binary one to a server that speaks the subprotocol, a text one to others, since
-   * the original drops binary ones. The bytes are copied.
-   *
-   * @param callback called when the system has accepted the message
+   * the original drops binary ones. Calls back when the system has accepted it.
    */
-  send(bytes: Buffer, callback: () => void): void {
+  send(bytes: Uint8Array, callback: () => void): void {
     // Why it failed is reported by the end of the connection.
     this.#websocket.send(bytes, { binary: this.#isV2 }, (error) => {
       if (error) return;
@@ -181,7 +165,6 @@ export class ClientConnection {
     if (!this.#isV2) this.#startStall();
   }
 
-  /** Sends a text message, to a server that has said that it takes it. */
   tell(message: TypeMessage): void {
     this.#websocket.send(JSON.stringify(message));
   }
@@ -206,22 +189,18 @@ export class ClientConnection {
   }
 
   pause(): void {
-    this.#websocket.pause();
+    (this.#body ?? this.#websocket).pause();
   }
 
   resume(): void {
-    this.#websocket.resume();
+    (this.#body ?? this.#websocket).resume();
   }
 
-  /** Starts the close handshake. The reason is sent only to servers that speak the subprotocol. */
   close(code: number, reason = ''): void {
     this.#websocket.close(code, this.#isV2 ? reason : '');
     if (!this.#isV2 && this.#verb === 'APPEND') this.#startStall();
   }
 
-  /**
-   * Waits a second for the server's close, which is all that is left to come: it makes no difference if it does not.
-   */
   awaitClose(): void {
     this.#websocket.resume();
     this.#deadline = setTimeout(() => {
@@ -230,15 +209,12 @@ export class ClientConnection {
     }, LAST_CLOSE_MS);
   }
 
-  /**
-   * Terminates the connection, at once or, if the close handshake has begun, within a
-   * second, without keeping the process alive.
-   *
-   * @param code sent first if the connection is open
-   */
+  /** Ends at once or, if the close handshake has begun, within a second, without keeping the process alive. */
   abandon(code?: number): void {
     this.#isOver = true;
+    this.#isAbandoned = true;
     this.#stopTimers();
+    this.#body?.destroy();
     const websocket = this.#websocket;
     if (websocket.readyState === WebSocket.OPEN && code !== undefined) websocket.close(code);
     // A connection that is closing before it was open has nothing to wait for.
@@ -260,6 +236,38 @@ export class ClientConnection {
     const websocket = this.#websocket;
     const timer = setTimeout(() => websocket.terminate(), LAST_CLOSE_MS).unref();
     websocket.once('close', () => clearTimeout(timer));
+  }
+
+  async #refused(response: IncomingMessage): Promise<void> {
+    const error = await refusalOf(response);
+    if (!this.#isAbandoned) this.#handlers.onRefused({ status: response.statusCode ?? 0, error });
+  }
+
+  #readBody(response: IncomingMessage): void {
+    this.#body = response;
+    this.#handlers.onOpen(this);
+    if (this.#isAbandoned) return;
+    // Ends the time limit of the handshake: the reader may take as long as it likes.
+    response.socket.setTimeout(0);
+    // Nothing is sent on this connection, so without probes a server that is gone would not be noticed.
+    response.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+    response.on('data', (bytes) => this.#handlers.onPayload(bytes));
+    response.once('end', () => this.#bodyEnded(response));
+    response.once('error', (cause) => this.#bodyBroke(interrupted('the connection broke', cause)));
+  }
+
+  #bodyEnded(response: IncomingMessage): void {
+    const end = bodyEndOf(response);
+    if (end === 'unknown') {
+      this.#bodyBroke(interrupted('the connection was closed, and nothing says that this was the end'));
+    } else if (!this.#isAbandoned) {
+      const isPresumed = end === 'presumed' ? { isPresumed: true as const } : {};
+      this.#handlers.onEnd({ ...CLEAN_END, ...isPresumed });
+    }
+  }
+
+  #bodyBroke(error: Error): void {
+    if (!this.#isAbandoned) this.#handlers.onEnd({ ...CLEAN_END, code: CloseCode.abnormal, error });
   }
 
   #negotiated(response: IncomingMessage): void {

@@ -2,7 +2,7 @@ import type { BlockStore } from '../bytes/block-store.ts';
 import type { Row } from '../log/rows.ts';
 import type { RowList } from './row-list.ts';
 import { type MissingBytes, type RowRun, RowWindow } from './row-window.ts';
-import type { Extent } from './scrollbar.ts';
+import type { Extent } from './thumb.ts';
 
 /** In a flood of bytes the log is painted once in so many milliseconds: thirty times a second. */
 const FLOOD_PAINT_MS = 30;

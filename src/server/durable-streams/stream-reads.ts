@@ -184,7 +184,7 @@ export class StreamReads {
         'content-type': EVENTS_TYPE,
         'cache-control': 'no-cache, no-store, no-transform',
         'x-accel-buffering': 'no',
-        ...userContentHeaders(EVENTS_TYPE),
+        ...userContentHeaders(request, EVENTS_TYPE),
         ...(form.isBase64 && { [StreamHeader.sseEncoding]: 'base64' }),
         ...(isOver && closedHeader(state)),
       });
@@ -264,7 +264,7 @@ function hasAlready(
   const type = form?.contentType ?? contentType;
   if (form !== undefined) addVary(reply, 'Accept');
   reply.headers({
-    ...userContentHeaders(type),
+    ...userContentHeaders(request, type),
     'content-type': type,
     'cache-control': isPassing || request.method === 'HEAD' ? 'no-store' : 'no-cache',
     ...streamHeaders(view, state.size),
@@ -287,7 +287,7 @@ function sendNothing(
   return reply
     .code(204)
     .headers({
-      ...userContentHeaders(contentType),
+      ...userContentHeaders(reply.request, contentType),
       ...streamHeaders({ state, names }, state.size),
       ...(state.closed !== true && { [StreamHeader.cursor]: nextCursor(cursor) }),
       'cache-control': 'no-store',

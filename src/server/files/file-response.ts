@@ -61,7 +61,7 @@ export async function sendFile(
       ...statusHeaders(status),
       etag,
       'last-modified': lastModified.header,
-      ...userContentHeaders(contentType),
+      ...userContentHeaders(request, contentType),
     });
     if (form !== undefined) addVary(reply, 'Accept');
     assertUnchanged(request.headers, { etags: [etag], lastModified });

@@ -108,7 +108,7 @@ export class HttpFollowResponder {
         'content-type': contentType,
         'cache-control': 'no-store, no-transform',
         'x-accel-buffering': 'no',
-        ...userContentHeaders(contentType),
+        ...userContentHeaders(request, contentType),
         'stream-position': String(position),
         [GENERATION_HEADER]: String(feed.file.generation),
         ...statusHeaders(reader.outcome?.status),

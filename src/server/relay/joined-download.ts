@@ -45,7 +45,7 @@ export async function sendJoined(
   const type = contentTypeOf(feed.givenType, path.segments.at(-1) ?? '', feed.file, feed.committed);
   if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size as number));
   reply.headers({
-    ...userContentHeaders(type),
+    ...userContentHeaders(request, type),
     'content-type': type,
     ...(wanted !== undefined && { 'content-length': wanted.end - wanted.start }),
     'cache-control': 'no-cache',

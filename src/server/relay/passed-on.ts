@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Stored } from '../../relay/readiness.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
@@ -162,14 +162,16 @@ const POLICY = 'content-security-policy';
  * The headers of what an upstream answers: in a browser it is nobody's page, as all that is served
  * here and comes from upstreams.
  *
+ * @param request that it is the answer to
  * @param cacheStatus how a cache has answered (RFC 9211)
  */
 export function headersOfOther(
+  request: FastifyRequest,
   headers: Readonly<Record<string, string | string[]>>,
   cacheStatus: string,
 ): Record<string, string | string[]> {
   const { 'content-type': type = '', [POLICY]: policy, 'cache-status': caches } = headers;
-  const own = userContentHeaders(String(type));
+  const own = userContentHeaders(request, String(type));
   return {
     ...headers,
     ...own,
@@ -202,9 +204,10 @@ export function varyOf(
  * itself.
  */
 export function sandboxed(
+  request: FastifyRequest,
   headers: Readonly<Record<string, string | string[]>>,
 ): Record<string, string | string[]> {
-  const { [POLICY]: policy } = userContentHeaders(String(headers['content-type'] ?? ''));
+  const { [POLICY]: policy } = userContentHeaders(request, String(headers['content-type'] ?? ''));
   return {
     ...(policy !== undefined && { [POLICY]: policy }),
     ...headers,

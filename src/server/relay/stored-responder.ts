@@ -63,7 +63,7 @@ export class StoredResponder {
     const headers = passedOn(answer.headers, FOR_THE_NEXT);
     const before = reply.getHeaders();
     reply.headers({
-      ...headersOfOther(headers, cacheStatus),
+      ...headersOfOther(request, headers, cacheStatus),
       ...referencesIn(headers, { request, upstream, url, prefix: this.#prefix }),
       ...varyOf(reply, headers),
       via,

@@ -211,7 +211,10 @@ export class Tunnel {
     const isUntilClose =
       coding === undefined && framing['content-length'] === undefined && hasBody(request, response);
     const isLast = request.ws || isUntilClose || isBodyUnderWay(request.raw);
-    const given = upstream.kind === 'httpfstream' ? sandboxed(headers) : headersOfOther(headers, cacheStatus);
+    const given =
+      upstream.kind === 'httpfstream'
+        ? sandboxed(request, headers)
+        : headersOfOther(request, headers, cacheStatus);
     const answered = { ...given, ...varyOf(reply, response.headers) };
     const all = {
       ...reply.getHeaders(),

@@ -1,9 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RAW_QUERY, VIEW_QUERY } from '../../wire/page.ts';
+import { INDEX_VIEW, SEARCH_VIEW } from '../../wire/page-requests.ts';
+import { VERB_HEADER, VERB_QUERY } from '../../wire/protocol.ts';
 import { addVary } from '../response/headers.ts';
 import { preferredType } from './headers.ts';
 import { hasStreamParameter, parameterOf } from './query-parameters.ts';
-import { offersSubprotocol, verbOf } from './request-target.ts';
+import { offersSubprotocol } from './request-target.ts';
 
 /** What a client names that shows pages, but no script, and no program that takes what comes. */
 const NAMES_HTML = /(?:^|,)\s*text\/html\s*(?:[;,]|$)/i;
@@ -34,8 +36,19 @@ export function varyByPage(request: FastifyRequest, reply: FastifyReply): void {
   for (const header of NEGOTIATED) addVary(reply, header);
 }
 
+/** What a page asks of a file besides its bytes: {@link INDEX_VIEW} or {@link SEARCH_VIEW}; undefined for any other request. */
+export function pageRequestOf(request: FastifyRequest): typeof INDEX_VIEW | typeof SEARCH_VIEW | undefined {
+  if (request.method !== 'GET' || !isPlainRead(request)) return undefined;
+  const view = parameterOf(request, VIEW_QUERY);
+  return view === INDEX_VIEW || view === SEARCH_VIEW ? view : undefined;
+}
+
 function isPlainRead(request: FastifyRequest): boolean {
-  const { method, ws } = request;
-  if ((method !== 'GET' && method !== 'HEAD') || ws) return false;
-  return verbOf(request) === undefined && !offersSubprotocol(request) && !hasStreamParameter(request);
+  const { method, ws, headers } = request;
+  if ((method !== 'GET' && method !== 'HEAD') || ws || headers[VERB_HEADER] !== undefined) return false;
+  return (
+    parameterOf(request, VERB_QUERY) === undefined &&
+    !offersSubprotocol(request) &&
+    !hasStreamParameter(request)
+  );
 }

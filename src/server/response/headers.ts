@@ -1,4 +1,4 @@
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OffsetNames } from '../../core/streams/stream-offset.ts';
 import type { StreamState, StreamView } from '../../core/streams/stream-view.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
@@ -57,29 +57,41 @@ export function statusHeaders(status: number | undefined): Record<string, string
   return status === undefined ? {} : { [STATUS_HEADER]: String(status) };
 }
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Whether the scripts run of pages that users have stored. Default: they do not. */
+    pageScripts?: boolean;
+  }
+}
+
 /**
  * Types of which a browser makes no document that could run scripts or show
- * others: a sandbox would only keep their players from loading them.
+ * others: a sandbox would only keep their players, and the one of PDF, from loading them.
  */
-const MEDIA = /^(?:audio|image|video)\/[\w.-]+$/;
+const SHOWN_BY_PLAYERS = /^(?:(?:audio|image|video)\/[\w.-]+|application\/pdf)$/;
 
-/**
- * A page that somebody has stored may run scripts, so that reports can be read,
- * but as nobody's: in an origin of its own, to which this server gives nothing but what
- * a page loads from beside itself (page-paths.ts).
- */
-const SANDBOX = 'sandbox allow-downloads allow-popups allow-popups-to-escape-sandbox allow-scripts';
+/** A page that somebody has stored is nobody's: it has an origin of its own, to which this server gives nothing but … */
+const SANDBOX = 'sandbox allow-downloads allow-popups allow-popups-to-escape-sandbox';
 
-const MEDIA_HEADERS: Readonly<Record<string, string>> = {
+/** … what a page loads from beside itself (page-paths.ts); which may be scripts, so that reports can be read. */
+const SANDBOX_WITH_SCRIPTS = `${SANDBOX} allow-scripts`;
+
+const PLAYED_HEADERS: Readonly<Record<string, string>> = {
   'cross-origin-resource-policy': 'cross-origin',
   'x-content-type-options': 'nosniff',
 };
 
-const HEADERS: Readonly<Record<string, string>> = { 'content-security-policy': SANDBOX, ...MEDIA_HEADERS };
+const headersWith = (policy: string) => ({ 'content-security-policy': policy, ...PLAYED_HEADERS });
+const HEADERS: Readonly<Record<string, string>> = headersWith(SANDBOX);
+const HEADERS_WITH_SCRIPTS: Readonly<Record<string, string>> = headersWith(SANDBOX_WITH_SCRIPTS);
 
 /** Keeps browsers from trusting bytes that users have brought, whichever way they are sent. */
-export function userContentHeaders(contentType: string): Readonly<Record<string, string>> {
-  return MEDIA.test(contentType) ? MEDIA_HEADERS : HEADERS;
+export function userContentHeaders(
+  { routeOptions: { config } }: Pick<FastifyRequest, 'routeOptions'>,
+  contentType: string,
+): Readonly<Record<string, string>> {
+  if (SHOWN_BY_PLAYERS.test(contentType)) return PLAYED_HEADERS;
+  return config.pageScripts === true ? HEADERS_WITH_SCRIPTS : HEADERS;
 }
 
 /** Tells caches that an answer depends on a header of the request, too. */

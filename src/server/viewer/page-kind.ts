@@ -8,6 +8,9 @@ const HTML = /^(?:text\/html|application\/xhtml\+xml)$/;
 const XML = /[/+]xml$/;
 const PDF = 'application/pdf';
 
+/** What is called a text is one, with bells and invalid bytes in it, too. */
+const TEXT = /^text\//;
+
 const MEDIA = /^(?<kind>image|audio|video)\//;
 
 /** Types, and endings of names that have none, of what has one JSON value a line. */
@@ -26,7 +29,7 @@ export function kindOfFile({ name, contentType, head, isJsonStream }: FileLook):
   if (HTML.test(type) || type === PDF) return undefined;
   if (XML.test(type) && MARKUP.test(head.toString('latin1'))) return undefined;
   if (isJsonStream || isRecords(type, name)) return 'records';
-  if (head.length > 0 && isText(head)) return 'text';
+  if (TEXT.test(type) || (head.length > 0 && isText(head))) return 'text';
   return mediaOf(type) ?? (head.length > 0 ? 'binary' : 'text');
 }
 

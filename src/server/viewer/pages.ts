@@ -34,6 +34,11 @@ export class Pages {
     return new Pages(await PageFiles.open(), prefix);
   }
 
+  /** Whether there is a page of this kind. */
+  has(kind: PageKind): boolean {
+    return this.#files.kinds[kind] !== undefined;
+  }
+
   /**
    * Answers with a page. Where a browser shows what users have stored, which is good for plain reads only, it is led to the
    * resource itself.

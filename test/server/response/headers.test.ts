@@ -1,12 +1,17 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { FastifyRequest } from 'fastify';
 import { describe, expect, it } from 'vitest';
 import { userContentHeaders } from '../../../src/server/response/headers.ts';
 import { get, head } from '../../support/http/request.ts';
 import { startServer } from '../../support/server/server.ts';
 import { openAppender } from '../../support/websocket/appends.ts';
 
-const policyOf = (type: string) => userContentHeaders(type)['content-security-policy'];
+const requestWith = (config: { pageScripts?: boolean }) =>
+  ({ routeOptions: { config } }) as Pick<FastifyRequest, 'routeOptions'>;
+
+const policyOf = (type: string, config = {}) =>
+  userContentHeaders(requestWith(config), type)['content-security-policy'];
 
 describe('what users have brought', () => {
   it.each([
@@ -22,7 +27,7 @@ describe('what users have brought', () => {
     'application/atom+xml',
     'image/x+xml',
     'text/xsl',
-    'application/pdf',
+    'application/pdf; charset=utf-8',
     'multipart/x-mixed-replace; boundary=b',
     'multipart/related',
     'message/rfc822',
@@ -39,7 +44,8 @@ describe('what users have brought', () => {
     const policy = policyOf(type) ?? '';
     expect(policy.split(' ')[0]).toBe('sandbox');
     expect(policy).not.toContain('allow-same-origin');
-    expect(policy).not.toMatch(/allow-(forms|modals|top-navigation)/);
+    expect(policy).not.toMatch(/allow-(forms|modals|scripts|top-navigation)/);
+    expect(policyOf(type, { pageScripts: true })).toBe(`${policy} allow-scripts`);
   });
 
   it.each([
@@ -49,13 +55,16 @@ describe('what users have brought', () => {
     'video/mp4',
     'video/x-matroska',
     'image/vnd.microsoft.icon',
+    // In the sandbox no browser shows it.
+    'application/pdf',
   ])('is no page as "%s": it can be shown and played', (type) => {
     expect(policyOf(type)).toBeUndefined();
   });
 
   it('is of the type that it says, and no other', () => {
-    expect(userContentHeaders('text/plain')['x-content-type-options']).toBe('nosniff');
-    expect(userContentHeaders('image/png')['x-content-type-options']).toBe('nosniff');
+    for (const type of ['text/plain', 'image/png']) {
+      expect(userContentHeaders(requestWith({}), type)['x-content-type-options']).toBe('nosniff');
+    }
   });
 });
 
@@ -67,7 +76,6 @@ describe('a page that somebody has stored', () => {
     ['by its name, in capitals', 'REPORT.HTM', undefined],
     ['as a picture', 'picture.svg', undefined],
     ['as a feed', 'feed.atom', undefined],
-    ['as a document', 'paper.pdf', undefined],
     ['as a page of XML', 'page.xhtml', undefined],
     ['by the type of its stream', 'stream', 'text/html'],
     ['by the type of its stream, whatever the name says', 'stream.png', 'Text/HTML;charset=x'],

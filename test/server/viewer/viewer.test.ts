@@ -5,6 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import type { PageData } from '../../../src/wire/page.ts';
+import { get } from '../../support/http/request.ts';
+import { RuleAccess } from '../../support/server/rule-access.ts';
 import { listen, temporaryDirectory } from '../../support/server/server.ts';
 
 const NAVIGATION = { 'sec-fetch-dest': 'document', accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
@@ -58,6 +60,31 @@ describe('who gets the page of a file', () => {
     const answer = await fetch(`${url}/a.log`, { headers: NAVIGATION });
     expect(await answer.text()).toBe(LINES);
     expect(answer.headers.get('vary')).toBeNull();
+  });
+});
+
+describe('the page of what cannot be shown', () => {
+  it('comes with the status that everybody else gets', async () => {
+    const { url } = await start();
+    const missing = await fetch(`${url}/later.log`, { headers: NAVIGATION });
+    expect([missing.status, dataOf(await missing.text())]).toMatchObject([
+      404,
+      { status: 404, kind: 'text', path: '/later.log' },
+    ]);
+    const answer = await fetch(`${url}/later.log`);
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([404, 'application/problem+json']);
+    expect((await fetch(`${url}/a.log/../.httpfstream/`, { headers: NAVIGATION })).status).toBe(403);
+  });
+
+  it('tells nobody whether there is anything, and asks for the token itself', async () => {
+    const { url } = await start({ access: new RuleAccess({ t: { rules: { '/a.log': ['follow'] } } }) });
+    for (const name of ['a.log', 'b.html', 'missing']) {
+      const answer = await fetch(`${url}/${name}`, { headers: NAVIGATION });
+      expect(dataOf(await answer.text())).toMatchObject({ kind: 'text', status: 401, path: `/${name}` });
+      expect(answer.headers.get('www-authenticate')).toBe('Bearer realm="httpfstream"');
+    }
+    const raw = await get(`${url}/a.log?raw`, NAVIGATION);
+    expect(raw.headers['www-authenticate']).toContain('Basic');
   });
 });
 
