@@ -27,6 +27,7 @@ import { RequestQueue } from './node/requests/request-queue.ts';
 import { ServerSockets } from './node/server-sockets.ts';
 import type { RelayResponder } from './relay/relay-responder.ts';
 import { allowAnyType } from './request/headers.ts';
+import { asksForPage } from './request/page-request.ts';
 import { assertParameters } from './request/query-parameters.ts';
 import { assertLength, assertNoBody } from './request/request-body.ts';
 import { resourceOf } from './request/request-target.ts';
@@ -230,6 +231,9 @@ export async function mount(
   /** Answers with what comes from an upstream, or is here. */
   async function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const path = resourceAt(request);
+    const isElsewhere = relay?.covers(path) === true;
+    if (isElsewhere && asksForPage(request) && (await viewer?.sendElsewhere(request, reply, path)))
+      return reply;
     await answerBelow(request, reply, path, () => answerHere(request, reply, path));
     return reply;
   }

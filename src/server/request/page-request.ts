@@ -20,8 +20,9 @@ const NEGOTIATED = ['Accept', 'Sec-Fetch-Dest'] as const;
  */
 export function asksForPage(request: FastifyRequest): boolean {
   if (!isPlainRead(request)) return false;
+  if (parameterOf(request, RAW_QUERY) !== undefined) return false;
   const view = parameterOf(request, VIEW_QUERY);
-  if (view !== undefined || parameterOf(request, RAW_QUERY) !== undefined) return view === '';
+  if (view !== undefined) return view === '';
   const { 'sec-fetch-dest': destination, accept = '', range } = request.headers;
   // A download that goes on.
   if (range !== undefined) return false;
