@@ -14,6 +14,11 @@ export class FoldedRows {
     this.#outline = outline;
   }
 
+  /** As {@link RowWindow.forget}. */
+  forget(): void {
+    this.#window.forget();
+  }
+
   /** As {@link RowWindow.around}. A place within a folded group is at its header. */
   around(position: number, before: number, after: number): RowRun | MissingBytes {
     const folded = this.#outline.hiddenAround(position);

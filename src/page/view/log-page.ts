@@ -1,107 +1,132 @@
 import type { PageData } from '../../wire/page.ts';
-import { barButton } from '../frame/bar.ts';
+import { type Bar, barButton } from '../frame/bar.ts';
 import { GroupOutline } from '../groups/group-outline.ts';
 import { HelpSheet } from '../keys/help-sheet.ts';
-import { KeyTable } from '../keys/key-table.ts';
+import { type KeyAction, KeyTable } from '../keys/key-table.ts';
 import { FileFrame } from '../kinds/file-frame.ts';
+import { rowsOf as rowsOfLog } from '../log/rows.ts';
 import { FoldedRows } from './folded-rows.ts';
 import { learnMarks } from './learn-marks.ts';
+import type { LiveLog } from './live-log.ts';
 import { LogSelection } from './log-selection.ts';
 import { LogView } from './log-view.ts';
 import { Pill } from './pill.ts';
 import { RowList } from './row-list.ts';
 import { RowNotesSource } from './row-notes.ts';
-import { RowWindow } from './row-window.ts';
+import { type RowsOf, RowWindow } from './row-window.ts';
 import { ScrollInput } from './scroll-input.ts';
 import { Scrollbar } from './scrollbar.ts';
 
 const FULL_SCREEN = 'A program wrote here that draws on the whole screen: Raw has what it wrote.';
 
+/** What is different where the lines are of another kind than those of a terminal. */
+export interface LogPageOptions {
+  /** Makes rows of bytes. Default: as a terminal would show them, and with groups that fold. */
+  rowsOf?: RowsOf;
+  /** Keys that do more, or something else. Default none. */
+  keys?: readonly KeyAction[];
+}
+
 /** The page of a text: all its parts, and who tells whom. */
 export class LogPage {
-  readonly #frame: FileFrame;
+  readonly live: LiveLog;
+  readonly view: LogView;
+  readonly bar: Bar;
+  /** What the view is in, with all that is beside it. */
+  readonly frame = document.createElement('div');
+  readonly #file: FileFrame;
   readonly #outline = new GroupOutline();
   readonly #list: RowList;
-  readonly #view: LogView;
   readonly #pill: Pill;
   readonly #scrollbar: Scrollbar;
   readonly #wrap = barButton('Wrap', 'Let long lines go on below (w)', () => this.#toggleWrap());
-  readonly #element = document.createElement('div');
   #areAllFolded = false;
   #saidFullScreen = false;
 
-  constructor({ path }: PageData) {
-    this.#frame = new FileFrame(path, {
+  constructor({ path }: PageData, { rowsOf, keys = [] }: LogPageOptions = {}) {
+    this.#file = new FileFrame(path, {
       grown: () => this.#onGrown(),
       changed: () => this.#onChanged(),
     });
-    const { live, name } = this.#frame;
+    const { live, bar, name } = this.#file;
     const { store, arrivals } = live;
+    this.live = live;
+    this.bar = bar;
     const lineAt = (position: number) => (position === 0 ? 0 : undefined);
     const notes = new RowNotesSource(lineAt, arrivals, this.#outline);
     this.#list = new RowList((row) => notes.of(row));
-    const rows = new RowWindow(store, (bytes, at) => learnMarks(this.#outline, bytes, at));
-    this.#view = new LogView(store, new FoldedRows(rows, this.#outline), this.#list, {
+    const rows = new RowWindow(store, rowsOf ?? ((bytes, at) => this.#rowsOf(bytes, at)));
+    this.view = new LogView(store, new FoldedRows(rows, this.#outline), this.#list, {
       painted: (extent, isFullScreen) => {
         this.#scrollbar.show(extent);
         if (isFullScreen) this.#sayFullScreen();
       },
       following: (follows) => this.#pill.leave(follows ? undefined : live.linesCome),
-      failed: (error) => this.#frame.tell(`Some of it could not be read: ${(error as Error).message}`),
+      failed: (error) => this.tell(`Some of it could not be read: ${(error as Error).message}`),
     });
-    this.#view.element.ariaLabel = `Text of ${name}`;
+    this.view.element.ariaLabel = `Text of ${name}`;
     this.#scrollbar = new Scrollbar((position) => this.#scrollTo(position));
-    this.#pill = new Pill(() => this.#view.goToEnd());
-    new ScrollInput(this.#view.element, this.#view);
-    new LogSelection(this.#view, rows, (text) => this.#frame.tell(text));
+    this.#pill = new Pill(() => this.view.goToEnd());
+    new ScrollInput(this.view.element, this.view);
+    new LogSelection(this.view, rows, (text) => this.tell(text));
     this.#list.element.addEventListener('click', (event) => this.#onClick(event));
-    this.#build();
+    this.#build(keys);
   }
 
   start(): void {
-    this.#frame.live.start();
+    this.live.start();
   }
 
-  #build(): void {
+  /** Says something for some seconds. */
+  tell(text: string): void {
+    this.#file.tell(text);
+  }
+
+  #rowsOf(bytes: Uint8Array, at: number): ReturnType<RowsOf> {
+    learnMarks(this.#outline, bytes, at);
+    return rowsOfLog(bytes, at);
+  }
+
+  #build(more: readonly KeyAction[]): void {
     const help = new HelpSheet(() => keys);
-    const keys = this.#keys(help);
+    const keys = this.#keys(help, more);
     this.#wrap.ariaPressed = 'false';
-    this.#frame.bar.add(this.#wrap);
-    this.#frame.addLinks();
-    this.#frame.bar.add(barButton('?', 'Keys (?)', () => help.toggle()));
-    this.#element.className = 'view';
-    this.#element.append(this.#view.element, this.#scrollbar.element, this.#pill.element);
-    this.#frame.add(this.#element);
+    this.bar.add(this.#wrap);
+    this.#file.addLinks();
+    this.bar.add(barButton('?', 'Keys (?)', () => help.toggle()));
+    this.frame.className = 'view';
+    this.frame.append(this.view.element, this.#scrollbar.element, this.#pill.element);
+    this.#file.add(this.frame);
     document.body.append(help.element);
   }
 
   #onGrown(): void {
-    this.#view.grown();
+    this.view.grown();
     // A hidden tab paints nothing, but counts on.
-    this.#pill.count(this.#frame.live.linesCome);
+    this.#pill.count(this.live.linesCome);
   }
 
   #onChanged(): void {
-    this.#element.hidden = this.#frame.live.state.kind === 'locked';
+    this.frame.hidden = this.live.state.kind === 'locked';
     // Times of arrival become known after the bytes.
-    this.#view.grown();
+    this.view.grown();
   }
 
   #scrollTo(position: number): void {
-    if (position >= this.#frame.live.store.size) this.#view.goToEnd();
-    else this.#view.goTo(position);
+    if (position >= this.live.store.size) this.view.goToEnd();
+    else this.view.goTo(position);
   }
 
   #toggleWrap(): void {
     this.#list.wraps = !this.#list.wraps;
     this.#wrap.ariaPressed = String(this.#list.wraps);
-    this.#view.refresh();
+    this.view.refresh();
   }
 
   #toggleAll(): void {
     this.#areAllFolded = !this.#areAllFolded;
     this.#outline.setAllFolded(this.#areAllFolded);
-    this.#view.refresh();
+    this.view.refresh();
   }
 
   #onClick({ target }: MouseEvent): void {
@@ -111,19 +136,19 @@ export class LogPage {
     const group = this.#outline.headerAt(row.start);
     if (group === undefined) return;
     this.#outline.setFolded(group, !this.#outline.isFolded(group));
-    this.#view.refresh();
+    this.view.refresh();
   }
 
   #sayFullScreen(): void {
     if (this.#saidFullScreen) return;
     this.#saidFullScreen = true;
-    this.#frame.tell(FULL_SCREEN);
+    this.tell(FULL_SCREEN);
   }
 
-  #keys(help: HelpSheet): KeyTable {
-    const view = this.#view;
+  #keys(help: HelpSheet, more: readonly KeyAction[]): KeyTable {
+    const view = this.view;
     const { rowPx } = this.#list;
-    return new KeyTable([
+    const own: KeyAction[] = [
       { keys: ['ArrowDown', 'j'], does: 'a line down', run: () => view.scrollBy(rowPx) },
       { keys: ['ArrowUp', 'k'], does: 'a line up', run: () => view.scrollBy(-rowPx) },
       { keys: ['ArrowRight'], does: 'to the right', run: () => view.scrollSideways(1) },
@@ -136,6 +161,8 @@ export class LogPage {
       { keys: ['f'], does: 'fold all groups, or open them', run: () => this.#toggleAll() },
       { keys: ['t'], does: 'when each line came that came live', run: () => this.#list.toggleTimes() },
       { keys: ['?'], does: 'this help', run: () => help.toggle() },
-    ]);
+    ];
+    const taken = new Set(more.flatMap(({ keys }) => keys));
+    return new KeyTable([...more, ...own.filter(({ keys }) => !keys.some((key) => taken.has(key)))]);
   }
 }

@@ -116,6 +116,12 @@ export class LogView {
     this.#schedule();
   }
 
+  /** Makes all rows anew: something else is made of the same bytes now. */
+  renew(): void {
+    this.#rows.forget();
+    this.refresh();
+  }
+
   /** Takes note that bytes have come: they are painted when their turn has come. */
   grown(): void {
     this.#schedule();

@@ -1,6 +1,6 @@
 import type { BlockStore } from '../bytes/block-store.ts';
 import { rowStartBefore } from '../log/pseudo-lines.ts';
-import { type Row, rowsOf } from '../log/rows.ts';
+import type { Row, Screen } from '../log/rows.ts';
 
 /**
  * How many bytes before the first row that is shown are read with it: colours that are still open, and programs that go
@@ -35,6 +35,9 @@ export interface RowRun {
   readonly fullScreen: boolean;
 }
 
+/** Makes rows of bytes, the first of which is at a position where a row begins: as `rowsOf` of a log does. */
+export type RowsOf = (bytes: Uint8Array, at: number) => Pick<Screen, 'rows' | 'fullScreen'>;
+
 /** Bytes that must be loaded before there are rows. */
 export interface MissingBytes {
   readonly missing: readonly [from: number, to: number];
@@ -49,14 +52,18 @@ interface Rendered {
 /** Makes rows of the bytes around a place: as many as are asked for, from little more than they need. */
 export class RowWindow {
   readonly #store: BlockStore;
-  readonly #onRead: (bytes: Uint8Array, at: number) => void;
+  readonly #rowsOf: RowsOf;
   /** The last ones first. */
   #recent: Rendered[] = [];
 
-  /** `onRead` is shown the bytes of which rows are made; `at` is the position of the first, where a row begins. */
-  constructor(store: BlockStore, onRead: (bytes: Uint8Array, at: number) => void) {
+  constructor(store: BlockStore, rowsOf: RowsOf) {
     this.#store = store;
-    this.#onRead = onRead;
+    this.#rowsOf = rowsOf;
+  }
+
+  /** Forgets the rows that it has made: others would be made of the same bytes now. */
+  forget(): void {
+    this.#recent = [];
   }
 
   /**
@@ -81,9 +88,7 @@ export class RowWindow {
         back *= 2;
         continue;
       }
-      const own = bytes.subarray(origin - from);
-      this.#onRead(own, origin);
-      const rendered = render(own, origin, size);
+      const rendered = render(bytes.subarray(origin - from), origin, size, this.#rowsOf);
       this.#recent = [rendered, ...this.#recent.slice(0, MAX_RECENT - 1)];
       const run = runAt(rendered, position);
       const isCovered = run.isTop || run.rows[0]!.start <= position;
@@ -101,12 +106,12 @@ export class RowWindow {
     const bytes = this.#store.slice(start, to);
     if (bytes === undefined) return { missing: [start, to] };
     const origin = rowStartBefore(bytes, start, Math.max(0, from - CONTEXT_BYTES)) ?? from;
-    const { rows } = rowsOf(bytes.subarray(origin - start), origin);
+    const { rows } = this.#rowsOf(bytes.subarray(origin - start), origin);
     return rows.filter((row) => row.start >= from);
   }
 }
 
-function render(bytes: Uint8Array, origin: number, size: number): Rendered {
+function render(bytes: Uint8Array, origin: number, size: number, rowsOf: RowsOf): Rendered {
   const { rows, fullScreen } = rowsOf(bytes, origin);
   const to = origin + bytes.length;
   const isTop = origin === 0;
