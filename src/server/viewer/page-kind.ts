@@ -38,11 +38,15 @@ export function sourceKindOf({ head }: FileLook): PageKind {
   return isText(head) ? 'text' : 'binary';
 }
 
-/** The kind of page for what cannot be looked at: there is nothing yet, or who asks may not see it. */
-export function kindOfName(name: string): PageKind {
+/**
+ * The kind of page for what cannot be looked at: it is elsewhere, there is nothing yet, or who asks may not see it. Undefined
+ * for what the browser shows by itself.
+ */
+export function kindOfName(name: string): PageKind | undefined {
   const type = mediaTypeOf(contentTypeOfName(name) ?? '');
+  if (HTML.test(type) || XML.test(type) || type === PDF) return undefined;
   if (isRecords(type, name)) return 'records';
-  return XML.test(type) ? 'text' : (mediaOf(type) ?? 'text');
+  return mediaOf(type) ?? 'text';
 }
 
 function isRecords(type: string, name: string): boolean {
