@@ -1,13 +1,13 @@
 import type { PageData } from '../../wire/page.ts';
 import { type Bar, barButton } from '../frame/bar.ts';
-import { GroupOutline } from '../groups/group-outline.ts';
 import { HelpSheet } from '../keys/help-sheet.ts';
 import { type KeyAction, KeyTable } from '../keys/key-table.ts';
 import { FileFrame } from '../kinds/file-frame.ts';
+import type { TerminalState } from '../log/pen.ts';
 import { rowsOf as rowsOfLog } from '../log/rows.ts';
 import { FoldedRows } from './folded-rows.ts';
-import { learnMarks } from './learn-marks.ts';
 import type { LiveLog } from './live-log.ts';
+import { LogGroups } from './log-groups.ts';
 import { LogSelection } from './log-selection.ts';
 import { LogView } from './log-view.ts';
 import { Pill } from './pill.ts';
@@ -35,7 +35,8 @@ export class LogPage {
   /** What the view is in, with all that is beside it. */
   readonly frame = document.createElement('div');
   readonly #file: FileFrame;
-  readonly #outline = new GroupOutline();
+  readonly #groups = new LogGroups(new URL(location.href), () => this.view.refresh());
+  readonly #outline = this.#groups.outline;
   readonly #list: RowList;
   readonly #pill: Pill;
   readonly #scrollbar: Scrollbar;
@@ -55,7 +56,7 @@ export class LogPage {
     const lineAt = (position: number) => (position === 0 ? 0 : undefined);
     const notes = new RowNotesSource(lineAt, arrivals, this.#outline);
     this.#list = new RowList((row) => notes.of(row));
-    const rows = new RowWindow(store, rowsOf ?? ((bytes, at) => this.#rowsOf(bytes, at)));
+    const rows = new RowWindow(store, rowsOf ?? ((...window) => this.#rowsOf(...window)));
     this.view = new LogView(store, new FoldedRows(rows, this.#outline), this.#list, {
       painted: (extent, isFullScreen) => {
         this.#scrollbar.show(extent);
@@ -82,9 +83,9 @@ export class LogPage {
     this.#file.tell(text);
   }
 
-  #rowsOf(bytes: Uint8Array, at: number): ReturnType<RowsOf> {
-    learnMarks(this.#outline, bytes, at);
-    return rowsOfLog(bytes, at);
+  #rowsOf(bytes: Uint8Array, at: number, state: TerminalState): ReturnType<RowsOf> {
+    this.#groups.learn(bytes, at);
+    return rowsOfLog(bytes, at, state);
   }
 
   #build(more: readonly KeyAction[]): void {
