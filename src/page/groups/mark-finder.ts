@@ -21,6 +21,9 @@ const MIN_MATCHES = 100;
 /** Of one resource it is read so often at most. */
 const MAX_READS = 500;
 
+/** After a search it is looked again what is missing, in milliseconds: in a flood not all is looked at by others. */
+const AGAIN_MS = 1000;
+
 /** After a failure it is not tried again for so long, in milliseconds. */
 const REST_MS = 30_000;
 
@@ -38,6 +41,7 @@ export class MarkFinder {
   #reads = 0;
   #restUntilMs = 0;
   #leave: AbortController | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param learnt called after the outline has learnt something */
   constructor(outline: GroupOutline, find: FindMarks, read: ReadBytes, learnt: () => void) {
@@ -55,6 +59,7 @@ export class MarkFinder {
     const { gap, isFull, hasMarks } = this.#outline;
     const isResting = performance.now() < this.#restUntilMs || this.#reads >= MAX_READS;
     if (this.#leave !== undefined || isResting || isFull || !hasMarks || gap === undefined) return;
+    clearTimeout(this.#timer);
     const leave = new AbortController();
     this.#leave = leave;
     void this.#fill(gap, leave);
@@ -62,6 +67,7 @@ export class MarkFinder {
 
   /** Ends what is under way, and begins anew: the resource has become another one. */
   stop(): void {
+    clearTimeout(this.#timer);
     this.#leave?.abort();
     this.#leave = undefined;
     this.#reads = 0;
@@ -70,7 +76,9 @@ export class MarkFinder {
 
   async #fill(gap: ByteRange, leave: AbortController): Promise<void> {
     try {
-      if (!(await this.#search(gap, leave.signal))) this.#rest();
+      const hasLearnt = await this.#search(gap, leave.signal);
+      if (!hasLearnt) this.#rest();
+      else if (!leave.signal.aborted) this.#timer = setTimeout(() => this.look(), AGAIN_MS);
     } catch {
       // Groups are no more than a help: without them all is shown.
       if (!leave.signal.aborted) this.#rest();

@@ -179,10 +179,7 @@ export class LogPage {
   }
 
   #onChanged(): void {
-    const { kind } = this.live.state;
-    this.frame.hidden = kind === 'locked';
-    // In a flood not all was looked at.
-    if (kind === 'ended' && this.#hasGroups) this.#learnGroups();
+    this.frame.hidden = this.live.state.kind === 'locked';
     // Times of arrival become known after the bytes.
     this.view.grown();
   }
