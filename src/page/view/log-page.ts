@@ -1,10 +1,14 @@
 import type { PageData } from '../../wire/page.ts';
+import { LineIndex, readCountsOf } from '../bytes/line-index.ts';
 import { type Bar, barButton } from '../frame/bar.ts';
 import { GroupOutline } from '../groups/group-outline.ts';
 import { HelpSheet } from '../keys/help-sheet.ts';
 import { type KeyAction, KeyTable } from '../keys/key-table.ts';
 import { FileFrame } from '../kinds/file-frame.ts';
 import { rowsOf as rowsOfLog } from '../log/rows.ts';
+import { LogSearch } from '../search/log-search.ts';
+import { searchOf } from '../search/search-stream.ts';
+import { tabToken } from '../state/tab-token.ts';
 import { FoldedRows } from './folded-rows.ts';
 import { learnMarks } from './learn-marks.ts';
 import type { LiveLog } from './live-log.ts';
@@ -18,6 +22,9 @@ import { ScrollInput } from './scroll-input.ts';
 import { Scrollbar } from './scrollbar.ts';
 
 const FULL_SCREEN = 'A program wrote here that draws on the whole screen: Raw has what it wrote.';
+
+/** As wide as the numbers of so many digits the column for them is at least. */
+const MIN_DIGITS = 3;
 
 /** What is different where the lines are of another kind than those of a terminal. */
 export interface LogPageOptions {
@@ -36,6 +43,8 @@ export class LogPage {
   readonly frame = document.createElement('div');
   readonly #file: FileFrame;
   readonly #outline = new GroupOutline();
+  readonly #index: LineIndex;
+  readonly #search: LogSearch;
   readonly #list: RowList;
   readonly #pill: Pill;
   readonly #scrollbar: Scrollbar;
@@ -52,13 +61,15 @@ export class LogPage {
     const { store, arrivals } = live;
     this.live = live;
     this.bar = bar;
-    const lineAt = (position: number) => (position === 0 ? 0 : undefined);
-    const notes = new RowNotesSource(lineAt, arrivals, this.#outline);
+    const url = new URL(location.href);
+    this.#index = new LineIndex(readCountsOf(url, tabToken), store, () => this.#onCounted());
+    const notes = new RowNotesSource((position) => this.#index.lineNow(position), arrivals, this.#outline);
     this.#list = new RowList((row) => notes.of(row));
     const rows = new RowWindow(store, rowsOf ?? ((bytes, at) => this.#rowsOf(bytes, at)));
     this.view = new LogView(store, new FoldedRows(rows, this.#outline), this.#list, {
       painted: (extent, isFullScreen) => {
         this.#scrollbar.show(extent);
+        this.#search.painted();
         if (isFullScreen) this.#sayFullScreen();
       },
       following: (follows) => this.#pill.leave(follows ? undefined : live.linesCome),
@@ -69,6 +80,18 @@ export class LogPage {
     this.#pill = new Pill(() => this.view.goToEnd());
     new ScrollInput(this.view.element, this.view);
     new LogSelection(this.view, rows, (text) => this.tell(text));
+    this.#search = new LogSearch({
+      ...{
+        search: searchOf(url, tabToken),
+        store,
+        index: this.#index,
+        list: this.#list,
+        element: this.frame,
+      },
+      goTo: (position) => this.#goTo(position),
+      refresh: () => this.view.refresh(),
+      tell: (text) => this.tell(text),
+    });
     this.#list.element.addEventListener('click', (event) => this.#onClick(event));
     this.#build(keys);
   }
@@ -91,7 +114,10 @@ export class LogPage {
     const help = new HelpSheet(() => keys);
     const keys = this.#keys(help, more);
     this.#wrap.ariaPressed = 'false';
-    this.bar.add(this.#wrap);
+    this.bar.add(
+      barButton('Search', 'Search in the whole file (/)', () => this.#search.open()),
+      this.#wrap,
+    );
     this.#file.addLinks();
     this.bar.add(barButton('?', 'Keys (?)', () => help.toggle()));
     this.frame.className = 'view';
@@ -104,6 +130,21 @@ export class LogPage {
     this.view.grown();
     // A hidden tab paints nothing, but counts on.
     this.#pill.count(this.live.linesCome);
+    this.#index.advance();
+    this.#search.grown();
+  }
+
+  /** More is known of which line is where. */
+  #onCounted(): void {
+    const digits = String(this.#index.lineCount ?? 0).length;
+    this.#list.element.style.setProperty('--digits', String(Math.max(MIN_DIGITS, digits)));
+    this.view.refresh();
+  }
+
+  /** Goes to the row at a position, a third of the way down, out of whatever is folded. */
+  #goTo(position: number): void {
+    this.#outline.reveal({ from: position, to: position + 1 });
+    this.view.goTo(position, Math.floor(this.view.element.clientHeight / 3));
   }
 
   #onChanged(): void {
@@ -157,6 +198,7 @@ export class LogPage {
       { keys: ['PageUp'], does: 'a page up', run: () => view.scrollByPages(-1) },
       { keys: ['Home'], does: 'the beginning', run: () => view.goTo(0) },
       { keys: ['End', 'G'], does: 'the end, and what comes', run: () => view.goToEnd() },
+      ...this.#search.keys(),
       { keys: ['w'], does: 'wrap long lines, or do not', run: () => this.#toggleWrap() },
       { keys: ['f'], does: 'fold all groups, or open them', run: () => this.#toggleAll() },
       { keys: ['t'], does: 'when each line came that came live', run: () => this.#list.toggleTimes() },
