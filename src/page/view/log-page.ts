@@ -11,20 +11,21 @@ import { searchOf } from '../search/search-stream.ts';
 import { tabToken } from '../state/tab-token.ts';
 import { FoldedRows } from './folded-rows.ts';
 import { learnMarks } from './learn-marks.ts';
+import { LinkedLines } from './linked-lines.ts';
 import type { LiveLog } from './live-log.ts';
 import { LogSelection } from './log-selection.ts';
 import { LogView } from './log-view.ts';
 import { Pill } from './pill.ts';
 import { RowList } from './row-list.ts';
 import { RowNotesSource } from './row-notes.ts';
-import { type RowsOf, RowWindow } from './row-window.ts';
+import { type PlacedRow, type RowsOf, RowWindow } from './row-window.ts';
 import { ScrollInput } from './scroll-input.ts';
 import { Scrollbar } from './scrollbar.ts';
 
-const FULL_SCREEN = 'A program wrote here that draws on the whole screen: Raw has what it wrote.';
+/** So many lines are shown above the one that somebody goes to. */
+const LINES_ABOVE = 4;
 
-/** As wide as the numbers of so many digits the column for them is at least. */
-const MIN_DIGITS = 3;
+const FULL_SCREEN = 'A program wrote here that draws on the whole screen: Raw has what it wrote.';
 
 /** What is different where the lines are of another kind than those of a terminal. */
 export interface LogPageOptions {
@@ -43,9 +44,11 @@ export class LogPage {
   readonly frame = document.createElement('div');
   readonly #file: FileFrame;
   readonly #outline = new GroupOutline();
-  readonly #index: LineIndex;
-  readonly #search: LogSearch;
   readonly #list: RowList;
+  readonly #index: LineIndex;
+  readonly #notes: RowNotesSource;
+  readonly #linked: LinkedLines;
+  readonly #search: LogSearch;
   readonly #pill: Pill;
   readonly #scrollbar: Scrollbar;
   readonly #wrap = barButton('Wrap', 'Let long lines go on below (w)', () => this.#toggleWrap());
@@ -61,10 +64,14 @@ export class LogPage {
     const { store, arrivals } = live;
     this.live = live;
     this.bar = bar;
-    const url = new URL(location.href);
-    this.#index = new LineIndex(readCountsOf(url, tabToken), store, () => this.#onCounted());
-    const notes = new RowNotesSource((position) => this.#index.lineNow(position), arrivals, this.#outline);
-    this.#list = new RowList((row) => notes.of(row));
+    this.#index = new LineIndex(readCountsOf(live.url, tabToken), store, () => this.#onCounted());
+    this.#notes = new RowNotesSource(
+      (position) => this.#index.lineNow(position),
+      () => this.#linked.range,
+      arrivals,
+      this.#outline,
+    );
+    this.#list = new RowList((row) => this.#notes.of(row));
     const rows = new RowWindow(store, rowsOf ?? ((bytes, at) => this.#rowsOf(bytes, at)));
     this.view = new LogView(store, new FoldedRows(rows, this.#outline), this.#list, {
       painted: (extent, isFullScreen) => {
@@ -76,22 +83,16 @@ export class LogPage {
       failed: (error) => this.tell(`Some of it could not be read: ${(error as Error).message}`),
     });
     this.view.element.ariaLabel = `Text of ${name}`;
+    this.#linked = new LinkedLines(
+      this.#index,
+      (position) => this.#showLine(position),
+      () => this.view.refresh(),
+    );
+    this.#search = this.#makeSearch();
     this.#scrollbar = new Scrollbar((position) => this.#scrollTo(position));
     this.#pill = new Pill(() => this.view.goToEnd());
     new ScrollInput(this.view.element, this.view);
     new LogSelection(this.view, rows, (text) => this.tell(text));
-    this.#search = new LogSearch({
-      ...{
-        search: searchOf(url, tabToken),
-        store,
-        index: this.#index,
-        list: this.#list,
-        element: this.frame,
-      },
-      goTo: (position) => this.#goTo(position),
-      refresh: () => this.view.refresh(),
-      tell: (text) => this.tell(text),
-    });
     this.#list.element.addEventListener('click', (event) => this.#onClick(event));
     this.#build(keys);
   }
@@ -126,25 +127,46 @@ export class LogPage {
     document.body.append(help.element);
   }
 
+  #makeSearch(): LogSearch {
+    return new LogSearch({
+      search: searchOf(this.live.url, tabToken),
+      store: this.live.store,
+      index: this.#index,
+      list: this.#list,
+      element: this.frame,
+      goTo: (position) => this.#showLine(position),
+      refresh: () => this.view.refresh(),
+      tell: (text) => this.tell(text),
+    });
+  }
+
+  /** Shows the line at a position with some before it, and opens the groups that it is in. */
+  #showLine(position: number): void {
+    this.#outline.reveal({ from: position, to: position + 1 });
+    this.view.goTo(position, LINES_ABOVE * this.#list.rowPx);
+  }
+
   #onGrown(): void {
     this.view.grown();
+    this.#index.advance();
+    this.#linked.advance();
+    this.#showLineCount();
+    this.#search.grown();
     // A hidden tab paints nothing, but counts on.
     this.#pill.count(this.live.linesCome);
-    this.#index.advance();
-    this.#search.grown();
   }
 
-  /** More is known of which line is where. */
+  #showLineCount(): void {
+    const { lineCount, isWhole } = this.#index;
+    this.#file.showLines(lineCount, isWhole);
+    this.#list.digits = String(lineCount ?? 0).length;
+  }
+
+  /** More is known of where lines are. */
   #onCounted(): void {
-    const digits = String(this.#index.lineCount ?? 0).length;
-    this.#list.element.style.setProperty('--digits', String(Math.max(MIN_DIGITS, digits)));
+    this.#showLineCount();
     this.view.refresh();
-  }
-
-  /** Goes to the row at a position, a third of the way down, out of whatever is folded. */
-  #goTo(position: number): void {
-    this.#outline.reveal({ from: position, to: position + 1 });
-    this.view.goTo(position, Math.floor(this.view.element.clientHeight / 3));
+    this.#linked.advance();
   }
 
   #onChanged(): void {
@@ -170,11 +192,21 @@ export class LogPage {
     this.view.refresh();
   }
 
-  #onClick({ target }: MouseEvent): void {
+  #onClick({ target, shiftKey }: MouseEvent): void {
     const element = this.#list.elementOf(target as Node);
     const row = element && this.#list.rowOf(element);
-    if (row === undefined || !(target as Element).closest('.mark button')) return;
-    const group = this.#outline.headerAt(row.start);
+    if (row === undefined) return;
+    if ((target as Element).closest('.number')) this.#link(row as PlacedRow, shiftKey);
+    else if ((target as Element).closest('.mark button')) this.#toggleGroup(row.start);
+  }
+
+  #link(row: PlacedRow, extends_: boolean): void {
+    const line = this.#notes.lineOf(row);
+    if (line !== undefined) this.#linked.link(line, extends_);
+  }
+
+  #toggleGroup(start: number): void {
+    const group = this.#outline.headerAt(start);
     if (group === undefined) return;
     this.#outline.setFolded(group, !this.#outline.isFolded(group));
     this.view.refresh();
@@ -190,6 +222,7 @@ export class LogPage {
     const view = this.view;
     const { rowPx } = this.#list;
     const own: KeyAction[] = [
+      ...this.#search.keys(),
       { keys: ['ArrowDown', 'j'], does: 'a line down', run: () => view.scrollBy(rowPx) },
       { keys: ['ArrowUp', 'k'], does: 'a line up', run: () => view.scrollBy(-rowPx) },
       { keys: ['ArrowRight'], does: 'to the right', run: () => view.scrollSideways(1) },
@@ -198,10 +231,10 @@ export class LogPage {
       { keys: ['PageUp'], does: 'a page up', run: () => view.scrollByPages(-1) },
       { keys: ['Home'], does: 'the beginning', run: () => view.goTo(0) },
       { keys: ['End', 'G'], does: 'the end, and what comes', run: () => view.goToEnd() },
-      ...this.#search.keys(),
       { keys: ['w'], does: 'wrap long lines, or do not', run: () => this.#toggleWrap() },
       { keys: ['f'], does: 'fold all groups, or open them', run: () => this.#toggleAll() },
       { keys: ['t'], does: 'when each line came that came live', run: () => this.#list.toggleTimes() },
+      { keys: ['Escape'], does: 'link no lines', run: () => this.#linked.clear() },
       { keys: ['?'], does: 'this help', run: () => help.toggle() },
     ];
     const taken = new Set(more.flatMap(({ keys }) => keys));
