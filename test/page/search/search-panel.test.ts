@@ -105,7 +105,7 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
     const look = await browser.open(server.url('/f.log'));
     await look.row('the last one');
     await look.press('g');
-    await look.page.keyboard.type('12345');
+    await look.page.getByLabel('Go to line').fill('12,345');
     await look.press('Enter');
     await look.row('12345: hay, and more hay');
   });
