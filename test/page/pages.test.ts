@@ -130,6 +130,45 @@ describe.runIf(ViewerBrowser.isThere)('the page of bytes that are no text', () =
   });
 });
 
+describe.runIf(ViewerBrowser.isThere)('the page of records', () => {
+  it('shows them in columns as they come, and one of them as a tree', async () => {
+    const server = await ViewerServer.start();
+    const appender = await V2Peer.append(server.url('/r.ndjson'));
+    const first = '{"level":"info","<b>":{"deep":["<img src=x onerror=ran=1>"]}}\nno json\n';
+    await appender.append(first, first.length);
+    const look = await browser.open(server.url('/r.ndjson'));
+    const { page } = look;
+    await look.row('info   {deep: ["<img src=x onerror=ran=1>"]}  ');
+    await look.row('no JSON no json');
+    expect(await page.locator('.record-columns').textContent()).toMatch(/^level {2}<b> *$/);
+    await appender.send('{"level":"warn"}\n');
+    await look.row(`warn ${' '.repeat(41)}`);
+
+    await look.press('Enter');
+    const tree = page.locator('.tree');
+    await tree.getByRole('button', { name: '<b>' }).click();
+    await tree.getByRole('button', { name: 'deep' }).click();
+    expect(await tree.locator('li').allTextContents()).toEqual([
+      '▾{2}',
+      'level: info',
+      '▾<b>: {1}',
+      '▾deep: [1]',
+      '0: <img src=x onerror=ran=1>',
+    ]);
+    await look.press(']');
+    await page.getByText('This line is no record').waitFor();
+    await look.press(']');
+    await waitFor(
+      async () => (await tree.locator('li').allTextContents()).at(-1) === 'level: warn',
+      'the next one',
+    );
+    await look.press('Escape');
+    await look.press('t');
+    await look.row('{level: "warn"}');
+    await look.expectHarmless();
+  });
+});
+
 describe.runIf(ViewerBrowser.isThere)('the page of a picture or a sound', () => {
   it('shows a picture, and says of what is none that it cannot', async () => {
     const server = await ViewerServer.start();

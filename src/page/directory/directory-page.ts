@@ -1,3 +1,4 @@
+import { LIST_VIEW, VIEW_QUERY } from '../../wire/page.ts';
 import { Bar, barButton, barLink } from '../frame/bar.ts';
 import { fetchWithToken } from '../frame/fetch-with-token.ts';
 import { formatBytes, formatCount, formatTime } from '../frame/format.ts';
@@ -7,7 +8,9 @@ import { tabToken } from '../state/tab-token.ts';
 import { TokenPrompt } from '../state/token-prompt.ts';
 import { DirectoryModel } from './directory-model.ts';
 import { DirectoryView } from './directory-view.ts';
-import { parseListing } from './listing.ts';
+import { listingOf } from './listing.ts';
+
+const LIST_URL = `?${VIEW_QUERY}=${LIST_VIEW}`;
 
 /** The page of a directory: its entries, as they are now and as they change. */
 export class DirectoryPage {
@@ -40,7 +43,7 @@ export class DirectoryPage {
 
   /** Reads the directory. */
   async load(): Promise<void> {
-    const answer = await fetchWithToken('?raw', { headers: { accept: 'application/json' } });
+    const answer = await fetchWithToken(LIST_URL);
     if (answer.status === 401 || answer.status === 403) {
       this.#prompt.ask(tabToken() !== undefined);
       return;
@@ -52,7 +55,7 @@ export class DirectoryPage {
     const serverMs = Date.parse(answer.headers.get('date') ?? '') || Date.now();
     this.#view.setClock(serverMs);
     this.#asOf.textContent = `as of ${formatTime(serverMs)}`;
-    const { entries, isTruncated } = parseListing(await answer.json());
+    const { entries, isTruncated } = listingOf(await answer.json());
     this.#model.replace(entries);
     this.#say(
       isTruncated ? 'There are more names than are listed.' : entries.length === 0 ? 'Nothing is here.' : '',

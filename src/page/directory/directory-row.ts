@@ -1,24 +1,21 @@
+import type { EntryState } from '../../wire/page.ts';
 import { formatAge, formatBytes, formatTime } from '../frame/format.ts';
 import { visible } from '../frame/visible.ts';
 import type { Tone } from '../state/stream-state.ts';
-import { type DirectoryEntry, type EntryState, entryHref } from './directory-entry.ts';
+import { type DirectoryEntry, entryHref } from './directory-entry.ts';
 
 const WORDS: Record<EntryState, readonly [tone: Tone, word: string]> = {
   live: ['live', 'Live'],
   waiting: ['waiting', 'Waiting'],
   finished: ['done', 'Finished'],
   interrupted: ['bad', 'Interrupted'],
+  relay: ['idle', 'Relay'],
 };
 
 /** The state of an entry in a word, and how it looks; undefined when there is nothing to say. */
-export function wordOfEntry({
-  state,
-  status,
-  isRelayed,
-}: DirectoryEntry): readonly [Tone, string] | undefined {
+export function wordOfEntry({ state, status }: DirectoryEntry): readonly [Tone, string] | undefined {
   if (status !== undefined && state !== 'live') return [status === 0 ? 'done' : 'bad', `Exit ${status}`];
-  if (state !== undefined) return WORDS[state];
-  return isRelayed ? ['idle', 'Relay'] : undefined;
+  return state && WORDS[state];
 }
 
 /**

@@ -1,15 +1,5 @@
+import type { DirectoryList, ListRow } from '../../wire/page.ts';
 import type { DirectoryEntry } from './directory-entry.ts';
-
-/** What the server says of a name, in its JSON listing. */
-interface ListedEntry {
-  name: string;
-  type: 'file' | 'directory';
-  size?: number;
-  modified: string;
-  live: boolean;
-  status?: number;
-  relay?: boolean;
-}
 
 /** A directory as the server lists it. */
 export interface Listing {
@@ -18,20 +8,20 @@ export interface Listing {
   isTruncated: boolean;
 }
 
-/** Reads the JSON listing of a directory. */
-export function parseListing(json: unknown): Listing {
-  const { entries, truncated } = json as { entries: ListedEntry[]; truncated: boolean };
-  return { entries: entries.map(entryOf), isTruncated: truncated };
+/** Reads a list of a directory. */
+export function listingOf({ rows, truncated }: DirectoryList): Listing {
+  return { entries: rows.map(entryOf), isTruncated: truncated };
 }
 
-function entryOf({ name, type, size, modified, live, status, relay }: ListedEntry): DirectoryEntry {
+/** Reads what is said of one name. */
+export function entryOf([listed, size, modifiedMs, state, status]: ListRow): DirectoryEntry {
+  const isDirectory = listed.endsWith('/');
   return {
-    name,
-    isDirectory: type === 'directory',
-    size,
-    modifiedMs: Date.parse(modified),
-    state: live ? 'live' : undefined,
+    name: isDirectory ? listed.slice(0, -1) : listed,
+    isDirectory,
+    size: size ?? undefined,
+    modifiedMs,
+    state: state ?? undefined,
     status,
-    isRelayed: relay === true,
   };
 }
