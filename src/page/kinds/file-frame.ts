@@ -7,6 +7,9 @@ import { LiveLog, type LiveLogEvents } from '../view/live-log.ts';
 /** For so long a notice is shown, in milliseconds. */
 const NOTICE_MS = 5000;
 
+/** What is known is shown once in so many milliseconds at most. */
+const FACTS_MS = 200;
+
 /** What the page of any file has: the bar with its state, size and links, the prompt for a token, and notices. */
 export class FileFrame {
   readonly live: LiveLog;
@@ -17,6 +20,8 @@ export class FileFrame {
   readonly #notice = document.createElement('p');
   readonly #badge: StateBadge;
   readonly #prompt: TokenPrompt;
+  #lines: string | undefined;
+  #factsTimer: ReturnType<typeof setTimeout> | undefined;
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -67,6 +72,13 @@ export class FileFrame {
     }, NOTICE_MS);
   }
 
+  /** Says how many lines it has: exactly, or about so many. */
+  showLines(count: number | undefined, isExact: boolean): void {
+    if (count === undefined) return;
+    this.#lines = `${isExact ? '' : '≈ '}${formatCount(count)} ${count === 1 ? 'line' : 'lines'}`;
+    this.#showFacts();
+  }
+
   #onChanged(): void {
     const { state } = this.live;
     this.#badge.show(state);
@@ -75,11 +87,20 @@ export class FileFrame {
     this.#showFacts();
   }
 
+  /** In a flood nobody reads each of them. */
   #showFacts(): void {
+    this.#factsTimer ??= setTimeout(() => {
+      this.#factsTimer = undefined;
+      this.#paintFacts();
+    }, FACTS_MS);
+  }
+
+  #paintFacts(): void {
     const { store, activity } = this.live;
     const { followers, rate = 0 } = activity;
     this.bar.showFacts([
       formatBytes(store.size),
+      this.#lines,
       followers === undefined ? undefined : `${formatCount(followers)} watching`,
       rate === 0 ? undefined : `${formatBytes(Math.round(rate))}/s`,
     ]);

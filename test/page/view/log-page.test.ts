@@ -75,6 +75,22 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     expect(await page.copied()).toBe(LINES.slice(2, 303).join('\n'));
   });
 
+  it('numbers lines as sed does, and goes to those that its address links', async () => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'f.log'), `${'x'.repeat(300_000)}\n${TEXT}`);
+    const page = await browser.open(server.url('/f.log#L2002-L2003'));
+    await page.row(LINES[2000]!);
+    const linked = page.page.locator('.row.linked');
+    await linked.first().waitFor();
+    expect(await linked.locator('.text').allTextContents()).toEqual(LINES.slice(2000, 2002));
+    await page.press('End');
+    await page.page.locator('.number[data-note="4001"]').click();
+    await page.page.locator('.number[data-note="3999"]').click({ modifiers: ['Shift'] });
+    expect(new URL(page.page.url()).hash).toBe('#L3999-L4001');
+    expect(await linked.locator('.text').allTextContents()).toEqual(LINES.slice(3997, 4000));
+    await page.page.locator('.facts', { hasText: '4,001 lines' }).waitFor();
+  });
+
   it('folds groups that have ended, unless something in them has failed', async () => {
     const server = await ViewerServer.start();
     const group = (name: string, inside: string) => `::group::${name}\n${inside}\n::endgroup::\n`;
@@ -181,6 +197,25 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.page.reload();
     await page.row('the secret');
     await page.page.evaluate('sessionStorage.clear()');
+  });
+
+  it.each(['light', 'dark'] as const)('can be used by everybody, in %s', async (colorScheme) => {
+    const server = await ViewerServer.start();
+    const colours = Array.from(
+      { length: 16 },
+      (_, i) => `\x1b[38;5;${i}mcolour\x1b[0m \x1b[48;5;${i}mon it\x1b[0m`,
+    );
+    await writeFile(
+      path.join(server.root, 'f.log'),
+      `::group::a\n${colours.join('\n')}\n\x1b[2mdim\x1b[0m\n`,
+    );
+    const page = await browser.open(server.url('/f.log#L2'));
+    await page.page.emulateMedia({ colorScheme });
+    await page.page.locator('.row.linked').waitFor();
+    expect(await page.axeViolations()).toEqual([]);
+    await page.press('?');
+    await page.page.getByRole('dialog').waitFor();
+    expect(await page.axeViolations()).toEqual([]);
   });
 
   it('runs nothing that stands in a text or a name', async () => {
