@@ -1,4 +1,4 @@
-import { rm, truncate, writeFile } from 'node:fs/promises';
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
@@ -225,6 +225,9 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.row('the secret');
     await page.page.reload();
     await page.row('the secret');
+    const download = page.page.waitForEvent('download');
+    await page.page.getByRole('link', { name: 'Download' }).click();
+    expect(await readFile(await (await download).path(), 'utf8')).toBe('the secret\n');
     await page.page.evaluate('sessionStorage.clear()');
   });
 
