@@ -88,6 +88,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.page.locator('.number[data-note="4001"]').click();
     await page.page.locator('.number[data-note="3999"]').click({ modifiers: ['Shift'] });
     expect(new URL(page.page.url()).hash).toBe('#L3999-L4001');
+    await linked.nth(2).waitFor();
     expect(await linked.locator('.text').allTextContents()).toEqual(LINES.slice(3997, 4000));
     await page.page.locator('.facts', { hasText: '4,001 lines' }).waitFor();
   });
