@@ -249,6 +249,9 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.press('?');
     await page.page.getByRole('dialog').waitFor();
     expect(await page.axeViolations()).toEqual([]);
+    await page.press('Escape');
+    await page.page.getByRole('dialog').waitFor({ state: 'hidden' });
+    expect(new URL(page.page.url()).hash).toBe('#L2');
   });
 
   it('runs nothing that stands in a text or a name', async () => {
