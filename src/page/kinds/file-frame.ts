@@ -1,5 +1,6 @@
 import { Bar, barLink } from '../frame/bar.ts';
 import { formatBytes, formatCount } from '../frame/format.ts';
+import { withTabToken } from '../frame/token-links.ts';
 import { StateBadge } from '../state/state-badge.ts';
 import { TokenPrompt } from '../state/token-prompt.ts';
 import { LiveLog, type LiveLogEvents } from '../view/live-log.ts';
@@ -59,7 +60,15 @@ export class FileFrame {
   addLinks(): void {
     const download = barLink('Download', 'The file as it is now', '?raw');
     download.download = this.name;
-    this.bar.add(barLink('Raw', 'The bytes as they are', '?raw'), download);
+    const links = [barLink('Raw', 'The bytes as they are', '?raw'), download];
+    for (const link of links) {
+      withTabToken(
+        link,
+        () => this.live.store.size,
+        (text) => this.tell(text),
+      );
+    }
+    this.bar.add(...links);
   }
 
   /** Says something for some seconds. */

@@ -1,4 +1,4 @@
-import { rm, truncate, writeFile } from 'node:fs/promises';
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
@@ -226,6 +226,9 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.row('the secret');
     await page.page.reload();
     await page.row('the secret');
+    const download = page.page.waitForEvent('download');
+    await page.page.getByRole('link', { name: 'Download' }).click();
+    expect(await readFile(await (await download).path(), 'utf8')).toBe('the secret\n');
     await page.page.evaluate('sessionStorage.clear()');
   });
 
@@ -246,6 +249,9 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.press('?');
     await page.page.getByRole('dialog').waitFor();
     expect(await page.axeViolations()).toEqual([]);
+    await page.press('Escape');
+    await page.page.getByRole('dialog').waitFor({ state: 'hidden' });
+    expect(new URL(page.page.url()).hash).toBe('#L2');
   });
 
   it('runs nothing that stands in a text or a name', async () => {
