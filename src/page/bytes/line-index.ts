@@ -1,7 +1,6 @@
 import { VIEW_QUERY } from '../../wire/page.ts';
 import { INDEX_VIEW, IndexHeader, IndexQueryName } from '../../wire/page-requests.ts';
 import { BLOCK_BYTES, type BlockStore } from './block-store.ts';
-import type { ReadContext } from './read-bytes.ts';
 
 const LF = 0x0a;
 
@@ -207,8 +206,12 @@ export class LineIndex {
   }
 }
 
-/** Makes a function that asks the server of the resource at `url`. */
-export function readCountsOf(url: URL, context: () => Pick<ReadContext, 'token'>): ReadCounts {
+/**
+ * Makes a function that asks the server of the resource at `url`.
+ *
+ * @param token asked before each request
+ */
+export function readCountsOf(url: URL, token: () => string | undefined): ReadCounts {
   return async (block) => {
     const asked = new URL(url);
     asked.search = new URLSearchParams({
@@ -216,10 +219,10 @@ export function readCountsOf(url: URL, context: () => Pick<ReadContext, 'token'>
       [IndexQueryName.block]: String(block),
     }).toString();
     asked.hash = '';
-    const { token } = context();
+    const credential = token();
     const headers = new Headers();
-    if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
-    const answer = await fetch(asked, { headers, cache: 'no-store' });
+    if (credential !== undefined) headers.set('authorization', `Bearer ${credential}`);
+    const answer = await fetch(asked, { headers });
     const generation = answer.headers.get(IndexHeader.generation);
     if (!answer.ok || generation === null || numberIn(answer, IndexHeader.blockBytes) !== BLOCK_BYTES) {
       void answer.body?.cancel();

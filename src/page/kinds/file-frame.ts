@@ -1,5 +1,5 @@
 import { Bar, barLink } from '../frame/bar.ts';
-import { formatBytes } from '../frame/format.ts';
+import { formatBytes, formatCount } from '../frame/format.ts';
 import { StateBadge } from '../state/state-badge.ts';
 import { TokenPrompt } from '../state/token-prompt.ts';
 import { LiveLog, type LiveLogEvents } from '../view/live-log.ts';
@@ -76,6 +76,12 @@ export class FileFrame {
   }
 
   #showFacts(): void {
-    this.bar.showFacts([formatBytes(this.live.store.size)]);
+    const { store, activity } = this.live;
+    const { followers, rate = 0 } = activity;
+    this.bar.showFacts([
+      formatBytes(store.size),
+      followers === undefined ? undefined : `${formatCount(followers)} watching`,
+      rate === 0 ? undefined : `${formatBytes(Math.round(rate))}/s`,
+    ]);
   }
 }

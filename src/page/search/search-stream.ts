@@ -46,7 +46,7 @@ export function searchOf(url: URL, token: () => string | undefined): Search {
     const headers = new Headers();
     const credential = token();
     if (credential !== undefined) headers.set('authorization', `Bearer ${credential}`);
-    const answer = await fetch(urlOf(url, text, place), { headers, cache: 'no-store', signal });
+    const answer = await fetch(urlOf(url, text, place), { headers, signal });
     if (!answer.ok || answer.headers.get('content-type') !== 'application/x-ndjson' || answer.body === null) {
       void answer.body?.cancel();
       const retrySeconds = Number(answer.headers.get('retry-after') ?? Number.NaN);
