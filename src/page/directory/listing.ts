@@ -1,5 +1,5 @@
 import type { DirectoryList, ListRow } from '../../wire/page.ts';
-import type { DirectoryEntry } from './directory-entry.ts';
+import { type DirectoryEntry, nameKey } from './directory-entry.ts';
 
 /** A directory as the server lists it. */
 export interface Listing {
@@ -16,8 +16,10 @@ export function listingOf({ rows, truncated }: DirectoryList): Listing {
 /** Reads what is said of one name. */
 export function entryOf([listed, size, modifiedMs, state, status]: ListRow): DirectoryEntry {
   const isDirectory = listed.endsWith('/');
+  const name = isDirectory ? listed.slice(0, -1) : listed;
   return {
-    name: isDirectory ? listed.slice(0, -1) : listed,
+    name,
+    nameKey: nameKey(name),
     isDirectory,
     size: size ?? undefined,
     modifiedMs,

@@ -1,10 +1,10 @@
 import { VERB_QUERY } from '../../../wire/protocol.ts';
-import { fetchWithToken } from '../../frame/fetch-with-token.ts';
 import { formatBytes } from '../../frame/format.ts';
+import { MAX_BLOB_BYTES, readWithToken } from '../../frame/save-with-token.ts';
 import { mayGrow } from '../../state/stream-state.ts';
 import { tabToken } from '../../state/tab-token.ts';
 import { FileFrame } from '../file-frame.ts';
-import { MAX_BLOB_BYTES, type MediaKind, type MediaSource, mediaSource } from './media-source.ts';
+import { type MediaKind, type MediaSource, mediaSource } from './media-source.ts';
 
 /** What is there and what comes, in one answer. */
 const LIVE_URL = `?${VERB_QUERY}=FOLLOW`;
@@ -109,9 +109,7 @@ export class MediaPage {
   async #copy(): Promise<string | undefined> {
     this.#say('Loading…');
     try {
-      const answer = await fetchWithToken(RANGES_URL);
-      if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
-      const url = URL.createObjectURL(await answer.blob());
+      const url = URL.createObjectURL(await readWithToken(RANGES_URL));
       if (this.#copyUrl !== undefined) URL.revokeObjectURL(this.#copyUrl);
       this.#copyUrl = url;
       return url;
