@@ -22,6 +22,7 @@ export class FileFrame {
   readonly #notice = document.createElement('p');
   readonly #badge: StateBadge;
   readonly #prompt: TokenPrompt;
+  #lines: string | undefined;
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -83,6 +84,13 @@ export class FileFrame {
     );
   }
 
+  /** Says how many lines it has: exactly, or about so many. */
+  showLines(count: number | undefined, isExact: boolean): void {
+    if (count === undefined) return;
+    this.#lines = `${isExact ? '' : '≈ '}${formatCount(count)} ${count === 1 ? 'line' : 'lines'}`;
+    this.#showFacts();
+  }
+
   #onChanged(): void {
     const { state } = this.live;
     this.#badge.show(state);
@@ -96,6 +104,7 @@ export class FileFrame {
     const { followers, rate = 0 } = activity;
     this.bar.showFacts([
       formatBytes(store.size),
+      this.#lines,
       followers === undefined ? undefined : `${formatCount(followers)} watching`,
       rate === 0 ? undefined : `${formatBytes(Math.round(rate))}/s`,
     ]);

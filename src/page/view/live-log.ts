@@ -49,7 +49,8 @@ export interface LiveLogEvents {
 export class LiveLog {
   readonly store: BlockStore;
   readonly arrivals = new Arrivals();
-  readonly #url: URL;
+  /** Where it is, without a query. */
+  readonly url: URL;
   readonly #events: LiveLogEvents;
   #stream: FollowStream | undefined;
   #leave = new AbortController();
@@ -66,12 +67,12 @@ export class LiveLog {
 
   /** Does nothing before `start`. */
   constructor(url: URL, events: LiveLogEvents) {
-    this.#url = new URL(url);
-    this.#url.search = '';
-    this.#url.hash = '';
+    this.url = new URL(url);
+    this.url.search = '';
+    this.url.hash = '';
     this.#events = events;
     this.store = new BlockStore(
-      readBytesOf(this.#url, () => ({ token: tabToken(), generation: this.#generation })),
+      readBytesOf(this.url, () => ({ token: tabToken(), generation: this.#generation })),
     );
   }
 
@@ -100,7 +101,7 @@ export class LiveLog {
       this.#generation === undefined
         ? { from: -TAIL_BYTES }
         : { from: this.#position, generation: this.#generation };
-    this.#stream = follow(this.#url, {
+    this.#stream = follow(this.url, {
       ...from,
       signal,
       wait: MAX_WAIT_SECONDS,
@@ -166,7 +167,7 @@ export class LiveLog {
   /** What has ended may go on, by another append. */
   async #lookAgain(): Promise<void> {
     try {
-      const facts = await lookAtFile(this.#url, tabToken());
+      const facts = await lookAtFile(this.url, tabToken());
       const state = this.#state;
       if (state.kind !== 'ended') return;
       const isSame = facts?.generation === this.#generation;

@@ -26,6 +26,7 @@ export class RowList {
   #topPx = 0;
   #widthPx = 0;
   #wraps = false;
+  #digits = 3;
 
   /** `notesOf` is asked, each time that a row is painted, for what stands beside it. */
   constructor(notesOf: (row: PlacedRow) => RowNotes) {
@@ -56,6 +57,14 @@ export class RowList {
     this.element.classList.toggle('wraps', wraps);
     this.element.style.minWidth = '';
     this.#widthPx = 0;
+    this.forgetHeights();
+  }
+
+  /** How many digits the numbers of lines have. There is never less room again: what is read does not jump. */
+  set digits(digits: number) {
+    if (digits <= this.#digits) return;
+    this.#digits = digits;
+    document.documentElement.style.setProperty('--digits', String(digits));
     this.forgetHeights();
   }
 

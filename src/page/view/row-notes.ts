@@ -8,23 +8,45 @@ import type { PlacedRow } from './row-window.ts';
 /** Says how many line feeds are before a position of the file; undefined as long as that is not known. */
 export type LineAt = (position: number) => number | undefined;
 
+/** So many positions are remembered. */
+const MAX_ORIGINS = 100;
+
 /** What is known of the rows of a log, besides their text. */
 export class RowNotesSource {
-  linked: LineRange | undefined;
   readonly #lineAt: LineAt;
+  readonly #linked: () => LineRange | undefined;
   readonly #arrivals: Arrivals;
+  /** By the positions from which rows are counted: there are few for many rows. */
+  readonly #lines = new Map<number, number>();
   readonly #outline: GroupOutline;
 
-  constructor(lineAt: LineAt, arrivals: Arrivals, outline: GroupOutline) {
+  constructor(
+    lineAt: LineAt,
+    linked: () => LineRange | undefined,
+    arrivals: Arrivals,
+    outline: GroupOutline,
+  ) {
     this.#lineAt = lineAt;
+    this.#linked = linked;
     this.#arrivals = arrivals;
     this.#outline = outline;
   }
 
+  /** The number of a row's line, counted from 0; undefined as long as it is not known. */
+  lineOf({ origin, line }: PlacedRow): number | undefined {
+    let before = this.#lines.get(origin);
+    if (before === undefined) {
+      before = this.#lineAt(origin);
+      if (before === undefined) return undefined;
+      if (this.#lines.size >= MAX_ORIGINS) this.#lines.clear();
+      this.#lines.set(origin, before);
+    }
+    return before + line;
+  }
+
   of(row: PlacedRow): RowNotes {
-    const before = this.#lineAt(row.origin);
-    const line = before === undefined ? undefined : before + row.line;
-    const [first = 0, last = -1] = this.linked ?? [];
+    const line = this.lineOf(row);
+    const [first = 0, last = -1] = this.#linked() ?? [];
     const time = this.#arrivals.of(row.end - 1);
     return {
       number: line === undefined ? '' : String(line + 1),

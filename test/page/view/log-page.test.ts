@@ -75,6 +75,22 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     expect(await page.copied()).toBe(LINES.slice(2, 303).join('\n'));
   });
 
+  it('numbers lines as sed does, and goes to those that its address links', async () => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'f.log'), `${'x'.repeat(300_000)}\n${TEXT}`);
+    const page = await browser.open(server.url('/f.log#L2002-L2003'));
+    await page.row(LINES[2000]!);
+    const linked = page.page.locator('.row.linked');
+    await linked.first().waitFor();
+    expect(await linked.locator('.text').allTextContents()).toEqual(LINES.slice(2000, 2002));
+    await page.press('End');
+    await page.page.locator('.number[data-note="4001"]').click();
+    await page.page.locator('.number[data-note="3999"]').click({ modifiers: ['Shift'] });
+    expect(new URL(page.page.url()).hash).toBe('#L3999-L4001');
+    expect(await linked.locator('.text').allTextContents()).toEqual(LINES.slice(3997, 4000));
+    await page.page.locator('.facts', { hasText: '4,001 lines' }).waitFor();
+  });
+
   it('folds groups that have ended, unless something in them has failed', async () => {
     const server = await ViewerServer.start();
     const group = (name: string, inside: string) => `::group::${name}\n${inside}\n::endgroup::\n`;
