@@ -6,7 +6,7 @@ import { CloseCode, type ControlMessage } from '../../wire/protocol.ts';
 import type { StreamState } from '../state/stream-state.ts';
 import { tabToken } from '../state/tab-token.ts';
 import type { DirectoryEntry } from './directory-entry.ts';
-import { entryOf } from './listing.ts';
+import { entryOf, LIST_URL } from './listing.ts';
 
 /** A page that is open tries for as long as it is. The longest wait, in milliseconds, is one that nobody minds. */
 const RETRY = { times: Number.POSITIVE_INFINITY, maxDelayMs: 10_000 };
@@ -36,9 +36,7 @@ export class DirectoryFollow {
 
   /** Does nothing before `start`. */
   constructor(url: URL, events: DirectoryFollowEvents) {
-    this.#url = new URL(url);
-    this.#url.search = '';
-    this.#url.hash = '';
+    this.#url = new URL(LIST_URL, url);
     this.#events = events;
   }
 

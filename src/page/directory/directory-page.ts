@@ -1,4 +1,3 @@
-import { LIST_VIEW, VIEW_QUERY } from '../../wire/page.ts';
 import { Bar, barButton, barLink } from '../frame/bar.ts';
 import { fetchWithToken } from '../frame/fetch-with-token.ts';
 import { formatBytes, formatCount } from '../frame/format.ts';
@@ -11,9 +10,7 @@ import type { DirectoryEntry } from './directory-entry.ts';
 import { DirectoryFollow } from './directory-follow.ts';
 import { DirectoryModel } from './directory-model.ts';
 import { DirectoryView } from './directory-view.ts';
-import { listingOf } from './listing.ts';
-
-const LIST_URL = `?${VIEW_QUERY}=${LIST_VIEW}`;
+import { LIST_URL, listingOf } from './listing.ts';
 
 /** The page of a directory: its entries, as they are now and as they change. */
 export class DirectoryPage {

@@ -1,5 +1,8 @@
-import type { DirectoryList, ListRow } from '../../wire/page.ts';
+import { type DirectoryList, LIST_VIEW, type ListRow, VIEW_QUERY } from '../../wire/page.ts';
 import { type DirectoryEntry, nameKey } from './directory-entry.ts';
+
+/** Where the list of the page's directory is, and what changes in it is told. */
+export const LIST_URL = `?${VIEW_QUERY}=${LIST_VIEW}`;
 
 /** A directory as the server lists it. */
 export interface Listing {

@@ -1,13 +1,11 @@
+import { MAX_COPY_BYTES } from './copy-limit.ts';
 import { fetchWithToken } from './fetch-with-token.ts';
-
-/** As much is loaded into a page at most, to show or to save what is read with a token: in bytes. */
-export const MAX_BLOB_BYTES = 256 * 1024 * 1024;
 
 /** By then a browser has taken over what it is to save, in milliseconds. */
 const SAVED_AFTER_MS = 60_000;
 
 /** It is larger than a page loads. */
-export class TooLargeError extends Error {
+class TooLargeError extends Error {
   override readonly name = 'TooLargeError';
 
   constructor() {
@@ -18,12 +16,11 @@ export class TooLargeError extends Error {
 /**
  * Reads all of a resource with the tab's token: elements and links of a page send none.
  *
- * @throws {TooLargeError} when it has more than {@link MAX_BLOB_BYTES}
- * @throws {Error} when the server refuses, or cannot be reached
+ * @throws {Error} when it has more than {@link MAX_COPY_BYTES}, the server refuses, or cannot be reached
  */
 export async function readWithToken(url: string): Promise<Blob> {
   const answer = await fetchWithToken(url);
-  if (!answer.ok || Number(answer.headers.get('content-length')) > MAX_BLOB_BYTES) {
+  if (!answer.ok || Number(answer.headers.get('content-length')) > MAX_COPY_BYTES) {
     await answer.body?.cancel();
     throw answer.ok ? new TooLargeError() : new Error(`the server answered ${answer.status}`);
   }

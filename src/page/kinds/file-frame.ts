@@ -12,6 +12,9 @@ const NOTICE_MS = 5000;
 
 const RAW_URL = `?${RAW_QUERY}`;
 
+/** What is known is shown once in so many milliseconds at most. */
+const FACTS_MS = 200;
+
 /** What the page of any file has: the bar with its state, size and links, the prompt for a token, and notices. */
 export class FileFrame {
   readonly live: LiveLog;
@@ -23,6 +26,7 @@ export class FileFrame {
   readonly #badge: StateBadge;
   readonly #prompt: TokenPrompt;
   #lines: string | undefined;
+  #factsTimer: ReturnType<typeof setTimeout> | undefined;
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -99,7 +103,15 @@ export class FileFrame {
     this.#showFacts();
   }
 
+  /** In a flood nobody reads each of them. */
   #showFacts(): void {
+    this.#factsTimer ??= setTimeout(() => {
+      this.#factsTimer = undefined;
+      this.#paintFacts();
+    }, FACTS_MS);
+  }
+
+  #paintFacts(): void {
     const { store, activity } = this.live;
     const { followers, rate = 0 } = activity;
     this.bar.showFacts([

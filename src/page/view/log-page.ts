@@ -9,13 +9,14 @@ import { rowsOf as rowsOfLog } from '../log/rows.ts';
 import { LogSearch } from '../search/log-search.ts';
 import { searchOf } from '../search/search-stream.ts';
 import { tabToken } from '../state/tab-token.ts';
+import { Voice } from '../state/voice.ts';
 import { FoldedRows } from './folded-rows.ts';
-import { learnMarks } from './learn-marks.ts';
+import { GroupLearner } from './group-learner.ts';
 import { LinkedLines } from './linked-lines.ts';
 import type { LiveLog } from './live-log.ts';
 import { LogSelection } from './log-selection.ts';
 import { LogView } from './log-view.ts';
-import { Pill } from './pill.ts';
+import { newLinesText, Pill } from './pill.ts';
 import { RowList } from './row-list.ts';
 import { RowNotesSource } from './row-notes.ts';
 import { type PlacedRow, type RowsOf, RowWindow } from './row-window.ts';
@@ -45,15 +46,19 @@ export class LogPage {
   readonly #file: FileFrame;
   readonly #outline = new GroupOutline();
   readonly #list: RowList;
+  readonly #groups: GroupLearner;
   readonly #index: LineIndex;
   readonly #notes: RowNotesSource;
   readonly #linked: LinkedLines;
   readonly #search: LogSearch;
+  readonly #voice = new Voice();
   readonly #pill: Pill;
   readonly #scrollbar: Scrollbar;
   readonly #wrap = barButton('Wrap', 'Let long lines go on below (w)', () => this.#toggleWrap());
   #areAllFolded = false;
   #saidFullScreen = false;
+  #hasGroups = false;
+  #linesSaid = 0;
 
   constructor({ path }: PageData, { rowsOf, keys = [] }: LogPageOptions = {}) {
     this.#file = new FileFrame(path, {
@@ -64,6 +69,7 @@ export class LogPage {
     const { store, arrivals } = live;
     this.live = live;
     this.bar = bar;
+    this.#groups = new GroupLearner(store, this.#outline);
     this.#index = new LineIndex(readCountsOf(live.url, tabToken), store, () => this.#onCounted());
     this.#notes = new RowNotesSource(
       (position) => this.#index.lineNow(position),
@@ -77,6 +83,7 @@ export class LogPage {
       painted: (extent, isFullScreen) => {
         this.#scrollbar.show(extent);
         this.#search.painted();
+        if (!this.#hasGroups && this.#outline.groups.length > 0) this.#learnGroups();
         if (isFullScreen) this.#sayFullScreen();
       },
       following: (follows) => this.#pill.leave(follows ? undefined : live.linesCome),
@@ -107,7 +114,7 @@ export class LogPage {
   }
 
   #rowsOf(bytes: Uint8Array, at: number): ReturnType<RowsOf> {
-    learnMarks(this.#outline, bytes, at);
+    this.#groups.learn(bytes, at);
     return rowsOfLog(bytes, at);
   }
 
@@ -122,7 +129,7 @@ export class LogPage {
     this.#file.addLinks();
     this.bar.add(barButton('?', 'Keys (?)', () => help.toggle()));
     this.frame.className = 'view';
-    this.frame.append(this.view.element, this.#scrollbar.element, this.#pill.element);
+    this.frame.append(this.view.element, this.#scrollbar.element, this.#pill.element, this.#voice.element);
     this.#file.add(this.frame);
     document.body.append(help.element);
   }
@@ -153,7 +160,9 @@ export class LogPage {
     this.#showLineCount();
     this.#search.grown();
     // A hidden tab paints nothing, but counts on.
-    this.#pill.count(this.live.linesCome);
+    const { linesCome } = this.live;
+    this.#pill.count(linesCome);
+    if (linesCome > this.#linesSaid) this.#voice.say(() => this.#newLines());
   }
 
   #showLineCount(): void {
@@ -170,7 +179,10 @@ export class LogPage {
   }
 
   #onChanged(): void {
-    this.frame.hidden = this.live.state.kind === 'locked';
+    const { kind } = this.live.state;
+    this.frame.hidden = kind === 'locked';
+    // In a flood not all was looked at.
+    if (kind === 'ended' && this.#hasGroups) this.#learnGroups();
     // Times of arrival become known after the bytes.
     this.view.grown();
   }
@@ -210,6 +222,24 @@ export class LogPage {
     if (group === undefined) return;
     this.#outline.setFolded(group, !this.#outline.isFolded(group));
     this.view.refresh();
+  }
+
+  #learnGroups(): void {
+    this.#hasGroups = true;
+    this.#groups.learnWhole().then(
+      (isMore) => isMore && this.view.refresh(),
+      () => {
+        // What is looked at tells of its groups.
+      },
+    );
+  }
+
+  /** How many lines have come since it was said last. */
+  #newLines(): string {
+    const { linesCome } = this.live;
+    const count = linesCome - this.#linesSaid;
+    this.#linesSaid = linesCome;
+    return newLinesText(count);
   }
 
   #sayFullScreen(): void {

@@ -199,6 +199,25 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.page.evaluate('sessionStorage.clear()');
   });
 
+  it.each(['light', 'dark'] as const)('can be used by everybody, in %s', async (colorScheme) => {
+    const server = await ViewerServer.start();
+    const colours = Array.from(
+      { length: 16 },
+      (_, i) => `\x1b[38;5;${i}mcolour\x1b[0m \x1b[48;5;${i}mon it\x1b[0m`,
+    );
+    await writeFile(
+      path.join(server.root, 'f.log'),
+      `::group::a\n${colours.join('\n')}\n\x1b[2mdim\x1b[0m\n`,
+    );
+    const page = await browser.open(server.url('/f.log#L2'));
+    await page.page.emulateMedia({ colorScheme });
+    await page.page.locator('.row.linked').waitFor();
+    expect(await page.axeViolations()).toEqual([]);
+    await page.press('?');
+    await page.page.getByRole('dialog').waitFor();
+    expect(await page.axeViolations()).toEqual([]);
+  });
+
   it('runs nothing that stands in a text or a name', async () => {
     const server = await ViewerServer.start();
     const name = '<img src=x onerror=window.ran=1>"\'&.log';

@@ -1,6 +1,7 @@
 import { VERB_QUERY } from '../../../wire/protocol.ts';
+import { MAX_COPY_BYTES } from '../../frame/copy-limit.ts';
 import { formatBytes } from '../../frame/format.ts';
-import { MAX_BLOB_BYTES, readWithToken } from '../../frame/save-with-token.ts';
+import { readWithToken } from '../../frame/save-with-token.ts';
 import { mayGrow } from '../../state/stream-state.ts';
 import { tabToken } from '../../state/tab-token.ts';
 import { FileFrame } from '../file-frame.ts';
@@ -84,7 +85,7 @@ export class MediaPage {
         break;
       case 'none':
         this.#say(
-          `It is larger than ${formatBytes(MAX_BLOB_BYTES)}, and a browser sends no token for a part of it: it cannot be shown here.`,
+          `It is larger than ${formatBytes(MAX_COPY_BYTES)}, and a browser sends no token for a part of it: it cannot be shown here.`,
         );
     }
   }

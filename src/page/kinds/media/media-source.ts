@@ -1,4 +1,4 @@
-import { MAX_BLOB_BYTES } from '../../frame/save-with-token.ts';
+import { MAX_COPY_BYTES } from '../../frame/copy-limit.ts';
 
 /** What a page shows by an element of its own. */
 export type MediaKind = 'image' | 'audio' | 'video';
@@ -32,6 +32,6 @@ export function mediaSource({
   size: number;
 }): MediaSource {
   if (!hasToken) return isLive ? 'live' : 'ranges';
-  if (size > MAX_BLOB_BYTES) return 'none';
+  if (size > MAX_COPY_BYTES) return 'none';
   return isLive ? 'wait' : 'copy';
 }

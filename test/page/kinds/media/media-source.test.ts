@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { MAX_BLOB_BYTES } from '../../../../src/page/frame/save-with-token.ts';
+import { MAX_COPY_BYTES } from '../../../../src/page/frame/copy-limit.ts';
 import { mediaSource } from '../../../../src/page/kinds/media/media-source.ts';
 
 test('an element loads by itself what everybody may read: as it comes, or in any order', () => {
@@ -9,6 +9,6 @@ test('an element loads by itself what everybody may read: as it comes, or in any
 
 test('what needs a token is copied once it is whole, unless it is too large', () => {
   expect(mediaSource({ hasToken: true, isLive: true, size: 10 })).toBe('wait');
-  expect(mediaSource({ hasToken: true, isLive: false, size: MAX_BLOB_BYTES })).toBe('copy');
-  expect(mediaSource({ hasToken: true, isLive: false, size: MAX_BLOB_BYTES + 1 })).toBe('none');
+  expect(mediaSource({ hasToken: true, isLive: false, size: MAX_COPY_BYTES })).toBe('copy');
+  expect(mediaSource({ hasToken: true, isLive: false, size: MAX_COPY_BYTES + 1 })).toBe('none');
 });
