@@ -262,6 +262,8 @@ export const CloseCode = {
   unauthorized: 3000,
   /** The client's right was taken away. */
   forbidden: 3003,
+  /** An appender gives up that runs in a page, which may not send {@link CloseCode.goingAway}. */
+  givenUp: 4001,
 } as const;
 
 /**

@@ -142,7 +142,6 @@ export class LogPage {
       list: this.#list,
       element: this.frame,
       goTo: (position) => this.#showLine(position),
-      refresh: () => this.view.refresh(),
       tell: (text) => this.tell(text),
     });
   }

@@ -95,15 +95,17 @@ export class WebSocketUpgrades {
   }
 
   /**
-   * Opens an append.
+   * Opens an append. A request that is no handshake is refused as one would be: browsers tell their pages nothing of
+   * refused handshakes, and so these ask.
    *
-   * @throws {UpgradeRequiredError} when the request is no handshake
+   * @throws {UpgradeRequiredError} when the request is no handshake, and as one would be accepted
    * @throws what {@link SessionRegistry.open} throws
    */
   async #openAppend(request: Upgrading, path: ResourcePath): Promise<void> {
-    assertHandshake(request);
     const dialect = dialectOf(request);
     const permit = admissionOf(request).require('append', path);
+    if (!isHandshake(request)) await this.#core.sessions.assertMayOpen(permit, appendRequestOf(request));
+    assertHandshake(request);
     const connection = new AppendConnection(this.#core, this.#appends, permit, dialect, request);
     admissionOf(request).onWithdrawn((withdrawal) => connection.withdraw(withdrawal));
     await connection.open(dialect === v2Dialect ? appendRequestOf(request) : {});
