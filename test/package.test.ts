@@ -132,8 +132,12 @@ describe('the package, packed and installed in an empty directory', () => {
   test('holds the compiled files and their types, and neither sources, tests nor source maps', () => {
     expect(packed).toContain('dist/src/index.js');
     expect(packed).toContain('dist/src/index.d.ts');
-    const allowed = /^(dist\/(bin|src)\/.+\.(js|d\.ts)|(docs|deploy)\/.+|package\.json|[A-Z]+(\.md)?)$/;
+    const allowed =
+      /^(dist\/(bin|src)\/.+\.(js|d\.ts)|dist\/page\/.+\.(js|css|json)|(docs|deploy)\/.+|package\.json|[A-Z]+(\.md)?)$/;
     expect(packed.filter((file) => !allowed.test(file))).toEqual([]);
+    // Of pages there are the bundles.
+    expect(packed).toContain('dist/page/manifest.json');
+    expect(packed.filter((file) => file.startsWith('dist/src/page/'))).toEqual([]);
   });
 
   test('brings the store of records with it, whose install script nobody has to allow', () => {

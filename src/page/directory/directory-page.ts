@@ -12,6 +12,9 @@ import { DirectoryModel } from './directory-model.ts';
 import { DirectoryView } from './directory-view.ts';
 import { LIST_URL, listingOf } from './listing.ts';
 
+/** How long after a list could not be read it is tried again, in milliseconds. */
+const RETRY_MS = 2000;
+
 /** The page of a directory: its entries, as they are now and as they change. */
 export class DirectoryPage {
   readonly #model = new DirectoryModel();
@@ -85,7 +88,11 @@ export class DirectoryPage {
       this.#say(isTruncated ? 'There are more names than are listed.' : '');
       this.#showChanges();
     } catch (error) {
-      if (!reading.signal.aborted) this.#say(`It could not be listed: ${(error as Error).message}.`);
+      if (reading.signal.aborted) return;
+      this.#say(`It could not be listed: ${(error as Error).message}.`);
+      setTimeout(() => {
+        if (this.#reading === reading) void this.#read();
+      }, RETRY_MS);
     }
   }
 

@@ -86,6 +86,19 @@ export class GroupOutline {
     this.#forgetGroups();
   }
 
+  /** Whether there is any mark. */
+  get hasMarks(): boolean {
+    return this.#markCount > 0;
+  }
+
+  /** The first part of the resource, before one that is known, in which marks were not looked for. */
+  get gap(): ByteRange | undefined {
+    const [first, second] = this.#parts;
+    if (first === undefined) return undefined;
+    if (first.from > 0) return { from: 0, to: first.from };
+    return second && { from: first.to, to: second.from };
+  }
+
   /** All groups, by where they start. */
   get groups(): readonly Group[] {
     this.#groups ??= this.#parts

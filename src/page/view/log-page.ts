@@ -1,19 +1,20 @@
 import type { PageData } from '../../wire/page.ts';
 import { LineIndex, readCountsOf } from '../bytes/line-index.ts';
 import { type Bar, barButton } from '../frame/bar.ts';
-import { GroupOutline } from '../groups/group-outline.ts';
+import type { GroupOutline } from '../groups/group-outline.ts';
 import { HelpSheet } from '../keys/help-sheet.ts';
 import { type KeyAction, KeyTable } from '../keys/key-table.ts';
 import { FileFrame } from '../kinds/file-frame.ts';
+import type { TerminalState } from '../log/pen.ts';
 import { rowsOf as rowsOfLog } from '../log/rows.ts';
 import { LogSearch } from '../search/log-search.ts';
 import { searchOf } from '../search/search-stream.ts';
 import { tabToken } from '../state/tab-token.ts';
 import { Voice } from '../state/voice.ts';
 import { FoldedRows } from './folded-rows.ts';
-import { GroupLearner } from './group-learner.ts';
 import { LinkedLines } from './linked-lines.ts';
 import type { LiveLog } from './live-log.ts';
+import { LogGroups } from './log-groups.ts';
 import { LogSelection } from './log-selection.ts';
 import { LogView } from './log-view.ts';
 import { newLinesText, Pill } from './pill.ts';
@@ -44,9 +45,9 @@ export class LogPage {
   /** What the view is in, with all that is beside it. */
   readonly frame = document.createElement('div');
   readonly #file: FileFrame;
-  readonly #outline = new GroupOutline();
+  readonly #groups: LogGroups;
+  readonly #outline: GroupOutline;
   readonly #list: RowList;
-  readonly #groups: GroupLearner;
   readonly #index: LineIndex;
   readonly #notes: RowNotesSource;
   readonly #linked: LinkedLines;
@@ -57,7 +58,6 @@ export class LogPage {
   readonly #wrap = barButton('Wrap', 'Let long lines go on below (w)', () => this.#toggleWrap());
   #areAllFolded = false;
   #saidFullScreen = false;
-  #hasGroups = false;
   #linesSaid = 0;
 
   constructor({ path }: PageData, { rowsOf, keys = [] }: LogPageOptions = {}) {
@@ -69,7 +69,8 @@ export class LogPage {
     const { store, arrivals } = live;
     this.live = live;
     this.bar = bar;
-    this.#groups = new GroupLearner(store, this.#outline);
+    this.#groups = new LogGroups(live.url, () => this.view.refresh());
+    this.#outline = this.#groups.outline;
     this.#index = new LineIndex(readCountsOf(live.url, tabToken), store, () => this.#onCounted());
     this.#notes = new RowNotesSource(
       (position) => this.#index.lineNow(position),
@@ -78,12 +79,11 @@ export class LogPage {
       this.#outline,
     );
     this.#list = new RowList((row) => this.#notes.of(row));
-    const rows = new RowWindow(store, rowsOf ?? ((bytes, at) => this.#rowsOf(bytes, at)));
+    const rows = new RowWindow(store, rowsOf ?? ((...window) => this.#rowsOf(...window)));
     this.view = new LogView(store, new FoldedRows(rows, this.#outline), this.#list, {
       painted: (extent, isFullScreen) => {
         this.#scrollbar.show(extent);
         this.#search.painted();
-        if (!this.#hasGroups && this.#outline.groups.length > 0) this.#learnGroups();
         if (isFullScreen) this.#sayFullScreen();
       },
       following: (follows) => this.#pill.leave(follows ? undefined : live.linesCome),
@@ -113,9 +113,9 @@ export class LogPage {
     this.#file.tell(text);
   }
 
-  #rowsOf(bytes: Uint8Array, at: number): ReturnType<RowsOf> {
+  #rowsOf(bytes: Uint8Array, at: number, state: TerminalState): ReturnType<RowsOf> {
     this.#groups.learn(bytes, at);
-    return rowsOfLog(bytes, at);
+    return rowsOfLog(bytes, at, state);
   }
 
   #build(more: readonly KeyAction[]): void {
@@ -178,10 +178,7 @@ export class LogPage {
   }
 
   #onChanged(): void {
-    const { kind } = this.live.state;
-    this.frame.hidden = kind === 'locked';
-    // In a flood not all was looked at.
-    if (kind === 'ended' && this.#hasGroups) this.#learnGroups();
+    this.frame.hidden = this.live.state.kind === 'locked';
     // Times of arrival become known after the bytes.
     this.view.grown();
   }
@@ -221,16 +218,6 @@ export class LogPage {
     if (group === undefined) return;
     this.#outline.setFolded(group, !this.#outline.isFolded(group));
     this.view.refresh();
-  }
-
-  #learnGroups(): void {
-    this.#hasGroups = true;
-    this.#groups.learnWhole().then(
-      (isMore) => isMore && this.view.refresh(),
-      () => {
-        // What is looked at tells of its groups.
-      },
-    );
   }
 
   /** How many lines have come since it was said last. */

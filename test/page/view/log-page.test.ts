@@ -107,6 +107,18 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     expect(await page.rows()).toEqual(['::group::install', '::group::test', '::group::deploy', 'running']);
   });
 
+  it('finds where a group begins that ends at the end of a large file', async () => {
+    const server = await ViewerServer.start();
+    await writeFile(
+      path.join(server.root, 'f.log'),
+      `top\n::group::Large\n${TEXT.repeat(8)}::endgroup::\nafter\n`,
+    );
+    const page = await browser.open(server.url('/f.log'));
+    // It is folded as soon as that is known.
+    await page.row('::group::Large');
+    expect(await page.rows()).toEqual(['top', '::group::Large', 'after']);
+  });
+
   it('says when lines came that came live, and how many watch', async () => {
     const server = await ViewerServer.start();
     const appender = await V2Peer.append(server.url('/f.log'));
