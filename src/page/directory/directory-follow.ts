@@ -33,6 +33,8 @@ export class DirectoryFollow {
   #reconnector: Reconnector | undefined;
   #connection: Connection | undefined;
   #isDeleted = false;
+  /** Whether the last answer was a refusal for another reason than rights, or that nothing is there. */
+  #isRefused = false;
 
   /** Does nothing before `start`. */
   constructor(url: URL, events: DirectoryFollowEvents) {
@@ -82,6 +84,7 @@ export class DirectoryFollow {
     switch (message.type) {
       case 'list':
         this.#reconnector?.progressed();
+        this.#isRefused = false;
         this.#enter({ kind: 'watching' });
         this.#events.list();
         break;
@@ -104,7 +107,9 @@ export class DirectoryFollow {
     } else if (status === NOT_FOUND) {
       this.#retry(error);
       this.#enter({ kind: 'missing' });
-    } else if (status >= 500) {
+    } else if (status >= 500 || !this.#isRefused) {
+      // Why a handshake failed is asked afterwards. A server that has come meanwhile refuses the question itself.
+      this.#isRefused = status < 500;
       this.#retry(error);
     } else {
       // It can be listed, at a relay for example, but nobody tells what changes.
