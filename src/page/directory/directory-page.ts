@@ -6,6 +6,7 @@ import { KeyTable } from '../keys/key-table.ts';
 import { StateBadge } from '../state/state-badge.ts';
 import type { StreamState } from '../state/stream-state.ts';
 import { TokenPrompt } from '../state/token-prompt.ts';
+import { UploadInput } from '../upload/upload-input.ts';
 import type { DirectoryEntry } from './directory-entry.ts';
 import { DirectoryFollow } from './directory-follow.ts';
 import { DirectoryModel } from './directory-model.ts';
@@ -25,6 +26,7 @@ export class DirectoryPage {
   readonly #prompt: TokenPrompt;
   readonly #filter = document.createElement('input');
   readonly #hint = document.createElement('p');
+  readonly #uploads: UploadInput;
   readonly #isRoot: boolean;
   /** Changes that are not shown yet: they come many at once. */
   readonly #changes = new Map<string, DirectoryEntry | undefined>();
@@ -50,6 +52,7 @@ export class DirectoryPage {
       barLink('Raw', 'The listing without this page', '?raw'),
       barButton('?', 'Keys (?)', () => help.toggle()),
     );
+    this.#uploads = new UploadInput(new URL('./', location.href), this.#bar, () => void this.#read());
     this.#hint.className = 'hint';
     this.#hint.hidden = true;
     const main = document.createElement('main');
@@ -87,6 +90,7 @@ export class DirectoryPage {
       this.#model.replace(entries);
       this.#say(isTruncated ? 'There are more names than are listed.' : '');
       this.#showChanges();
+      void this.#uploads.offer();
     } catch (error) {
       if (reading.signal.aborted) return;
       this.#say(`It could not be listed: ${(error as Error).message}.`);

@@ -77,15 +77,6 @@ export class GroupOutline {
     if (marks.length > 0 || touching.length > 1) this.#forgetGroups();
   }
 
-  /** Forgets all: the resource has become another one. */
-  clear(): void {
-    this.#parts = [];
-    this.#markCount = 0;
-    this.#decided.clear();
-    this.#isEveryFolded = undefined;
-    this.#forgetGroups();
-  }
-
   /** Whether there is any mark. */
   get hasMarks(): boolean {
     return this.#markCount > 0;

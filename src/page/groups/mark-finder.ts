@@ -40,7 +40,7 @@ export class MarkFinder {
   readonly #learnt: () => void;
   #reads = 0;
   #restUntilMs = 0;
-  #leave: AbortController | undefined;
+  #isSearching = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param learnt called after the outline has learnt something */
@@ -58,33 +58,24 @@ export class MarkFinder {
   look(): void {
     const { gap, isFull, hasMarks } = this.#outline;
     const isResting = performance.now() < this.#restUntilMs || this.#reads >= MAX_READS;
-    if (this.#leave !== undefined || isResting || isFull || !hasMarks || gap === undefined) return;
+    if (this.#isSearching || isResting || isFull || !hasMarks || gap === undefined) return;
     clearTimeout(this.#timer);
+    this.#isSearching = true;
+    void this.#fill(gap);
+  }
+
+  async #fill(gap: ByteRange): Promise<void> {
+    // What is not needed any more of a search ends with this.
     const leave = new AbortController();
-    this.#leave = leave;
-    void this.#fill(gap, leave);
-  }
-
-  /** Ends what is under way, and begins anew: the resource has become another one. */
-  stop(): void {
-    clearTimeout(this.#timer);
-    this.#leave?.abort();
-    this.#leave = undefined;
-    this.#reads = 0;
-    this.#restUntilMs = 0;
-  }
-
-  async #fill(gap: ByteRange, leave: AbortController): Promise<void> {
     try {
-      const hasLearnt = await this.#search(gap, leave.signal);
-      if (!hasLearnt) this.#rest();
-      else if (!leave.signal.aborted) this.#timer = setTimeout(() => this.look(), AGAIN_MS);
+      if (await this.#search(gap, leave.signal)) this.#timer = setTimeout(() => this.look(), AGAIN_MS);
+      else this.#rest();
     } catch {
       // Groups are no more than a help: without them all is shown.
-      if (!leave.signal.aborted) this.#rest();
+      this.#rest();
     } finally {
       leave.abort();
-      if (this.#leave === leave) this.#leave = undefined;
+      this.#isSearching = false;
     }
   }
 
@@ -102,7 +93,6 @@ export class MarkFinder {
       const isLast = 'end' in line || to === gap.to;
       if (!isLast && matches.length < MIN_MATCHES) continue;
       const marks = await this.#marksOf(matches.filter(({ lineStart }) => lineStart < to));
-      if (signal.aborted) return true;
       this.#outline.learn({ from, to }, marks);
       this.#learnt();
       if (isLast || this.#reads >= MAX_READS) return to > gap.from;

@@ -1,16 +1,12 @@
-import { RAW_QUERY } from '../../wire/page.ts';
 import { Bar, barLink } from '../frame/bar.ts';
 import { formatBytes, formatCount } from '../frame/format.ts';
-import { saveWithToken } from '../frame/save-with-token.ts';
+import { withTabToken } from '../frame/token-links.ts';
 import { StateBadge } from '../state/state-badge.ts';
-import { tabToken } from '../state/tab-token.ts';
 import { TokenPrompt } from '../state/token-prompt.ts';
 import { LiveLog, type LiveLogEvents } from '../view/live-log.ts';
 
 /** For so long a notice is shown, in milliseconds. */
 const NOTICE_MS = 5000;
-
-const RAW_URL = `?${RAW_QUERY}`;
 
 /** What is known is shown once in so many milliseconds at most. */
 const FACTS_MS = 200;
@@ -62,11 +58,17 @@ export class FileFrame {
 
   /** Adds what every file can be: seen as bytes, and kept. To be called when the bar has what is before them. */
   addLinks(): void {
-    const raw = barLink('Raw', 'The bytes as they are', RAW_URL);
-    const download = barLink('Download', 'The file as it is now', RAW_URL);
+    const download = barLink('Download', 'The file as it is now', '?raw');
     download.download = this.name;
-    for (const link of [raw, download]) link.addEventListener('click', (event) => this.#onLink(event));
-    this.bar.add(raw, download);
+    const links = [barLink('Raw', 'The bytes as they are', '?raw'), download];
+    for (const link of links) {
+      withTabToken(
+        link,
+        () => this.live.store.size,
+        (text) => this.tell(text),
+      );
+    }
+    this.bar.add(...links);
   }
 
   /** Says something for some seconds. */
@@ -77,15 +79,6 @@ export class FileFrame {
     this.#noticeTimer = setTimeout(() => {
       this.#notice.hidden = true;
     }, NOTICE_MS);
-  }
-
-  /** A browser sends no token with what a link leads to: the page saves that itself. */
-  #onLink(event: Event): void {
-    if (tabToken() === undefined) return;
-    event.preventDefault();
-    saveWithToken(RAW_URL, this.name).catch((error: Error) =>
-      this.tell(`It cannot be saved: ${error.message}.`),
-    );
   }
 
   /** Says how many lines it has: exactly, or about so many. */

@@ -84,22 +84,25 @@ export class RowWindow {
       const run = enough(rendered, position, before, after, size);
       if (run !== undefined) return run;
     }
-    let back = 3 * CONTEXT_BYTES;
+    // In most files a line begins soon.
+    let lead = CONTEXT_BYTES;
+    let back = 2 * CONTEXT_BYTES;
     let ahead = CONTEXT_BYTES;
     for (;;) {
-      const from = Math.max(0, position - back);
+      const from = Math.max(0, position - back - lead);
       const to = Math.min(size, position + ahead);
       const bytes = this.#store.slice(from, to);
       if (bytes === undefined) return { missing: [from, to] };
-      const origin = rowStartBefore(bytes, from, from === 0 ? 0 : from + CONTEXT_BYTES);
+      const origin = rowStartBefore(bytes, from, from === 0 ? 0 : from + lead);
       if (origin === undefined) {
-        back *= 2;
+        lead = LOOK_BACK_BYTES;
         continue;
       }
       const rendered = render(this.#screenOf(bytes, from, origin), origin, to, size);
       this.#recent = [rendered, ...this.#recent.slice(0, MAX_RECENT - 1)];
       const run = runAt(rendered, position);
-      const isCovered = run.isTop || run.rows[0]!.start <= position;
+      const [first] = run.rows;
+      const isCovered = run.isTop || (first !== undefined && first.start <= position);
       const lacksBefore = !isCovered || (run.at < before && !run.isTop);
       const lacksAfter = run.rows.length - run.at < after && !run.isEnd;
       if ((!lacksBefore && !lacksAfter) || to - from >= MAX_BYTES) return run;

@@ -125,23 +125,4 @@ describe('a search for the marks of a whole resource', () => {
     expect(tries).toBe(1);
     expect(outline.groups).toHaveLength(2);
   });
-
-  it('that is stopped changes nothing any more', async () => {
-    const outline = new GroupOutline();
-    learnLines(outline, LOG, TAIL);
-    let answer: ((bytes: Uint8Array<ArrayBuffer>) => void) | undefined;
-    const read = () =>
-      new Promise<Uint8Array<ArrayBuffer>>((resolve) => {
-        answer = resolve;
-      });
-    const find = findIn(LOG, 10).find;
-    const finder = new MarkFinder(outline, find, read, () => {});
-    finder.look();
-    await waitFor(() => answer !== undefined, 'lines to be read');
-    finder.stop();
-    outline.clear();
-    answer!(LOG.slice(0, 5000));
-    await new Promise(setImmediate);
-    expect(outline.groups).toEqual([]);
-  });
 });

@@ -1,9 +1,10 @@
-import { rm, truncate, writeFile } from 'node:fs/promises';
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
 import { ViewerServer } from '../../support/page/viewer-server.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
+import { waitFor } from '../../support/wait-for.ts';
 import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const LINES = Array.from({ length: 4000 }, (_, index) => `${index + 1}: a line of a file`);
@@ -87,8 +88,25 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.page.locator('.number[data-note="4001"]').click();
     await page.page.locator('.number[data-note="3999"]').click({ modifiers: ['Shift'] });
     expect(new URL(page.page.url()).hash).toBe('#L3999-L4001');
+    await linked.nth(2).waitFor();
     expect(await linked.locator('.text').allTextContents()).toEqual(LINES.slice(3997, 4000));
     await page.page.locator('.facts', { hasText: '4,001 lines' }).waitFor();
+  });
+
+  it('shows any place of a line that is longer than what is read at once, wrapped, too', async () => {
+    const server = await ViewerServer.start();
+    const numbers = Array.from({ length: 200_000 }, (_, i) => String(i).padStart(7, '0')).join(' ');
+    await writeFile(path.join(server.root, 'f.log'), `first\n${numbers}\nlast\n`);
+    const page = await browser.open(server.url('/f.log'));
+    await page.press('w');
+    await page.row('last');
+    const isShown = (text: string) => waitFor(async () => (await page.rows()).join('').includes(text), text);
+    await isShown('0199999');
+    const { x, y, height } = (await page.page.locator('.scrollbar').boundingBox())!;
+    await page.page.mouse.click(x + 5, y + height / 2);
+    await isShown('0100000 0100001');
+    await page.press('Home');
+    await page.row('first');
   });
 
   it('folds groups that have ended, unless something in them has failed', async () => {
@@ -208,6 +226,9 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.row('the secret');
     await page.page.reload();
     await page.row('the secret');
+    const download = page.page.waitForEvent('download');
+    await page.page.getByRole('link', { name: 'Download' }).click();
+    expect(await readFile(await (await download).path(), 'utf8')).toBe('the secret\n');
     await page.page.evaluate('sessionStorage.clear()');
   });
 
@@ -228,6 +249,9 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.press('?');
     await page.page.getByRole('dialog').waitFor();
     expect(await page.axeViolations()).toEqual([]);
+    await page.press('Escape');
+    await page.page.getByRole('dialog').waitFor({ state: 'hidden' });
+    expect(new URL(page.page.url()).hash).toBe('#L2');
   });
 
   it('runs nothing that stands in a text or a name', async () => {

@@ -95,9 +95,9 @@ describe('the page of what cannot be shown', () => {
   it('tells nobody whether there is anything, and asks for the token itself', async () => {
     const { url } = await start({ access: new RuleAccess({ t: { rules: { '/a.log': ['follow'] } } }) });
     for (const name of ['a.log', 'b.html', 'missing']) {
-      const answer = await fetch(`${url}/${name}`, { headers: NAVIGATION });
-      expect(dataOf(await answer.text())).toMatchObject({ kind: 'text', status: 401, path: `/${name}` });
-      expect(answer.headers.get('www-authenticate')).toBe('Bearer realm="httpfstream"');
+      const { text, headers } = await get(`${url}/${name}`, NAVIGATION);
+      expect(dataOf(text)).toMatchObject({ kind: 'text', status: 401, path: `/${name}` });
+      expect(headers['www-authenticate']).toBe('Bearer realm="httpfstream"');
     }
     const raw = await get(`${url}/a.log?raw`, NAVIGATION);
     expect(raw.headers['www-authenticate']).toContain('Basic');

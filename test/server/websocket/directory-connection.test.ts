@@ -75,8 +75,8 @@ describe('who follows a directory', () => {
     const access = new RuleAccess({ t: { rules }, blind: { rules: { '/d/**': ['follow'] } } });
     const { url, directory } = await serve({ access });
     const { peer, until } = await watch(url('/d/'), { protocols: ['httpfstream.v2', 'bearer.t'] });
-    for (const name of ['hidden', 'open']) await writeFile(path.join(directory, name), '');
-    await rm(path.join(directory, 'hidden'));
+    for (const name of ['hidden', 'hidden-and-gone', 'open']) await writeFile(path.join(directory, name), '');
+    await rm(path.join(directory, 'hidden-and-gone'));
     await writeFile(path.join(directory, 'open'), 'x');
     await until('open', ([, size]) => size === 1, 'the file');
     expect(JSON.stringify(peer.controls)).not.toContain('hidden');

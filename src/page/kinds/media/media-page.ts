@@ -1,7 +1,7 @@
 import { VERB_QUERY } from '../../../wire/protocol.ts';
 import { MAX_COPY_BYTES } from '../../frame/copy-limit.ts';
+import { fetchWithToken } from '../../frame/fetch-with-token.ts';
 import { formatBytes } from '../../frame/format.ts';
-import { readWithToken } from '../../frame/save-with-token.ts';
 import { mayGrow } from '../../state/stream-state.ts';
 import { tabToken } from '../../state/tab-token.ts';
 import { FileFrame } from '../file-frame.ts';
@@ -110,7 +110,9 @@ export class MediaPage {
   async #copy(): Promise<string | undefined> {
     this.#say('Loading…');
     try {
-      const url = URL.createObjectURL(await readWithToken(RANGES_URL));
+      const answer = await fetchWithToken(RANGES_URL);
+      if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+      const url = URL.createObjectURL(await answer.blob());
       if (this.#copyUrl !== undefined) URL.revokeObjectURL(this.#copyUrl);
       this.#copyUrl = url;
       return url;
