@@ -52,6 +52,14 @@ async function takeAll() {
       await page.keyboard.press('Enter');
     },
   });
+  await take('search', 'builds/42.log', {
+    ready: async (page) => {
+      await log(page);
+      await page.keyboard.press('/');
+      await page.locator('.search input').first().fill('journal');
+      await page.getByText(/^\d+ of \d+$/).waitFor();
+    },
+  });
   await take('bytes', 'program.bin', { ready: (page) => page.getByText('00000000').waitFor() });
 }
 
