@@ -64,13 +64,13 @@ const builtSource = {
     const file = path.resolve(path.dirname(importer), source);
     const name = path.relative(SOURCE, file);
     if (name.startsWith('..')) return undefined;
-    return path.join(import.meta.dirname, 'dist/src', name.replace(/\.ts$/, '.js'));
+    return path.join(import.meta.dirname, 'build/src', name.replace(/\.ts$/, '.js'));
   },
 };
 
 // The bound ends what hangs. A wait within a test ends earlier, and says what it waited for.
 const COMMON = {
-  server: { deps: { external: [/\/dist\/src\//] } },
+  server: { deps: { external: [/\/build\/src\//] } },
   testTimeout: 2 * PATIENCE_MS,
   hookTimeout: 2 * PATIENCE_MS,
   // Most of them wait most of the time: for timers, disks and each other's processes.

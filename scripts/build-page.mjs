@@ -18,7 +18,7 @@ const styles = names.filter((name) => name.endsWith('.css'));
 
 const { metafile, outputFiles } = await build({
   entryPoints: [
-    ...kinds.map((kind) => `dist/${ENTRIES}/${kind}.js`),
+    ...kinds.map((kind) => `build/${ENTRIES}/${kind}.js`),
     ...styles.map((name) => `${ENTRIES}/${name}`),
   ],
   outdir: OUTPUT,
@@ -45,7 +45,7 @@ const manifest = {
   kinds: Object.fromEntries(
     kinds.map((kind) => {
       const style = outputOf(`${ENTRIES}/${kind}.css`);
-      return [kind, { script: outputOf(`dist/${ENTRIES}/${kind}.js`), ...(style && { style }) }];
+      return [kind, { script: outputOf(`build/${ENTRIES}/${kind}.js`), ...(style && { style }) }];
     }),
   ),
   files: [...files.keys()].sort(),

@@ -130,9 +130,10 @@ describe('the package, packed and installed in an empty directory', () => {
   });
 
   test('holds the compiled files and their types, and neither sources, tests nor source maps', () => {
-    expect(packed).toContain('dist/src/index.js');
+    expect(packed).toContain('dist/lib/index.js');
     expect(packed).toContain('dist/src/index.d.ts');
-    const allowed = /^(dist\/(bin|src)\/.+\.(js|d\.ts)|(docs|deploy)\/.+|package\.json|[A-Z]+(\.md)?)$/;
+    const allowed =
+      /^(dist\/((bin|lib)\/[^/]+\.js|src\/.+\.d\.ts|page\/.+)|(docs|deploy)\/.+|package\.json|[A-Z]+(\.md)?)$/;
     expect(packed.filter((file) => !allowed.test(file))).toEqual([]);
   });
 
