@@ -3,7 +3,7 @@ import type { Root, Verdict } from '../storage/root/root.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import type { Permit } from './permit.ts';
 import { ignoreMissing } from './preconditions.ts';
-import type { Followers } from './readers/followers.ts';
+import type { Followers, Standing } from './readers/followers.ts';
 import type { Resources } from './resources.ts';
 
 /** A name in a directory, and what followers would find there. */
@@ -15,10 +15,8 @@ export interface ResourceEntry {
    * there is.
    */
   size: number | undefined;
-  /** Whether somebody appends to it now. */
-  isLive: boolean;
-  /** Exit status of the command whose output it is, if that is known. */
-  status: number | undefined;
+  /** How it stands; undefined for directories. */
+  standing: Standing | undefined;
 }
 
 /** What something in a directory is. */
@@ -50,12 +48,15 @@ export class Directories {
   ): AsyncGenerator<ResourceEntry, void, undefined> {
     const found = this.#root.list(path, { signal, judge: (name, kind) => judge(kind, path.child(name)) });
     for await (const { name, ...stat } of found) {
-      const feed = this.#followers.live(stat.fingerprint);
-      const hasSize = stat.kind === 'file' && this.#isWhole(stat.fingerprint);
-      const size = hasSize ? (feed?.committed ?? stat.size) : undefined;
-      const status = stat.kind === 'file' ? await this.#followers.status(stat, stat.size) : undefined;
-      yield { name, stat, size, isLive: feed !== undefined, status };
+      yield this.#describe(name, stat);
     }
+  }
+
+  async #describe(name: string, stat: FileStat): Promise<ResourceEntry> {
+    if (stat.kind !== 'file') return { name, stat, size: undefined, standing: undefined };
+    const feed = this.#followers.live(stat.fingerprint);
+    const size = this.#isWhole(stat.fingerprint) ? (feed?.committed ?? stat.size) : undefined;
+    return { name, stat, size, standing: await this.#followers.standing(stat, stat.size) };
   }
 
   /** What kind of thing is at a path; undefined when there is nothing. */

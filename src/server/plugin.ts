@@ -27,6 +27,7 @@ import { RequestQueue } from './node/requests/request-queue.ts';
 import { ServerSockets } from './node/server-sockets.ts';
 import type { RelayResponder } from './relay/relay-responder.ts';
 import { allowAnyType } from './request/headers.ts';
+import { asksForPage } from './request/page-request.ts';
 import { assertParameters } from './request/query-parameters.ts';
 import { assertLength, assertNoBody } from './request/request-body.ts';
 import { resourceOf } from './request/request-target.ts';
@@ -35,6 +36,7 @@ import { permitToWrite } from './rights/permits.ts';
 import { keepPrivate } from './rights/private-answers.ts';
 import { Rights } from './rights/rights.ts';
 import { type HttpfstreamOptions, type LimitOptions, normaliseOptions } from './settings.ts';
+import { PageRequests } from './viewer/page-requests.ts';
 import { Viewer } from './viewer/viewer.ts';
 import { registerWebSockets, WebSocketUpgrades } from './websocket/upgrades.ts';
 
@@ -100,6 +102,7 @@ export async function mount(
   const sockets = ServerSockets.of(app.server, log);
   const pages = new PagePaths();
   const viewer = settings.viewer ? new Viewer(prefix) : undefined;
+  const pageRequests = settings.viewer ? new PageRequests(core) : undefined;
   const limits = new ClientLimits(settings, log);
 
   const relay = await openRelay();
@@ -112,6 +115,7 @@ export async function mount(
   const responders: readonly Responder[] = [
     new HttpResponder(core, appends, follows, app, settings),
     new StreamResponder(core, follows, log, settings),
+    ...(pageRequests === undefined ? [] : [pageRequests]),
     new ResourceResponder(core, {
       ...settings,
       ...{ pages, viewer },
@@ -127,12 +131,14 @@ export async function mount(
     // Its failure is for the await below.
     closed.catch(ignore);
     const stopped = relay?.close();
+    const searched = pageRequests?.close();
     appends.shutDown();
     follows.shutDown();
     await appends.drain(settings.closeTimeoutMs);
     await follows.drain(settings.closeTimeoutMs);
     sockets.shutDown();
     await stopped;
+    await searched;
     await closed;
   });
   app.addHook('onClose', async () => relay?.disconnect());
@@ -225,6 +231,9 @@ export async function mount(
   /** Answers with what comes from an upstream, or is here. */
   async function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const path = resourceAt(request);
+    const isElsewhere = relay?.covers(path) === true;
+    if (isElsewhere && asksForPage(request) && (await viewer?.sendElsewhere(request, reply, path)))
+      return reply;
     await answerBelow(request, reply, path, () => answerHere(request, reply, path));
     return reply;
   }

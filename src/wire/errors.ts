@@ -234,7 +234,7 @@ export class ResourceTooLargeError extends HttpfstreamError {
 export class ServerBusyError extends HttpfstreamError {
   readonly code = 'HFS_SERVER_BUSY';
   /** What there is too much of. */
-  readonly limit: 'live' | 'followers';
+  readonly limit: 'live' | 'followers' | 'searches';
 
   constructor(message: string, limit: ServerBusyError['limit']) {
     super(message);

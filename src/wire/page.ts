@@ -37,3 +37,30 @@ export interface PageData {
   /** The kinds that there are. */
   kinds: Partial<Record<PageKind, PageAssets>>;
 }
+
+/** Value of {@link VIEW_QUERY} for the list of a directory: `GET` has it as a {@link DirectoryList}. */
+export const LIST_VIEW = 'list';
+
+/** How an entry of a directory stands: how it is appended to, or how that has ended; `relay`: it comes from an upstream. */
+export type EntryState = 'live' | 'waiting' | 'finished' | 'interrupted' | 'relay';
+
+/**
+ * An entry of a directory: its name, that of a directory with a slash at its end; how many bytes, and null for
+ * directories and where nobody is to know; when it changed last, in milliseconds since 1970; how it stands, null for most
+ * directories; and the exit status of the command whose output it is, if that is known.
+ */
+export type ListRow = [
+  name: string,
+  size: number | null,
+  modifiedMs: number,
+  state: EntryState | null,
+  status?: number,
+];
+
+/** What is in a directory, by name. */
+export interface DirectoryList {
+  path: string;
+  rows: ListRow[];
+  /** Whether there are more names. */
+  truncated: boolean;
+}

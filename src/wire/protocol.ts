@@ -45,6 +45,8 @@ export const QueryName = {
    * Follower: seconds for which the file stays open after the end, for a follower that comes back with `generation`.
    */
   hold: 'hold',
+  /** Follower: `1` to be told each second how things are, by a {@link ActivityMessage}. */
+  status: 'status',
   /** Both: refuse if the file does not have this generation, because it was replaced. */
   generation: 'generation',
   /** Appender: a random token that the client has generated; a request with the same token resumes the session. */
@@ -174,8 +176,30 @@ export interface StatusMessage {
   type: 'waiting' | 'live';
 }
 
+/**
+ * To a follower that has asked for it, once a second: what goes on. Bytes between the positions of two of them came between
+ * their times.
+ */
+export interface ActivityMessage {
+  type: 'status';
+  /** When it was sent, by the server's clock, in milliseconds since 1970. */
+  time: number;
+  /** How many bytes there were by then. Missing, with all below, before the resource is there. */
+  position?: number;
+  /** How many follow at this server, in whatever way, this one included. */
+  followers?: number;
+  /** How many bytes have come since the last message, by the second. */
+  rate?: number;
+}
+
 /** A text message of the server: a JSON object. Clients ignore those of other types. */
-export type ControlMessage = OpenMessage | AckMessage | EndMessage | StatusMessage | TypeMessage;
+export type ControlMessage =
+  | OpenMessage
+  | AckMessage
+  | EndMessage
+  | StatusMessage
+  | ActivityMessage
+  | TypeMessage;
 
 /** Longest text message, in bytes. */
 export const MAX_CONTROL_BYTES = 4096;

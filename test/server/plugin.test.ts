@@ -6,7 +6,7 @@ import fastifyWebsocket, { type WebsocketPluginOptions } from '@fastify/websocke
 import Fastify, { type FastifyInstance } from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import WebSocket from 'ws';
-import type { ListedEntry } from '../../src/server/files/listing-text.ts';
+import type { JsonEntry } from '../../src/server/files/directory-response.ts';
 import { httpfstream } from '../../src/server/plugin.ts';
 import { descriptorsBackTo, openDescriptors } from '../support/disk/descriptors.ts';
 import { makeZeros } from '../support/disk/zeros.ts';
@@ -392,7 +392,7 @@ describe('an appender that hangs up without waiting', () => {
 
   async function isLive(server: Pick<Target, 'url'>, name: string): Promise<boolean> {
     const answer = await get(server.url('/'), { accept: 'application/json' });
-    const { entries } = JSON.parse(answer.body.toString()) as { entries: ListedEntry[] };
+    const { entries } = JSON.parse(answer.body.toString()) as { entries: JsonEntry[] };
     return entries.some((entry) => entry.name === name && entry.live);
   }
 });

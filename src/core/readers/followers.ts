@@ -24,6 +24,12 @@ import { startAt, startOfLastLines } from './start-position.ts';
 /** How many files are searched for their last lines at a time: each search keeps a thread and the processor busy. */
 const MAX_SEARCHES = 2;
 
+/** How a file stands. */
+export interface Standing {
+  state: 'live' | 'waiting' | 'finished' | 'interrupted';
+  status?: number | undefined;
+}
+
 /**
  * Where followers join: what is there now, what somebody appends to, and the rest of what was replaced. Each gets a
  * {@link Reader}.
@@ -122,14 +128,26 @@ export class Followers {
   }
 
   /**
+   * How a file stands: whether somebody appends to it or is waited for, or how the last append has ended, and then the exit
+   * status of the command whose output it is, if that is known. Never rejects.
+   *
+   * @param size how many of its bytes count
+   */
+  async standing(stat: FileStat, size: number): Promise<Standing> {
+    const feed = this.live(stat.fingerprint);
+    if (feed !== undefined) return { state: feed.isWaiting ? 'waiting' : 'live' };
+    const { reason, status } = await this.#sessions.history.outcome({ stat }, size);
+    return { state: reason === 'finished' ? reason : 'interrupted', status };
+  }
+
+  /**
    * The exit status of the command whose output a file is, if it has finished, as it is now, and its appender has
    * sent it. Never rejects.
    *
    * @param size how many of its bytes count
    */
   async status(stat: FileStat, size: number): Promise<number | undefined> {
-    if (this.live(stat.fingerprint) !== undefined) return undefined;
-    return (await this.#sessions.history.outcome({ stat }, size)).status;
+    return (await this.standing(stat, size)).status;
   }
 
   /** The session has ended for the server by now, but not for its client: how it will end nobody knows. */

@@ -51,6 +51,8 @@ export interface ReaderFeed {
   readonly committed: number;
   /** How many bytes there are to be had. */
   readonly size: number | undefined;
+  /** How many follow. */
+  readonly readerCount: number;
   readonly isAtomic: boolean;
   /** Content type of what was made as a stream. */
   readonly streamType: string | undefined;

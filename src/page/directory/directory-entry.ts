@@ -1,5 +1,4 @@
-/** What is known of an append to a file: somebody appends, is waited for, or how it ended. */
-export type EntryState = 'live' | 'waiting' | 'finished' | 'interrupted';
+import type { EntryState } from '../../wire/page.ts';
 
 /** One name in a directory. */
 export interface DirectoryEntry {
@@ -9,11 +8,10 @@ export interface DirectoryEntry {
   size: number | undefined;
   /** When it changed last, in milliseconds since 1970. */
   modifiedMs: number;
+  /** How it stands; undefined where there is nothing to say. */
   state: EntryState | undefined;
   /** Exit status of the command whose output it is, if that is known. */
   status: number | undefined;
-  /** Whether it comes from an upstream. */
-  isRelayed: boolean;
 }
 
 /** By what a directory is sorted. Directories come before files, whatever that is. */

@@ -1,9 +1,5 @@
-/** The page of a text: it shows what is there. */
+/** The page of a text. */
 import { pageData } from '../page-data.ts';
+import { LogPage } from '../view/log-page.ts';
 
-const { path } = pageData();
-const text = document.createElement('pre');
-text.setAttribute('aria-label', path);
-document.body.append(text);
-const answer = await fetch('?raw');
-text.textContent = answer.ok ? await answer.text() : `${answer.status} ${answer.statusText}`;
+new LogPage(pageData()).start();

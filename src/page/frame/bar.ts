@@ -23,6 +23,11 @@ export class Bar {
     if (this.#facts.textContent !== text) this.#facts.textContent = text;
   }
 
+  /** Adds what can be done with it before anything else. */
+  addFirst(element: HTMLElement): void {
+    this.#actions.prepend(element);
+  }
+
   /** Adds what can be done with it, from left to right. */
   add(...elements: readonly HTMLElement[]): void {
     this.#actions.append(...elements);

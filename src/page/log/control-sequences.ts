@@ -4,15 +4,18 @@ const CAN = 0x18;
 const SUB = 0x1a;
 const ESC = 0x1b;
 const BACKSLASH = 0x5c;
+const DIGIT_ZERO = 0x30;
+/** Behind the digits and the colon. */
+const SEMICOLON = 0x3b;
 
 /**
  * A sequence that began with ESC.
- * `csi`: `parameters` is what stands before the letter, `?` and the like included.
- * `escape`: a letter alone. `osc`: `parameters` is its text. `ignored`: DCS and other
- * strings, and what was broken off.
+ * `csi`: `parameters` has digits, `;` and `:` only. `private`: it has others, `?` usually. `escape`: a letter,
+ * after what is in `parameters`, usually nothing. `osc`: `parameters` is its text. `ignored`: DCS and other strings,
+ * and what was broken off.
  */
 export interface ControlSequence {
-  readonly kind: 'csi' | 'escape' | 'osc' | 'ignored';
+  readonly kind: 'csi' | 'private' | 'escape' | 'osc' | 'ignored';
   /** The letter that ends it; empty for what has none. */
   readonly final: string;
   readonly parameters: string;
@@ -51,9 +54,12 @@ export function readControlSequence(
 
 function readCsi(bytes: Uint8Array, latin1: string, start: number, end: number): ControlSequence {
   let i = start;
-  while (i < end && bytes[i]! >= 0x20 && bytes[i]! < 0x40) i++;
+  let kind: 'csi' | 'private' = 'csi';
+  for (; i < end && bytes[i]! >= 0x20 && bytes[i]! < 0x40; i++) {
+    if (bytes[i]! < DIGIT_ZERO || bytes[i]! > SEMICOLON) kind = 'private';
+  }
   if (i === end || bytes[i]! < 0x20 || bytes[i]! > 0x7e) return ignoredUntil(i);
-  return { kind: 'csi', final: latin1[i]!, parameters: latin1.substring(start, i), next: i + 1 };
+  return { kind, final: latin1[i]!, parameters: latin1.substring(start, i), next: i + 1 };
 }
 
 function readEscape(bytes: Uint8Array, latin1: string, start: number, end: number): ControlSequence {

@@ -1,4 +1,4 @@
-import type { ControlSequence } from './control-sequences.ts';
+import { type ControlSequence, readControlSequence } from './control-sequences.ts';
 import { selectGraphicRendition } from './sgr.ts';
 import { PLAIN, type Style } from './style.ts';
 
@@ -18,10 +18,31 @@ export const INITIAL_STATE: TerminalState = Object.freeze({
   alternate: false,
 });
 
+const ESC = 0x1b;
+
+const latin1Decoder = new TextDecoder('latin1');
+
 const ALTERNATE_SCREEN = /^\?(?:\d+;)*(?:47|1047|1049)(?:;\d+)*$/;
 
 /** Addresses that may become a link: printable ASCII, as RFC 3986 has it, and of bounded length. */
 const WEB_ADDRESS = /^https?:\/\/[\x21-\x7e]{1,2048}$/i;
+
+/**
+ * What is open after some bytes: looks at their control sequences only, which is many times faster than
+ * to make rows of them.
+ *
+ * @param state what is open before them
+ */
+export function stateAfter(bytes: Uint8Array, state: TerminalState = INITIAL_STATE): TerminalState {
+  const pen = new Pen(state);
+  const latin1 = latin1Decoder.decode(bytes);
+  for (let index = bytes.indexOf(ESC); index !== -1; ) {
+    const sequence = readControlSequence(bytes, latin1, index, bytes.length);
+    pen.apply(sequence);
+    index = bytes.indexOf(ESC, sequence.next);
+  }
+  return pen.state;
+}
 
 /** The part of a terminal that outlives lines: colours, link, alternate screen. */
 export class Pen {
@@ -41,29 +62,31 @@ export class Pen {
   }
 
   apply(sequence: ControlSequence): void {
-    if (sequence.kind === 'osc') this.#applyLink(sequence.parameters);
-    else if (sequence.kind === 'csi') this.#applyCsi(sequence);
-    else if (sequence.kind === 'escape' && sequence.parameters === '') this.#applyEscape(sequence.final);
+    switch (sequence.kind) {
+      case 'csi':
+        this.#applyCsi(sequence);
+        break;
+      case 'private':
+        this.#applyPrivate(sequence);
+        break;
+      case 'osc':
+        this.#applyLink(sequence.parameters);
+        break;
+      case 'escape':
+        if (sequence.parameters === '') this.#applyEscape(sequence.final);
+    }
   }
 
   #applyCsi({ final, parameters }: ControlSequence): void {
-    switch (final) {
-      case 'm':
-        if (/^[\d;:]*$/.test(parameters)) this.style = selectGraphicRendition(this.style, parameters);
-        break;
-      case 's':
-        if (parameters === '') this.#saved = this.style;
-        break;
-      case 'u':
-        if (parameters === '') this.style = this.#saved;
-        break;
-      case 'p':
-        if (parameters === '!') this.style = PLAIN;
-        break;
-      case 'h':
-      case 'l':
-        if (ALTERNATE_SCREEN.test(parameters)) this.#switchScreen(final === 'h');
-        break;
+    if (final === 'm') this.style = selectGraphicRendition(this.style, parameters);
+    else if (final === 's' && parameters === '') this.#saved = this.style;
+    else if (final === 'u' && parameters === '') this.style = this.#saved;
+  }
+
+  #applyPrivate({ final, parameters }: ControlSequence): void {
+    if (final === 'p' && parameters === '!') this.style = PLAIN;
+    else if ((final === 'h' || final === 'l') && ALTERNATE_SCREEN.test(parameters)) {
+      this.#switchScreen(final === 'h');
     }
   }
 

@@ -32,7 +32,7 @@ export function cutsIn(bytes: Uint8Array, at: number): number[] {
 
 /**
  * The last position at or before `position` at which a row begins for certain: behind an LF, at a cut,
- * or at 0. Undefined if these bytes do not tell; the 128 KiB before `position` always do.
+ * or at 0. Undefined if these bytes do not tell; the 128 KiB before `position` and the 1,024 bytes behind it always do.
  *
  * @param at position of the first byte, which may be anywhere
  */

@@ -1,49 +1,80 @@
 import { type Colour, PLAIN, type Style, TRUE_COLOUR } from './style.ts';
 
+const DIGIT_ZERO = 0x30;
+
 type MutableStyle = { -readonly [K in keyof Style]: Style[K] };
 
 /**
  * The style after `CSI parameters m` (Select Graphic Rendition): 16 and 256 colours,
  * true colour in both spellings (`38;2;r;g;b`, `38:2::r:g:b`). Concealed and blinking
  * text is shown like any other; what is not known is skipped.
+ *
+ * @param parameters digits, `;` and `:` only
  */
 export function selectGraphicRendition(style: Style, parameters: string): Style {
   if (parameters === '' || parameters === '0') return PLAIN;
   const next: MutableStyle = { ...style };
-  const codes = parameters.split(';');
-  for (let i = 0; i < codes.length; i++) {
-    const code = codes[i]!;
-    if (code.includes(':')) {
-      selectWithColons(next, code.split(':'));
-      continue;
-    }
-    const number = Number(code);
-    if (number === 38 || number === 48 || number === 58) {
-      const kind = Number(codes[i + 1]);
-      setColour(next, number, colourOf(kind, codes.slice(i + 2, i + 5)));
-      i += kind === 2 ? 4 : kind === 5 ? 2 : 0;
-    } else {
-      selectSimple(next, number);
-    }
-  }
+  if (parameters.includes(':')) selectMixed(next, parameters.split(';'));
+  else selectCodes(next, numbersIn(parameters));
   return next;
 }
 
-function selectWithColons(style: MutableStyle, parts: readonly string[]): void {
-  const code = Number(parts[0]);
-  if (code === 4) {
-    style.underline = parts[1] !== '0';
-  } else {
-    const kind = Number(parts[1]);
-    // The colour space, usually empty, stands before three values.
-    setColour(style, code, colourOf(kind, kind === 2 && parts.length > 5 ? parts.slice(3) : parts.slice(2)));
+/** Some parts are whole by themselves, `38:5:1`; others go together, `38`, `5`, `1`. */
+function selectMixed(style: MutableStyle, parts: readonly string[]): void {
+  let codes: number[] = [];
+  for (const part of parts) {
+    const numbers = numbersIn(part);
+    if (numbers.length === 1) {
+      codes.push(...numbers);
+    } else {
+      selectCodes(style, codes);
+      selectWithColons(style, numbers);
+      codes = [];
+    }
+  }
+  selectCodes(style, codes);
+}
+
+/** The numbers that a `;` or `:` stands between; what is left out is 0. */
+function numbersIn(parameters: string): number[] {
+  const numbers: number[] = [];
+  let number = 0;
+  for (let i = 0; i < parameters.length; i++) {
+    const digit = parameters.charCodeAt(i) - DIGIT_ZERO;
+    if (digit >= 0 && digit <= 9) {
+      number = number * 10 + digit;
+    } else {
+      numbers.push(number);
+      number = 0;
+    }
+  }
+  numbers.push(number);
+  return numbers;
+}
+
+function selectCodes(style: MutableStyle, codes: readonly number[]): void {
+  for (let i = 0; i < codes.length; i++) {
+    const code = codes[i]!;
+    if (code === 38 || code === 48 || code === 58) {
+      const kind = codes[i + 1] ?? 0;
+      setColour(style, code, colourOf(kind, codes, i + 2));
+      i += kind === 2 ? 4 : kind === 5 ? 2 : 0;
+    } else {
+      selectSimple(style, code);
+    }
   }
 }
 
-function colourOf(kind: number, values: readonly string[]): Colour | undefined {
-  const [first = 0, second = 0, third = 0] = values.map((value) => Math.min(Number(value), 255));
-  if (kind === 5) return first;
-  if (kind === 2) return TRUE_COLOUR | (first << 16) | (second << 8) | third;
+function selectWithColons(style: MutableStyle, [code = 0, kind = 0, ...values]: readonly number[]): void {
+  if (code === 4) style.underline = kind !== 0;
+  // The colour space, usually empty, stands before three values.
+  else setColour(style, code, colourOf(kind, values, kind === 2 && values.length > 3 ? 1 : 0));
+}
+
+function colourOf(kind: number, values: readonly number[], index: number): Colour | undefined {
+  const value = (offset: number) => Math.min(values[index + offset] ?? 0, 255);
+  if (kind === 5) return value(0);
+  if (kind === 2) return TRUE_COLOUR | (value(0) << 16) | (value(1) << 8) | value(2);
   return undefined;
 }
 

@@ -1,4 +1,4 @@
-import { cellsOf, isNarrow } from './cell-width.ts';
+import { isNarrow, leadingMarks, widthOf } from './cell-width.ts';
 import { type ControlSequence, readControlSequence } from './control-sequences.ts';
 import { Line } from './line.ts';
 import { Pen, type TerminalState } from './pen.ts';
@@ -136,20 +136,10 @@ export class Terminal {
       this.#write(text, text.length, true);
       return;
     }
-    const cells = cellsOf(text);
-    const firstWide = cells.findIndex(({ width }) => width > 0);
-    const marks = cells.slice(0, firstWide === -1 ? cells.length : firstWide);
-    if (marks.length > 0) this.#line.combine(this.#column, marks.map((cell) => cell.text).join(''));
-    const width = cells.reduce((sum, cell) => sum + cell.width, 0);
-    if (width > 0)
-      this.#write(
-        cells
-          .slice(marks.length)
-          .map((cell) => cell.text)
-          .join(''),
-        width,
-        false,
-      );
+    const marks = leadingMarks(text);
+    if (marks.length > 0) this.#line.combine(this.#column, marks);
+    const rest = text.slice(marks.length);
+    if (rest !== '') this.#write(rest, widthOf(rest), false);
   }
 
   #write(text: string, width: number, narrow: boolean): void {
@@ -226,7 +216,7 @@ export class Terminal {
   }
 
   #obeyCsi({ final, parameters, next }: ControlSequence): void {
-    if (final === 'm' || !/^[\d;]*$/.test(parameters)) return;
+    if (final === 'm') return;
     const [first = '', second = ''] = parameters.split(';', 2);
     const count = Math.max(1, clamped(first));
     switch (final) {
@@ -335,14 +325,10 @@ export class Terminal {
 
   /** Begins a screen below all rows, unless the one that is there is blank. */
   #startScreen(next: number): void {
-    this.#isAstray = false;
     const top = this.#home ?? this.lines.length - 1;
-    if (this.lines.slice(top).every((line) => line.isBlank)) {
-      this.#row = top;
-    } else {
-      this.lines.push(new Line(this.#at + next, this.#lineFeeds));
-      this.#row = this.lines.length - 1;
-    }
+    if (this.lines.slice(top).every((line) => line.isBlank)) this.#row = top;
+    else this.startRow(next);
+    this.#isAstray = false;
     this.#home = this.#row;
     this.#column = 0;
   }
@@ -372,7 +358,7 @@ export class Terminal {
 const FULL_SCREEN = 'full-screen program';
 
 function clamped(parameter: string): number {
-  return Math.min(Number(parameter), SCREEN_COLUMNS);
+  return Math.min(Number.parseInt(parameter, 10) || 0, SCREEN_COLUMNS);
 }
 
 function byteName(byte: number): string {

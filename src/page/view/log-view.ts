@@ -1,7 +1,7 @@
 import type { BlockStore } from '../bytes/block-store.ts';
 import type { Row } from '../log/rows.ts';
 import type { RowList } from './row-list.ts';
-import { type MissingBytes, type RowRun, RowWindow } from './row-window.ts';
+import { type MissingBytes, type RowRun, type RowsOf, RowWindow } from './row-window.ts';
 import type { Extent } from './thumb.ts';
 
 /** In a flood of bytes the log is painted once in so many milliseconds: thirty times a second. */
@@ -44,9 +44,9 @@ export class LogView {
   #paintedAt = 0;
   #isLoading = false;
 
-  constructor(store: BlockStore, list: RowList, events: LogViewEvents) {
+  constructor(store: BlockStore, list: RowList, rowsOf: RowsOf, events: LogViewEvents) {
     this.#store = store;
-    this.window = new RowWindow(store);
+    this.window = new RowWindow(store, rowsOf);
     this.#events = events;
     this.list = list;
     this.element.className = 'log';
@@ -108,6 +108,12 @@ export class LogView {
   refresh(): void {
     this.#isUrgent = true;
     this.#schedule();
+  }
+
+  /** Makes all rows anew: something else is made of the same bytes now. */
+  renew(): void {
+    this.window.forget();
+    this.refresh();
   }
 
   /** Takes note that bytes have come: they are painted when their turn has come. */

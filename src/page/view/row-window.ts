@@ -1,6 +1,6 @@
 import type { BlockStore } from '../bytes/block-store.ts';
 import { rowStartBefore } from '../log/pseudo-lines.ts';
-import { type Row, rowsOf } from '../log/rows.ts';
+import type { Row, Screen } from '../log/rows.ts';
 
 /**
  * How many bytes before the first row that is shown are read with it: colours that are still open, and programs that go
@@ -29,6 +29,9 @@ export interface RowRun {
   readonly fullScreen: boolean;
 }
 
+/** Makes rows of bytes, the first of which is at a position where a row begins: as `rowsOf` of a log does. */
+export type RowsOf = (bytes: Uint8Array, at: number) => Pick<Screen, 'rows' | 'fullScreen'>;
+
 /** Bytes that must be loaded before there are rows. */
 export interface MissingBytes {
   readonly missing: readonly [from: number, to: number];
@@ -44,10 +47,17 @@ interface Rendered {
 /** Makes rows of the bytes around a place: as many as are asked for, from little more than they need. */
 export class RowWindow {
   readonly #store: BlockStore;
+  readonly #rowsOf: RowsOf;
   #last: Rendered | undefined;
 
-  constructor(store: BlockStore) {
+  constructor(store: BlockStore, rowsOf: RowsOf) {
     this.#store = store;
+    this.#rowsOf = rowsOf;
+  }
+
+  /** Forgets the rows that it has made: others would be made of the same bytes now. */
+  forget(): void {
+    this.#last = undefined;
   }
 
   /**
@@ -65,7 +75,7 @@ export class RowWindow {
       const to = Math.min(size, position + ahead);
       const bytes = this.#store.slice(from, to);
       if (bytes === undefined) return { missing: [from, to] };
-      const rendered = render(bytes, from, to, size);
+      const rendered = render(bytes, from, to, size, this.#rowsOf);
       if (rendered === undefined) {
         back *= 2;
         continue;
@@ -87,13 +97,19 @@ export class RowWindow {
     const bytes = this.#store.slice(start, to);
     if (bytes === undefined) return { missing: [start, to] };
     const origin = rowStartBefore(bytes, start, Math.max(0, from - CONTEXT_BYTES)) ?? from;
-    const { rows } = rowsOf(bytes.subarray(origin - start), origin);
+    const { rows } = this.#rowsOf(bytes.subarray(origin - start), origin);
     return rows.filter((row) => row.start >= from);
   }
 }
 
 /** Undefined when it cannot be said of these bytes where a row begins. */
-function render(bytes: Uint8Array, from: number, to: number, size: number): Rendered | undefined {
+function render(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  size: number,
+  rowsOf: RowsOf,
+): Rendered | undefined {
   const origin = rowStartBefore(bytes, from, from === 0 ? 0 : from + CONTEXT_BYTES);
   if (origin === undefined) return undefined;
   const { rows, fullScreen } = rowsOf(bytes.subarray(origin - from), origin);

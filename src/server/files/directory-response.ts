@@ -3,24 +3,26 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Directories, Kind } from '../../core/directories.ts';
 import type { Permit } from '../../core/permit.ts';
+import type { Standing } from '../../core/readers/followers.ts';
 import { Slots } from '../../core/slots.ts';
+import { LIST_VIEW, VIEW_QUERY } from '../../wire/page.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { ClientSocket } from '../node/connections/client-socket.ts';
 import { preferredType } from '../request/headers.ts';
+import { parameterOf } from '../request/query-parameters.ts';
+import { type ListedEntry, listRow } from '../response/list-row.ts';
 import { sendStream } from '../response/send-bytes.ts';
 import { type Admission, admissionOf } from '../rights/admission.ts';
-import {
-  type ListedEntry,
-  type Listing,
-  type ListingForm,
-  ListingText,
-  PIECE_LENGTH,
-} from './listing-text.ts';
+import { type Listing, type ListingForm, ListingText, PIECE_LENGTH } from './listing-text.ts';
+import { sortedByName } from './sorted-by-name.ts';
 
-/** A listing stops after this many names, and says so, … */
+/** A listing stops after this many names, and says so; … */
 const MAX_ENTRIES = 10_000;
 
-/** … or after this many of which its client is not to know, which cost less. */
+/** … a list for the page, which looks through them by itself, after this many; … */
+const MAX_ROWS = 50_000;
+
+/** … and both after this many of which its client is not to know, which cost less. */
 const MAX_HIDDEN = 50_000;
 
 /** How many directories are read at a time, with three descriptors each: more would be no faster. */
@@ -33,9 +35,30 @@ const PROBE_INTERVAL_MS = 100;
 const PAGE_POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/** One name in the JSON form of a listing. */
+export interface JsonEntry {
+  name: string;
+  type: 'file' | 'directory';
+  /** Bytes; the committed ones while somebody appends. Files only. */
+  size?: number;
+  /** Time of the last change, ISO 8601. */
+  modified: string;
+  /** Whether somebody appends to it now. */
+  live: boolean;
+  /** Exit status of the command whose output it is, if that is known. */
+  status?: number;
+  /** Set for a directory that comes from an upstream. */
+  relay?: true;
+}
+
 /** Whether the client prefers the JSON form of a listing. */
 export function wantsJson(request: FastifyRequest): boolean {
   return preferredType(request, ['html', 'json']) === 'json';
+}
+
+/** Whether the client is a page that shows what is in a directory. */
+export function wantsList(request: FastifyRequest): boolean {
+  return parameterOf(request, VIEW_QUERY) === LIST_VIEW;
 }
 
 /** Answers with what is in directories: a page for browsers, JSON for those who ask for it. */
@@ -61,16 +84,17 @@ export class DirectoryResponder {
     socket.once('close', abort);
     if (socket.destroyed) abort();
     reply.raw.once('close', () => socket.off('close', abort));
-    const form = wantsJson(request) ? jsonForm(path) : pageForm(path);
+    const form = wantsList(request) ? listForm(path) : wantsJson(request) ? jsonForm(path) : pageForm(path);
+    const maxEntries = wantsList(request) ? MAX_ROWS : MAX_ENTRIES;
     const { signal } = gone;
-    const readAfter = (name: string) =>
-      this.#slots.run(() => this.#read(permit, admission, name, signal), { signal });
+    const readAfter = (after: string) =>
+      this.#slots.run(() => this.#read(permit, admission, { after, maxEntries, signal }), { signal });
     const text = new ListingText(form, readAfter);
     await untilLeft(client, text);
 
     reply.headers({ 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff' });
     reply.type(form.type);
-    if (!wantsJson(request)) reply.header('content-security-policy', PAGE_POLICY);
+    if (form.policy !== undefined) reply.header('content-security-policy', form.policy);
     if (client.hasLeft) return sendStream(request, reply, readable(probing(text)));
     const pieces = text.pieces();
     const first = text.head + ((await pieces.next()).value ?? '');
@@ -78,17 +102,16 @@ export class DirectoryResponder {
     return sendStream(request, reply, readable(chained(first, pieces)));
   }
 
-  /** @param after the name after which the entries begin */
+  /** @param options.after the name after which the entries begin */
   async #read(
     permit: Permit<'list'>,
     admission: Admission,
-    after: string,
-    signal: AbortSignal,
+    { after, maxEntries, signal }: { after: string; maxEntries: number; signal: AbortSignal },
   ): Promise<Listing> {
     const { path } = permit;
     const entries: ListedEntry[] = [];
     let [shownCount, hiddenCount] = [0, 0];
-    const isTruncated = () => shownCount > MAX_ENTRIES || hiddenCount > MAX_HIDDEN;
+    const isTruncated = () => shownCount > maxEntries || hiddenCount > MAX_HIDDEN;
     const judge = async (kind: Kind, entry: ResourcePath) => {
       const isShown = await admission.shows(kind, entry);
       if (isShown) shownCount++;
@@ -97,20 +120,18 @@ export class DirectoryResponder {
       return isShown ? 'shown' : 'hidden';
     };
     const found = this.#directories.list(permit, { signal, judge });
-    for await (const { name, stat, size, isLive, status } of found) {
+    for await (const { name, stat, size, standing } of found) {
       if (name <= after) continue;
       entries.push({
         name,
-        type: stat.kind === 'directory' ? 'directory' : 'file',
-        ...(size !== undefined && { size }),
-        modified: new Date(Number(stat.mtimeNs / 1_000_000n)).toISOString(),
-        live: isLive,
-        ...(status !== undefined && { status }),
-        ...(this.#relayed.has(`${path}${name}`) && { relay: true as const }),
+        isDirectory: stat.kind === 'directory',
+        size,
+        modifiedMs: Number(stat.mtimeNs / 1_000_000n),
+        standing,
+        isRelayed: this.#relayed.has(`${path}${name}`),
       });
     }
-    entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-    return { entries, truncated: isTruncated() };
+    return { entries: await sortedByName(entries), truncated: isTruncated() };
   }
 }
 
@@ -157,15 +178,43 @@ function jsonForm(path: ResourcePath): ListingForm {
     type: 'application/json; charset=utf-8',
     head: `{"path":${JSON.stringify(path.toString())},"entries":[`,
     separator: ',',
-    row: (entry) => JSON.stringify(entry),
+    row: (entry) => JSON.stringify(jsonEntryOf(entry)),
     tail: (truncated) => `],"truncated":${truncated}}\n`,
   };
+}
+
+function jsonEntryOf(entry: ListedEntry): JsonEntry {
+  const { name, isDirectory, size, modifiedMs, standing, isRelayed } = entry;
+  return {
+    name,
+    type: isDirectory ? 'directory' : 'file',
+    ...(size !== undefined && { size }),
+    modified: new Date(modifiedMs).toISOString(),
+    live: isLive(standing),
+    ...(standing?.status !== undefined && { status: standing.status }),
+    ...(isRelayed && { relay: true }),
+  };
+}
+
+function listForm(path: ResourcePath): ListingForm {
+  return {
+    type: 'application/json; charset=utf-8',
+    head: `{"path":${JSON.stringify(path.toString())},"rows":[`,
+    separator: ',',
+    row: (entry) => JSON.stringify(listRow(entry)),
+    tail: (truncated) => `],"truncated":${truncated}}\n`,
+  };
+}
+
+function isLive(standing: Standing | undefined): boolean {
+  return standing?.state === 'live' || standing?.state === 'waiting';
 }
 
 function pageForm(path: ResourcePath): ListingForm {
   const title = escapeHtml(path.toString());
   return {
     type: 'text/html; charset=utf-8',
+    policy: PAGE_POLICY,
     head: `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -182,10 +231,11 @@ b { color: #b00020 }
 <table>
 ${path.isRoot ? '' : '<tr><td><a href="../">../</a><td><td>\n'}`,
     separator: '\n',
-    row: ({ name, type, size, modified, live, status, relay }) => {
-      const slash = type === 'directory' ? '/' : '';
+    row: ({ name, isDirectory, size, modifiedMs, standing, isRelayed }) => {
+      const slash = isDirectory ? '/' : '';
+      const modified = new Date(modifiedMs).toISOString();
       const link = `<a href="./${encodeURIComponent(name)}${slash}">${escapeHtml(name)}${slash}</a>`;
-      const mark = live ? ' <b>live</b>' : relay ? ' <i>relay</i>' : markOf(status);
+      const mark = isLive(standing) ? ' <b>live</b>' : isRelayed ? ' <i>relay</i>' : markOf(standing?.status);
       return `<tr><td>${link}${mark}<td>${size ?? ''}<td>${modified}`;
     },
     tail: (truncated) => `

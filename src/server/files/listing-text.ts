@@ -1,24 +1,10 @@
+import type { ListedEntry } from '../response/list-row.ts';
+
 /** How much of a listing is laid out at a time, in characters. */
 export const PIECE_LENGTH = 64 * 1024;
 
 /** How long the rest of a listing is kept for a reader that takes nothing, in milliseconds. */
 const KEPT_MS = 1000;
-
-/** One line of a listing, as its JSON form has it. */
-export interface ListedEntry {
-  name: string;
-  type: 'file' | 'directory';
-  /** Bytes; the committed ones while somebody appends. Files only. */
-  size?: number;
-  /** Time of the last change, ISO 8601. */
-  modified: string;
-  /** Whether somebody appends to it now. */
-  live: boolean;
-  /** Exit status of the command whose output it is, if that is known. */
-  status?: number;
-  /** Set for a directory that comes from an upstream. */
-  relay?: true;
-}
 
 /** What a listing has. */
 export interface Listing {
@@ -29,7 +15,10 @@ export interface Listing {
 
 /** How a listing looks. */
 export interface ListingForm {
+  /** The content type. */
   type: string;
+  /** What a browser may do with it; undefined for what it shows to nobody. */
+  policy?: string;
   head: string;
   /** What is between two entries. */
   separator: string;

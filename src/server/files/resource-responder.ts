@@ -4,7 +4,7 @@ import type { OpenFile } from '../../core/open-file.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
 import { givenType, isJsonType } from '../../core/streams/stream-type.ts';
 import type { StreamState } from '../../core/streams/stream-view.ts';
-import { ResourceNotFoundError } from '../../wire/errors.ts';
+import { InvalidRequestError, ResourceNotFoundError } from '../../wire/errors.ts';
 import { VIEW_QUERY } from '../../wire/page.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { type PagePaths, withoutKey } from '../access/page-paths.ts';
@@ -18,7 +18,7 @@ import type { FileLook, PageSender } from '../response/page-sender.ts';
 import { relativeLocation } from '../response/relative-location.ts';
 import { admissionOf } from '../rights/admission.ts';
 import { permitIfToRead } from '../rights/permits.ts';
-import { DirectoryResponder, wantsJson } from './directory-response.ts';
+import { DirectoryResponder, wantsJson, wantsList } from './directory-response.ts';
 import { sendFile } from './file-response.ts';
 
 /** The page that takes the place of a listing, if that is wanted. */
@@ -123,6 +123,10 @@ export class ResourceResponder {
     path: ResourcePath,
     file: OpenFile,
   ): Promise<FastifyReply> {
+    if (wantsList(request)) {
+      await file.close();
+      throw new InvalidRequestError('only a directory has a list of what is in it');
+    }
     const { resources } = this.#core;
     const view = await resources.viewOrBytes(file).catch(async (error) => {
       await file.close();

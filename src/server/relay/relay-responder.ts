@@ -179,7 +179,7 @@ export class RelayResponder {
     if (!isRead(request)) this.#relay.changed(path);
     await this.#tunnel.pass(request, reply, {
       ...passage,
-      queryString: passedQuery(request, path),
+      queryString: passedQuery(request, path, passage.upstream),
       headTimeoutMs: HEAD_TIMEOUT_MS,
       waitMs: this.#waitOf(request),
       silenceMs: SILENCE_MS,

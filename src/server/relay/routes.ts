@@ -17,6 +17,7 @@ import {
 import { SUBPROTOCOL } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { headerOf } from '../request/headers.ts';
+import { pageRequestOf } from '../request/page-request.ts';
 import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake, verbOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
@@ -91,6 +92,7 @@ export class Routes {
     if (path.isRoot || path.trailingSlash) return PASS_ON;
     if (upstream.kind !== 'httpfstream' && !isCanonical(writtenPath(request, this.#prefix, path), path))
       return PASS_ON;
+    if (pageRequestOf(request) !== undefined) return this.#routeOfPageRequest(request, path, client);
     if (isFollow(request)) return this.#routeOfFollow(request, path, upstream, client);
     if (parameterOf(request, StreamQuery.live) !== undefined) {
       const route = await this.#routeOfLive(request, path, upstream, client);
@@ -141,6 +143,22 @@ export class Routes {
     // Of JSON an array is made, of which nobody knows the length.
     const isJson = type !== undefined && isJsonType(type);
     return isPlain && !isJson ? { kind: 'joined', coming: readiness, ...(range && { range }) } : PASS_ON;
+  }
+
+  /**
+   * Lines are counted, and something is searched for, where all of it is: here, or, if that is an httpfstream server, there. Of
+   * what comes from another server so much as is here.
+   *
+   * @throws {UpstreamError} when nothing is kept here of what comes from a plain HTTP server
+   * @throws what {@link Relay.kindOf} throws
+   */
+  async #routeOfPageRequest(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Route> {
+    const asker = askerOf(request, 0, client);
+    const readiness = await this.#relay.readyIfHere(path, asker);
+    if (isServed(readiness) && isCaughtUp(readiness)) return { kind: 'served', served: readiness };
+    if ((await this.#relay.kindOf(path, asker)) === 'httpfstream') return PASS_ON;
+    if (isServed(readiness)) return { kind: 'served', served: readiness };
+    throw new UpstreamError('nothing is kept here of what the server has from which this comes');
   }
 
   /**

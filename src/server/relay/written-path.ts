@@ -1,6 +1,9 @@
 import type { FastifyRequest } from 'fastify';
+import type { Upstream } from '../../relay/upstream/upstream.ts';
+import { RAW_QUERY } from '../../wire/page.ts';
 import { QueryName } from '../../wire/protocol.ts';
 import { RESERVED_SEGMENT, ResourcePath } from '../../wire/resource-path.ts';
+import { asksForPage } from '../request/page-request.ts';
 import { parseTarget } from '../request/target.ts';
 import { admissionOf } from '../rights/admission.ts';
 
@@ -19,11 +22,19 @@ export function writtenPath({ raw }: FastifyRequest, prefix: string, path: Resou
 }
 
 /**
- * The query of a request, for the upstream. Of who comes back (`hold`) that looks for a file that was renamed, by the
+ * The query of a request, for the upstream: of a browser that navigates there it asks for what is there, since what people
+ * see of it is up to this server. Of who comes back (`hold`) that looks for a file that was renamed, by the
  * rights of this one, which is for those who may read it by whatever name it has: for others it is not to look.
  */
-export function passedQuery(request: FastifyRequest, path: ResourcePath): string {
+export function passedQuery(
+  request: FastifyRequest,
+  path: ResourcePath,
+  { kind }: Pick<Upstream, 'kind'>,
+): string {
   const { queryString } = parseTarget(request.raw.url);
+  // It says by a header what it asks for, which is not passed on.
+  if (kind === 'httpfstream' && asksForPage(request))
+    return queryString === '' ? `?${RAW_QUERY}` : `${queryString}&${RAW_QUERY}`;
   if (!(QueryName.hold in (request.query as object))) return queryString;
   const directory = path.upTo(path.segments.length - 1);
   if (admissionOf(request).permit('follow-any', directory) !== undefined) return queryString;

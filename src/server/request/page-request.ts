@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RAW_QUERY, VIEW_QUERY } from '../../wire/page.ts';
+import { INDEX_VIEW, SEARCH_VIEW } from '../../wire/page-requests.ts';
 import { VERB_HEADER, VERB_QUERY } from '../../wire/protocol.ts';
 import { addVary } from '../response/headers.ts';
 import { preferredType } from './headers.ts';
@@ -19,8 +20,9 @@ const NEGOTIATED = ['Accept', 'Sec-Fetch-Dest'] as const;
  */
 export function asksForPage(request: FastifyRequest): boolean {
   if (!isPlainRead(request)) return false;
+  if (parameterOf(request, RAW_QUERY) !== undefined) return false;
   const view = parameterOf(request, VIEW_QUERY);
-  if (view !== undefined || parameterOf(request, RAW_QUERY) !== undefined) return view === '';
+  if (view !== undefined) return view === '';
   const { 'sec-fetch-dest': destination, accept = '', range } = request.headers;
   // A download that goes on.
   if (range !== undefined) return false;
@@ -33,6 +35,13 @@ export function varyByPage(request: FastifyRequest, reply: FastifyReply): void {
   if (!isPlainRead(request)) return;
   if (parameterOf(request, VIEW_QUERY) !== undefined || parameterOf(request, RAW_QUERY) !== undefined) return;
   for (const header of NEGOTIATED) addVary(reply, header);
+}
+
+/** What a page asks of a file besides its bytes: {@link INDEX_VIEW} or {@link SEARCH_VIEW}; undefined for any other request. */
+export function pageRequestOf(request: FastifyRequest): typeof INDEX_VIEW | typeof SEARCH_VIEW | undefined {
+  if (request.method !== 'GET' || !isPlainRead(request)) return undefined;
+  const view = parameterOf(request, VIEW_QUERY);
+  return view === INDEX_VIEW || view === SEARCH_VIEW ? view : undefined;
 }
 
 function isPlainRead(request: FastifyRequest): boolean {

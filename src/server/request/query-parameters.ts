@@ -4,20 +4,22 @@ import { isContentType, MAX_TYPE_LENGTH } from '../../wire/content-type.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { RAW_QUERY, VIEW_QUERY } from '../../wire/page.ts';
+import { SEARCH_VIEW } from '../../wire/page-requests.ts';
 import { MAX_HOLD_SECONDS, MAX_WAIT_SECONDS, QueryName } from '../../wire/protocol.ts';
 import { asksToClose } from './headers.ts';
 import { isHandshake, verbOf } from './request-target.ts';
 import { hasParameter } from './target.ts';
 
 /** What takes parameters. */
-type Operation = 'append' | 'follow' | 'read';
+type Operation = 'append' | 'follow' | 'read' | 'search';
 
 /** Which operations a query parameter belongs to. Unknown ones are ignored. */
 const OPERATIONS_OF: Readonly<Record<string, readonly Operation[]>> = {
-  [QueryName.from]: ['follow'],
+  [QueryName.from]: ['follow', 'search'],
   [QueryName.lines]: ['follow'],
   [QueryName.wait]: ['follow'],
   [QueryName.hold]: ['follow'],
+  [QueryName.status]: ['follow'],
   [QueryName.generation]: ['follow', 'append'],
   [QueryName.session]: ['append'],
   [QueryName.attempt]: ['append'],
@@ -27,7 +29,7 @@ const OPERATIONS_OF: Readonly<Record<string, readonly Operation[]>> = {
   [StreamQuery.live]: ['read'],
   [StreamQuery.cursor]: ['read'],
   [RAW_QUERY]: ['read'],
-  [VIEW_QUERY]: ['read'],
+  [VIEW_QUERY]: ['read', 'search'],
 };
 
 /** With one of these a read is one of a stream. */
@@ -38,6 +40,7 @@ const NAMES: Readonly<Record<Operation, string>> = {
   append: 'the verb APPEND',
   follow: 'the verb FOLLOW',
   read: 'GET and HEAD without a verb',
+  search: `${VIEW_QUERY}=${SEARCH_VIEW}`,
 };
 
 /**
@@ -79,7 +82,19 @@ function operationOf(request: FastifyRequest): Operation | undefined {
   if (verb === 'APPEND') throw new InvalidRequestError('the verb APPEND goes with PUT, POST and WebSockets');
   if (verb === 'FOLLOW') throw new InvalidRequestError('the verb FOLLOW goes with GET and WebSockets');
   if (isHandshake(request)) return 'follow';
-  return isRead ? 'read' : undefined;
+  if (!isRead) return undefined;
+  return parameterOf(request, VIEW_QUERY) === SEARCH_VIEW ? 'search' : 'read';
+}
+
+/**
+ * Whether a follower is to be told each second what goes on.
+ *
+ * @throws {InvalidRequestError} when it is neither said nor denied
+ */
+export function asksForStatus(request: FastifyRequest): boolean {
+  const text = parameterOf(request, QueryName.status) ?? '0';
+  if (text === '0' || text === '1') return text === '1';
+  throw new InvalidRequestError(`the query parameter ${QueryName.status} must be 0 or 1`);
 }
 
 const SESSION = /^[\w-]{16,128}$/;

@@ -8,6 +8,9 @@ const HTML = /^(?:text\/html|application\/xhtml\+xml)$/;
 const XML = /[/+]xml$/;
 const PDF = 'application/pdf';
 
+/** What is called a text is one, with bells and invalid bytes in it, too. */
+const TEXT = /^text\//;
+
 const MEDIA = /^(?<kind>image|audio|video)\//;
 
 /** Types, and endings of names that have none, of what has one JSON value a line. */
@@ -26,7 +29,7 @@ export function kindOfFile({ name, contentType, head, isJsonStream }: FileLook):
   if (HTML.test(type) || type === PDF) return undefined;
   if (XML.test(type) && MARKUP.test(head.toString('latin1'))) return undefined;
   if (isJsonStream || isRecords(type, name)) return 'records';
-  if (head.length > 0 && isText(head)) return 'text';
+  if (TEXT.test(type) || (head.length > 0 && isText(head))) return 'text';
   return mediaOf(type) ?? (head.length > 0 ? 'binary' : 'text');
 }
 
@@ -35,11 +38,15 @@ export function sourceKindOf({ head }: FileLook): PageKind {
   return isText(head) ? 'text' : 'binary';
 }
 
-/** The kind of page for what cannot be looked at: there is nothing yet, or who asks may not see it. */
-export function kindOfName(name: string): PageKind {
+/**
+ * The kind of page for what cannot be looked at: it is elsewhere, there is nothing yet, or who asks may not see it. Undefined
+ * for what the browser shows by itself.
+ */
+export function kindOfName(name: string): PageKind | undefined {
   const type = mediaTypeOf(contentTypeOfName(name) ?? '');
+  if (HTML.test(type) || XML.test(type) || type === PDF) return undefined;
   if (isRecords(type, name)) return 'records';
-  return XML.test(type) ? 'text' : (mediaOf(type) ?? 'text');
+  return mediaOf(type) ?? 'text';
 }
 
 function isRecords(type: string, name: string): boolean {

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { HttpfstreamError } from '../../wire/errors.ts';
-import { VIEW_QUERY } from '../../wire/page.ts';
+import { type PageKind, VIEW_QUERY } from '../../wire/page.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { beginFailure, sendFailure } from '../failure.ts';
 import { asksForPage } from '../request/page-request.ts';
@@ -45,6 +45,16 @@ export class Viewer implements PageSender {
     return (await this.#open()).send(request, reply, { kind: 'directory', path: path.asDirectory() });
   }
 
+  /**
+   * Answers with the page of what is elsewhere. Its script finds out what there is.
+   *
+   * @returns false when there is none, since a browser shows by itself what has such a name
+   */
+  async sendElsewhere(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<boolean> {
+    const kind = kindAt(path) ?? (parameterOf(request, VIEW_QUERY) === undefined ? undefined : 'text');
+    return kind !== undefined && (await this.#open()).send(request, reply, { kind, path });
+  }
+
   /** Whether a failure is shown in a page, which may wait for what is missing, or ask for a token. */
   concerns(error: Error, request: FastifyRequest): boolean {
     const isShown = error instanceof HttpfstreamError && SHOWN_FAILURES.includes(error.code);
@@ -54,8 +64,7 @@ export class Viewer implements PageSender {
   /** Answers a request that failed with the page of what it names. */
   async sendFailure(error: Error, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const path = pathOf(request) as ResourcePath;
-    const isDirectory = path.trailingSlash || path.isRoot;
-    const kind = isDirectory ? 'directory' : kindOfName(path.segments.at(-1) ?? '');
+    const kind = kindAt(path) ?? 'text';
     const pages = await this.#open();
     if (!pages.has(kind)) return sendFailure(error, request, reply);
     const { status } = beginFailure(error, request, reply);
@@ -74,6 +83,11 @@ export class Viewer implements PageSender {
     this.#pages ??= import('./pages.ts').then(({ Pages }) => Pages.open(this.#prefix));
     return this.#pages;
   }
+}
+
+/** The kind of page by the path alone; undefined for what a browser shows by itself. */
+function kindAt(path: ResourcePath): PageKind | undefined {
+  return path.trailingSlash || path.isRoot ? 'directory' : kindOfName(path.segments.at(-1) ?? '');
 }
 
 /** Undefined for what is no resource, and for what cannot be the path of one. */

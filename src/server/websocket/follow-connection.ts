@@ -4,11 +4,11 @@ import type { WebSocket } from 'ws';
 import type { ReadNumbers } from '../../core/numbers.ts';
 import type { Encoder } from '../../core/readers/chunk.ts';
 import type { Cutting } from '../../core/readers/cutting.ts';
-import type { Reader, Sink } from '../../core/readers/reader.ts';
+import type { Reader, ReaderFeed, Sink } from '../../core/readers/reader.ts';
 import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import type { Outcome } from '../../wire/protocol.ts';
-import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
+import { type ActivityMessage, CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
 import { type ActiveConnection, type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
 import { ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/connections/client-socket.ts';
 import { SocketSink } from '../response/socket-sink.ts';
@@ -78,6 +78,21 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
     this.#aborter ??= new AbortController();
     if (this.#socket.destroyed) this.#aborter.abort();
     return this.#aborter.signal;
+  }
+
+  /** Whether it is over, or as good as that. */
+  get isOver(): boolean {
+    return this.#isStopped || this.#socket.destroyed;
+  }
+
+  /** What is followed; undefined as long as it is waited for, and once nothing more comes. */
+  get feed(): ReaderFeed | undefined {
+    return this.#reader?.outcome === undefined ? this.#reader?.feed : undefined;
+  }
+
+  /** Tells what goes on, unless its client has not read what was sent before. */
+  tell(message: ActivityMessage): void {
+    if (this.#socket.writableLength === 0) this.#send(message);
   }
 
   /** Gives it what it follows: before the upgrade, or later, when the resource is there. */

@@ -13,10 +13,11 @@ import { enterWaiting } from '../limits/client-limits.ts';
 import { allowIdle, ClientSocket } from '../node/connections/client-socket.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
 import { noteUpgrade } from '../operations/access-log.ts';
-import { appendRequestOf, followRequestOf } from '../request/query-parameters.ts';
+import { appendRequestOf, asksForStatus, followRequestOf } from '../request/query-parameters.ts';
 import { assertHandshake, isHandshake, verbOf } from '../request/request-target.ts';
 import { noteFirstByte } from '../response/answer-numbers.ts';
 import { admissionOf } from '../rights/admission.ts';
+import { ActivityReports } from './activity-reports.ts';
 import { AppendConnection } from './append-connection.ts';
 import { type Dialect, dialectOf, legacyDialect, v2Dialect } from './dialects.ts';
 import { FollowConnection } from './follow-connection.ts';
@@ -41,6 +42,7 @@ export class WebSocketUpgrades {
   readonly #appends: ActiveConnections;
   readonly #follows: ActiveConnections;
   readonly #log: FastifyBaseLogger;
+  readonly #reports = new ActivityReports();
 
   constructor(core: Core, appends: ActiveConnections, follows: ActiveConnections, log: FastifyBaseLogger) {
     this.#core = core;
@@ -134,6 +136,7 @@ export class WebSocketUpgrades {
   async #openV2Follow(request: Upgrading, path: ResourcePath): Promise<void> {
     assertHandshake(request);
     const { waitMs, ...wanted } = followRequestOf(request);
+    const isReported = asksForStatus(request);
     const permit = admissionOf(request).require('follow', path);
     // It would go unnoticed that a client leaves that is gone already.
     if (request.raw.socket.destroyed) return;
@@ -147,6 +150,7 @@ export class WebSocketUpgrades {
       const leave = enterWaiting(request);
       void this.#followLater(connection, permit, wanted, waitMs).finally(leave);
     }
+    if (isReported) this.#reports.add(connection);
     request[CONNECTION] = connection;
   }
 

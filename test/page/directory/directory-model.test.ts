@@ -11,7 +11,6 @@ function entry(name: string, rest: Partial<DirectoryEntry> = {}): DirectoryEntry
     modifiedMs: 0,
     state: undefined,
     status: undefined,
-    isRelayed: false,
     ...rest,
   };
 }

@@ -57,10 +57,10 @@ describe('the colours of a style', () => {
   });
 
   it('of each of the palette can be read, as text and on each as a background', () => {
-    for (let index = 0; index < 256; index++) {
-      expect(lowestContrast({ ...PLAIN, fg: index })).toBeGreaterThanOrEqual(4.6);
-      expect(lowestContrast({ ...PLAIN, bg: index })).toBeGreaterThanOrEqual(4.6);
-    }
+    const contrasts = Array.from({ length: 256 }, (_, index) =>
+      Math.min(lowestContrast({ ...PLAIN, fg: index }), lowestContrast({ ...PLAIN, bg: index })),
+    );
+    expect(Math.min(...contrasts)).toBeGreaterThanOrEqual(4.6);
   });
 
   it('are those of the page where nothing says otherwise', () => {

@@ -3,14 +3,17 @@ import { mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { ListedEntry } from '../../../src/server/files/listing-text.ts';
+import type { JsonEntry } from '../../../src/server/files/directory-response.ts';
+import { sortedByName } from '../../../src/server/files/sorted-by-name.ts';
 import { RootDirectory } from '../../../src/storage/root/root-directory.ts';
+import type { DirectoryList } from '../../../src/wire/page.ts';
 import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
 import { openSocket, parseAnswer, rawGet, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { get, head } from '../../support/http/request.ts';
 import { startServer, type TestServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { appendAll, openAppender } from '../../support/websocket/appends.ts';
+import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const AWKWARD_NAMES = [
   '<b>&"\'.txt',
@@ -54,18 +57,18 @@ async function serveWith(options: { index?: boolean }, names: readonly string[])
 }
 
 async function page(server: TestServer, urlPath: string): Promise<string> {
-  const answer = await get(server.url(urlPath), { accept: 'text/html' });
+  const answer = await get(`${server.url(urlPath)}?raw`, { accept: 'text/html' });
   expect([answer.status, answer.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
   return answer.body.toString();
 }
 
-async function listing(server: TestServer, urlPath: string): Promise<ListedEntry[]> {
+async function listing(server: TestServer, urlPath: string): Promise<JsonEntry[]> {
   const answer = await get(server.url(urlPath), { accept: 'application/json' });
   expect([answer.status, answer.headers['content-type']]).toEqual([200, 'application/json; charset=utf-8']);
   return JSON.parse(answer.body.toString()).entries;
 }
 
-const namesOf = (entries: readonly ListedEntry[]) => entries.map(({ name }) => name);
+const namesOf = (entries: readonly JsonEntry[]) => entries.map(({ name }) => name);
 
 /** The links of a page, as a browser takes them. */
 function linksOf(html: string, base: string): { text: string; url: string }[] {
@@ -358,6 +361,54 @@ describe('the one URL', () => {
     for (const origin of ['http://test', 'https://proxy.example/outer', 'http://proxy.example/x/files']) {
       expect(new URL(answer.headers.location ?? '', origin + from).href).toBe(origin + to);
     }
+  });
+});
+
+describe('the list of a directory, for its page', () => {
+  it('says of each name how large and how old it is, and how it stands', async () => {
+    const server = await serve('d/a.log', 'd/sub/f');
+    await V2Peer.append(server.url('/d/live'));
+    const lost = await V2Peer.append(server.url('/d/waiting'), { session: sessionOf('a') });
+    lost.websocket.terminate();
+    const ended = await V2Peer.append(server.url('/d/ended'));
+    ended.websocket.close(1000, '{"status":3}');
+    const rows = async () => {
+      const answer = await get(server.url('/d/?view=list'));
+      return (JSON.parse(answer.text) as DirectoryList).rows;
+    };
+    const isSettled = async () => {
+      const [, finished, , , waiting] = await rows();
+      return finished?.[3] === 'finished' && waiting?.[3] === 'waiting';
+    };
+    await waitFor(isSettled, 'one append to be over, and another one to be waited for');
+    expect(await rows()).toEqual([
+      ['a.log', expect.any(Number), expect.any(Number), 'finished'],
+      ['ended', 0, expect.any(Number), 'finished', 3],
+      ['live', 0, expect.any(Number), 'live'],
+      ['sub/', null, expect.any(Number), null],
+      ['waiting', 0, expect.any(Number), 'waiting'],
+    ]);
+  });
+
+  it('is sorted in many turns, so that others are served meanwhile', async () => {
+    const entries = Array.from({ length: 20_000 }, (_, i) => ({ name: String((i * 7919) % 20_000) }));
+    let turns = 0;
+    let isOver = false;
+    const count = () => {
+      turns++;
+      if (!isOver) setImmediate(count);
+    };
+    count();
+    const sorted = await sortedByName(entries);
+    isOver = true;
+    expect(turns).toBeGreaterThan(10);
+    const names = sorted.map(({ name }) => name);
+    expect(names).toEqual(entries.map(({ name }) => name).sort());
+  });
+
+  it('is none of a file', async () => {
+    const server = await serve('f');
+    expect((await get(server.url('/f?view=list'))).status).toBe(400);
   });
 });
 

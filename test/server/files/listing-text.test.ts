@@ -1,10 +1,6 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import {
-  type ListedEntry,
-  type ListingForm,
-  ListingText,
-  PIECE_LENGTH,
-} from '../../../src/server/files/listing-text.ts';
+import { type ListingForm, ListingText, PIECE_LENGTH } from '../../../src/server/files/listing-text.ts';
+import type { ListedEntry } from '../../../src/server/response/list-row.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const FORM: ListingForm = {
@@ -18,9 +14,11 @@ const FORM: ListingForm = {
 /** As many as a few pieces take. */
 const ENTRIES: readonly ListedEntry[] = Array.from({ length: 2000 }, (_, i) => ({
   name: `${i}`.padStart(100, '0'),
-  type: 'file',
-  modified: '',
-  live: false,
+  isDirectory: false,
+  size: 0,
+  modifiedMs: 0,
+  standing: { state: 'finished' },
+  isRelayed: false,
 }));
 
 const WHOLE = `${ENTRIES.map(({ name }) => name).join(',')}|false`;

@@ -88,6 +88,19 @@ describe('the page of what cannot be shown', () => {
   });
 });
 
+describe('the page of what comes from an upstream', () => {
+  it("is the relay's own, by the name of what it shows, which is fetched as it is there", async () => {
+    const origin = await start();
+    const { url } = await start({ upstreams: [`/there=${origin.url}`] });
+    expect(await isPage(`${url}/there/a.log`, NAVIGATION)).toBe('text');
+    expect(await isPage(`${url}/there/a.log`, OLD_BROWSER)).toBe('text');
+    expect(await isPage(`${url}/there/a.log?raw`, NAVIGATION)).toBe(LINES);
+    expect(await isPage(`${url}/there/b.html`, OLD_BROWSER)).toBe('<p>page');
+    const missing = await fetch(`${url}/there/missing.html`, { headers: OLD_BROWSER });
+    expect(dataOf(await missing.text())).toMatchObject({ status: 404, path: '/there/missing.html' });
+  });
+});
+
 describe('the page', () => {
   it('is kept by nobody, and its script and style by everybody for ever, below a prefix, too', async () => {
     const { url } = await start({ prefix: '/logs' });

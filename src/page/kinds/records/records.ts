@@ -1,55 +1,80 @@
+import { cutsIn, PSEUDO_LINE_BYTES } from '../../log/pseudo-lines.ts';
 import { type JsonNode, parseJson } from './json-node.ts';
 
-/** As much of a line is read as a record, in bytes; a longer one is named so. */
-export const MAX_RECORD_BYTES = 64 * 1024;
+/**
+ * As much of a line is read as a record, in bytes. A longer one is named so, and cut as the lines of a log are: that
+ * may befall one that has more than 63 KiB.
+ */
+export const MAX_RECORD_BYTES = PSEUDO_LINE_BYTES;
 
 const LF = 0x0a;
 const CR = 0x0d;
 
-/** One line of a resource whose lines are JSON values. */
+/**
+ * What a line, or a piece of one, is: a JSON value; one that is too long, or how that goes on; one whose end has not come
+ * as yet; no JSON; nothing.
+ */
+export type RecordKind = 'record' | 'long' | 'rest' | 'partial' | 'text' | 'blank';
+
+/** One line of a resource whose lines are JSON values; of a long one a piece. */
 export interface RecordLine {
+  kind: RecordKind;
   /** Where it begins in the resource. */
   start: number;
-  /** Where the next one begins: after its line feed, if it has one. */
+  /** Where the next one begins: behind its line feed, if it has one. */
   end: number;
-  /** Its text; the beginning of one that is cut. Bytes that are no UTF-8 are replacement characters. */
+  /** Line feeds between the first byte and this. */
+  line: number;
+  /** Bytes that are no UTF-8 are replacement characters. */
   text: string;
-  /** Its value; undefined for what is cut, and what is no JSON. */
+  /** Its value, if it is a record. */
   node: JsonNode | undefined;
-  /** What it is: a record, a longer line than is read, one without its line feed as yet, or something else. */
-  kind: 'record' | 'long' | 'partial' | 'text' | 'blank';
 }
 
 /**
- * Cuts bytes into lines and reads each as JSON. A line that goes on behind the bytes is `long` once it has more than
- * 64 KiB, else `partial`, or, where nothing comes after the bytes, what it is.
+ * Cuts bytes into lines and reads each as JSON.
  *
- * @param bytes from the beginning of a line on
+ * @param bytes from the beginning of a line on, or of a piece of one
  * @param at where they are in the resource
- * @param isEnd whether nothing will come after them
  */
-export function recordsOf(bytes: Uint8Array, at: number, isEnd: boolean): RecordLine[] {
+export function recordsOf(bytes: Uint8Array, at: number): RecordLine[] {
   const records: RecordLine[] = [];
+  const cuts = cutsIn(bytes, at);
   let start = 0;
+  let line = 0;
   while (start < bytes.length) {
     const lineFeed = bytes.indexOf(LF, start);
-    const end = lineFeed < 0 ? bytes.length : lineFeed + 1;
-    records.push(recordOf(bytes.subarray(start, end), at + start, lineFeed >= 0 || isEnd));
-    start = end;
+    const lineEnd = lineFeed < 0 ? bytes.length : lineFeed + 1;
+    // What is cut is known to be longer than it is allowed to be, be its end here or not.
+    const inside = cuts.filter((cut) => cut > at + start && cut < at + lineEnd).map((cut) => cut - at);
+    for (const [index, end] of [...inside, lineEnd].entries()) {
+      const piece = bytes.subarray(start, end);
+      const read = index > 0 ? 'rest' : inside.length > 0 ? 'long' : 'whole';
+      records.push({ ...recordOf(piece, read), start: at + start, end: at + end, line });
+      start = end;
+    }
+    line++;
   }
   return records;
 }
 
-function recordOf(line: Uint8Array, start: number, isWhole: boolean): RecordLine {
-  const end = start + line.length;
-  const length = contentLength(line);
-  const isLong = length > MAX_RECORD_BYTES;
-  const text = new TextDecoder().decode(line.subarray(0, Math.min(length, MAX_RECORD_BYTES)));
-  if (isLong) return { start, end, text, node: undefined, kind: 'long' };
-  if (!isWhole) return { start, end, text, node: undefined, kind: 'partial' };
-  if (text.trim() === '') return { start, end, text, node: undefined, kind: 'blank' };
+function recordOf(
+  piece: Uint8Array,
+  read: 'whole' | 'long' | 'rest',
+): Pick<RecordLine, 'kind' | 'text' | 'node'> {
+  const content = piece.subarray(0, contentLength(piece));
+  const isLong = content.length > MAX_RECORD_BYTES;
+  const text = new TextDecoder().decode(isLong ? content.subarray(0, MAX_RECORD_BYTES) : content);
+  const kind = read === 'whole' && isLong ? 'long' : read;
+  if (kind !== 'whole') return { kind, text, node: undefined };
   const node = parseJson(text);
-  return { start, end, text, node, kind: node === undefined ? 'text' : 'record' };
+  const hasEnd = content.length < piece.length;
+  // Without its line feed `12` may be the beginning of `123`; what has brackets is whole with the last one.
+  if (node !== undefined && (hasEnd || node.kind === 'object' || node.kind === 'array')) {
+    return { kind: 'record', text, node };
+  }
+  if (!hasEnd) return { kind: 'partial', text, node: undefined };
+  return { kind: text.trim() === '' ? 'blank' : 'text', text, node: undefined };
 }
 
 /** Without the line's end. */

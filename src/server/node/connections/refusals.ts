@@ -23,6 +23,7 @@ export const REFUSAL_REASONS = [
   'waiting',
   'live',
   'followers',
+  'searches',
   'connections',
   'connections_per_address',
 ] as const;

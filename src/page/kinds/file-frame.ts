@@ -1,0 +1,81 @@
+import { Bar, barLink } from '../frame/bar.ts';
+import { formatBytes } from '../frame/format.ts';
+import { StateBadge } from '../state/state-badge.ts';
+import { TokenPrompt } from '../state/token-prompt.ts';
+import { LiveLog, type LiveLogEvents } from '../view/live-log.ts';
+
+/** For so long a notice is shown, in milliseconds. */
+const NOTICE_MS = 5000;
+
+/** What the page of any file has: the bar with its state, size and links, the prompt for a token, and notices. */
+export class FileFrame {
+  readonly live: LiveLog;
+  readonly bar: Bar;
+  /** What the file is called. */
+  readonly name: string;
+  readonly #main = document.createElement('main');
+  readonly #notice = document.createElement('p');
+  readonly #badge: StateBadge;
+  readonly #prompt: TokenPrompt;
+  #noticeTimer: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * @param path of the file, decoded
+   * @param events are told what the follow of it tells, when the frame says it
+   */
+  constructor(path: string, events: LiveLogEvents) {
+    this.name = path.slice(path.lastIndexOf('/') + 1);
+    this.live = new LiveLog(new URL(location.href), {
+      grown: () => {
+        this.#showFacts();
+        events.grown();
+      },
+      changed: () => {
+        this.#onChanged();
+        events.changed();
+      },
+    });
+    this.#badge = new StateBadge(this.name, () => this.live.reconnect());
+    this.#prompt = new TokenPrompt(() => this.live.start());
+    this.bar = new Bar(path, this.#badge.element);
+    this.#notice.className = 'notice';
+    this.#notice.role = 'status';
+    this.#notice.hidden = true;
+    this.#main.append(this.#notice, this.#prompt.element);
+    document.body.append(this.bar.element, this.#main);
+  }
+
+  /** Puts what shows the file into the page. */
+  add(...elements: readonly HTMLElement[]): void {
+    this.#main.append(...elements);
+  }
+
+  /** Adds what every file can be: seen as bytes, and kept. To be called when the bar has what is before them. */
+  addLinks(): void {
+    const download = barLink('Download', 'The file as it is now', '?raw');
+    download.download = this.name;
+    this.bar.add(barLink('Raw', 'The bytes as they are', '?raw'), download);
+  }
+
+  /** Says something for some seconds. */
+  tell(text: string): void {
+    this.#notice.textContent = text;
+    this.#notice.hidden = false;
+    clearTimeout(this.#noticeTimer);
+    this.#noticeTimer = setTimeout(() => {
+      this.#notice.hidden = true;
+    }, NOTICE_MS);
+  }
+
+  #onChanged(): void {
+    const { state } = this.live;
+    this.#badge.show(state);
+    if (state.kind === 'locked') this.#prompt.ask(state.refused);
+    else this.#prompt.hide();
+    this.#showFacts();
+  }
+
+  #showFacts(): void {
+    this.bar.showFacts([formatBytes(this.live.store.size)]);
+  }
+}

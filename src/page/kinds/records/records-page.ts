@@ -1,0 +1,121 @@
+import type { PageData } from '../../../wire/page.ts';
+import { barButton } from '../../frame/bar.ts';
+import { formatCount } from '../../frame/format.ts';
+import type { Row } from '../../log/rows.ts';
+import { LogPage } from '../../view/log-page.ts';
+import { RecordPanel } from './record-panel.ts';
+import { columnTitles, RecordRows } from './record-rows.ts';
+import { recordsOf } from './records.ts';
+
+/** The page of a file whose lines are JSON values: the page of a text with other rows, and a record of them as a tree. */
+export class RecordsPage {
+  readonly #rows = new RecordRows();
+  readonly #page: LogPage;
+  readonly #panel: RecordPanel;
+  readonly #columns = document.createElement('div');
+  readonly #table: HTMLButtonElement;
+  /** Where the record that is shown as a tree begins, and where the next one does. */
+  #shown: Pick<Row, 'start' | 'end'> | undefined;
+
+  constructor(data: PageData) {
+    this.#page = new LogPage(data, {
+      rowsOf: (bytes, at) => {
+        const screen = this.#rows.rowsOf(bytes, at);
+        this.#showColumns();
+        return screen;
+      },
+      keys: [
+        { keys: ['t'], does: 'columns, or each value on its line', run: () => this.#toggleTable() },
+        { keys: ['Enter'], does: 'the first record in view as a tree', run: () => this.#openFirst() },
+        { keys: [']'], does: 'the next record', run: () => this.#openNext(1) },
+        { keys: ['['], does: 'the one before', run: () => this.#openNext(-1) },
+        { keys: ['Escape'], does: 'close the record', run: () => this.#close() },
+      ],
+    });
+    const { bar, frame, view } = this.#page;
+    this.#panel = new RecordPanel(() => this.#close());
+    this.#table = barButton('Table', 'Columns, or each value on its line (t)', () => this.#toggleTable());
+    this.#table.ariaPressed = 'true';
+    bar.addFirst(this.#table);
+    this.#columns.className = 'record-columns';
+    // What it says is in each record, too.
+    this.#columns.ariaHidden = 'true';
+    this.#columns.hidden = true;
+    this.#columns.append(document.createElement('span'));
+    frame.before(this.#columns);
+    frame.append(this.#panel.element);
+    view.element.addEventListener('scroll', () => this.#alignColumns());
+    view.element.addEventListener('click', ({ target }) => this.#onClick(target as Element));
+  }
+
+  start(): void {
+    this.#page.start();
+  }
+
+  #toggleTable(): void {
+    this.#rows.isTable = !this.#rows.isTable;
+    this.#table.ariaPressed = String(this.#rows.isTable);
+    this.#showColumns();
+    this.#page.view.renew();
+  }
+
+  #showColumns(): void {
+    const { columns } = this.#rows;
+    const titles = this.#columns.firstElementChild as HTMLElement;
+    const text = columnTitles(columns);
+    if (titles.textContent !== text) titles.textContent = text;
+    this.#columns.hidden = columns.length === 0;
+    this.#alignColumns();
+  }
+
+  /** The columns go sideways with what is below them. */
+  #alignColumns(): void {
+    const titles = this.#columns.firstElementChild as HTMLElement;
+    titles.style.transform = `translateX(${-this.#page.view.element.scrollLeft}px)`;
+  }
+
+  #onClick(target: Element): void {
+    const { list } = this.#page.view;
+    const element = list.elementOf(target);
+    const isSelecting = getSelection()?.isCollapsed === false;
+    if (element === undefined || isSelecting || target.closest('.number, a')) return;
+    const row = list.rowOf(element);
+    if (row !== undefined) this.#open(row);
+  }
+
+  #openFirst(): void {
+    const [first] = this.#page.view.list.rows;
+    if (first !== undefined) this.#open(first);
+  }
+
+  /** Opens the record after the one that is open, or before it. */
+  #openNext(direction: 1 | -1): void {
+    const { rows } = this.#page.view.list;
+    if (this.#shown === undefined) {
+      this.#openFirst();
+      return;
+    }
+    const { start, end } = this.#shown;
+    const next =
+      direction > 0 ? rows.find((row) => row.start === end) : rows.find((row) => row.end === start);
+    if (next !== undefined) this.#open(next);
+  }
+
+  #open(row: Row): void {
+    const bytes = this.#page.live.store.slice(row.start, row.end);
+    if (bytes === undefined) return;
+    const [record] = recordsOf(bytes, row.start);
+    this.#shown = row;
+    if (record?.node !== undefined) {
+      this.#panel.show(`Record at byte ${formatCount(row.start)}`, record.node);
+    } else {
+      this.#page.tell('This line is no record, or too long for one: Raw has all of it.');
+    }
+  }
+
+  #close(): void {
+    this.#panel.hide();
+    this.#shown = undefined;
+    this.#page.view.element.focus();
+  }
+}

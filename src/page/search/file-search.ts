@@ -1,0 +1,106 @@
+import type { SearchEndReason } from '../../wire/page-requests.ts';
+import { SearchResults } from './search-results.ts';
+import { type Search, SearchRefusedError, type SearchText } from './search-stream.ts';
+
+/** How many matches are kept. */
+const MAX_MATCHES = 20_000;
+
+/** How long after new bytes it is searched for more, in milliseconds. */
+const GROWN_MS = 500;
+
+/** A line that is being written was searched in part: it is searched again from so many bytes before. */
+const AGAIN_BYTES = 64 * 1024;
+
+/** How a search stands: at work, through for now (`limit`: there are more matches than are kept), or without success. */
+export type SearchState =
+  | { kind: 'searching' }
+  | { kind: 'done'; end: Exclude<SearchEndReason, 'invalid'> }
+  | { kind: 'invalid'; detail: string }
+  | { kind: 'failed'; detail: string };
+
+/** The search for one text in the whole file, from a position outward, and in what comes. */
+export class FileSearch {
+  readonly text: SearchText;
+  readonly results: SearchResults;
+  readonly #search: Search;
+  readonly #changed: () => void;
+  readonly #maxMatches: number;
+  readonly #leave = new AbortController();
+  #state: SearchState = { kind: 'searching' };
+  #size = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * Begins at once.
+   *
+   * @param changed called when there is something new
+   */
+  constructor(search: Search, text: SearchText, from: number, changed: () => void, maxMatches = MAX_MATCHES) {
+    this.#search = search;
+    this.text = text;
+    this.results = new SearchResults(from);
+    this.#changed = changed;
+    this.#maxMatches = maxMatches;
+    void this.#run(from, 'both');
+  }
+
+  get state(): SearchState {
+    return this.#state;
+  }
+
+  /** Notes that the file has so many bytes: what is new is searched, too. */
+  grown(size: number): void {
+    this.#size = size;
+    this.#goOnSoon();
+  }
+
+  /** Ends it. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#leave.abort();
+  }
+
+  async #run(from: number, direction: 'both' | 'forward'): Promise<void> {
+    const { signal } = this.#leave;
+    const { results } = this;
+    try {
+      const limit = Math.max(1, this.#maxMatches - results.count);
+      let hasEnded = false;
+      for await (const line of this.#search(this.text, { from, direction, limit }, signal)) {
+        if (signal.aborted) return;
+        if ('at' in line) results.add(line);
+        else if ('progress' in line) results.noteSearched(line.progress);
+        else {
+          hasEnded = true;
+          results.noteSearched(line.searched);
+          this.#state =
+            line.end === 'invalid'
+              ? { kind: 'invalid', detail: line.detail ?? '' }
+              : { kind: 'done', end: line.end };
+        }
+        this.#changed();
+      }
+      if (!hasEnded) throw new Error('the answer was cut off');
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof SearchRefusedError && error.retryMs !== undefined) {
+        this.#timer = setTimeout(() => void this.#run(from, direction), error.retryMs);
+        return;
+      }
+      this.#state = { kind: 'failed', detail: (error as Error).message };
+      this.#changed();
+      return;
+    }
+    this.#goOnSoon();
+  }
+
+  #goOnSoon(): void {
+    const [, end] = this.results.searched;
+    const isThrough = this.#state.kind === 'done' && this.#state.end === 'complete';
+    if (!isThrough || this.#size <= end || this.#timer !== undefined || this.#leave.signal.aborted) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      void this.#run(Math.max(0, end - AGAIN_BYTES), 'forward');
+    }, GROWN_MS);
+  }
+}

@@ -1,0 +1,193 @@
+import {
+  ConnectionError,
+  ConnectionLostError,
+  type EndReason,
+  type FollowOpening,
+  type FollowState,
+  type FollowStream,
+  ForbiddenRightError,
+  follow,
+  ResourceNotFoundError,
+  UnauthorizedError,
+} from '../../browser/index.ts';
+import { BlockStore } from '../bytes/block-store.ts';
+import { readBytesOf } from '../bytes/read-bytes.ts';
+import type { StreamState } from '../state/stream-state.ts';
+import { tabToken } from '../state/tab-token.ts';
+
+const LF = 0x0a;
+
+/** So much of the end is asked for at once: the first screen, and some scrolling. */
+const TAIL_BYTES = 128 * 1024;
+
+/** For so long a server waits for what is not there yet, in seconds: a day, the most that it allows. */
+const MAX_WAIT_SECONDS = 86_400;
+
+/** A page that is open tries for as long as it is. The longest wait, in milliseconds, is one that nobody minds. */
+const RETRY = { times: Number.POSITIVE_INFINITY, maxDelayMs: 10_000 };
+
+/** How soon a first connection that has failed is made again, in milliseconds. */
+const FIRST_RETRY_MS = 2000;
+
+/** What is told of a log. */
+export interface LiveLogEvents {
+  /** Bytes have come. */
+  grown(): void;
+  /** It is in another state. */
+  changed(): void;
+}
+
+/**
+ * The log as it comes, over one connection: the end of what was written, then what is being written. Without a gap
+ * between them, and with nothing twice when it had to connect again.
+ */
+export class LiveLog {
+  readonly store: BlockStore;
+  readonly #url: URL;
+  readonly #events: LiveLogEvents;
+  #stream: FollowStream | undefined;
+  #leave = new AbortController();
+  #state: StreamState = { kind: 'connecting' };
+  #generation: number | undefined;
+  /** Whether it stays open when nobody appends. */
+  #isStream = false;
+  /** Of the next byte that comes. */
+  #position = 0;
+  #linesCome = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Does nothing before `start`. */
+  constructor(url: URL, events: LiveLogEvents) {
+    this.#url = new URL(url);
+    this.#url.search = '';
+    this.#url.hash = '';
+    this.#events = events;
+    this.store = new BlockStore(
+      readBytesOf(this.#url, () => ({ token: tabToken(), generation: this.#generation })),
+    );
+  }
+
+  get state(): StreamState {
+    return this.#state;
+  }
+
+  /** How many line feeds have come while the page was open. */
+  get linesCome(): number {
+    return this.#linesCome;
+  }
+
+  /** Follows it from where it is; also when it could not, for another attempt. */
+  start(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#leave.abort();
+    this.#leave = new AbortController();
+    const { signal } = this.#leave;
+    const from =
+      this.#generation === undefined
+        ? { from: -TAIL_BYTES }
+        : { from: this.#position, generation: this.#generation };
+    this.#stream = follow(this.#url, {
+      ...from,
+      signal,
+      wait: MAX_WAIT_SECONDS,
+      retry: RETRY,
+      // Not a function: that would be asked again for a token that was refused.
+      token: tabToken(),
+      onOpen: (opening) => this.#onOpen(opening),
+      onState: (state) => {
+        if (!signal.aborted) this.#onState(state);
+      },
+    });
+    void this.#read(this.#stream);
+  }
+
+  /** Connects now, and not when the wait for the next attempt is over. */
+  reconnect(): void {
+    if (this.#timer !== undefined) this.start();
+    else this.#stream?.reconnect();
+  }
+
+  async #read(stream: FollowStream): Promise<void> {
+    try {
+      for await (const bytes of stream) this.#take(bytes);
+    } catch {
+      // The state says what it was.
+    }
+  }
+
+  #onOpen({ generation, position, size = position, stream }: FollowOpening): void {
+    this.#generation = generation;
+    this.#isStream = stream === true;
+    this.#position = position;
+    this.store.extend(Math.max(position, size));
+    this.#events.grown();
+    // What is idle has an end, unless it is a stream.
+    if (this.#stream?.state.type === 'idle') this.#onState(this.#stream.state);
+  }
+
+  #take(bytes: Uint8Array): void {
+    this.store.append(this.#position, bytes);
+    this.#position += bytes.length;
+    this.#linesCome += countLineFeeds(bytes);
+    this.#events.grown();
+  }
+
+  #onState(state: FollowState): void {
+    const { type } = state;
+    if (type === 'failed' && isPassing(state.error)) {
+      this.#timer = setTimeout(() => this.start(), FIRST_RETRY_MS);
+      this.#enter({ kind: 'reconnecting', at: Date.now() + FIRST_RETRY_MS });
+    } else {
+      this.#enter(stateOf(state, this.#isStream));
+    }
+  }
+
+  #enter(state: StreamState): void {
+    this.#state = state;
+    this.#events.changed();
+  }
+}
+
+function countLineFeeds(bytes: Uint8Array): number {
+  let count = 0;
+  for (let at = bytes.indexOf(LF); at !== -1; at = bytes.indexOf(LF, at + 1)) count++;
+  return count;
+}
+
+/** Whether another attempt may do: nothing was said of the file. */
+function isPassing(error: Error): boolean {
+  return (
+    error instanceof ConnectionError ||
+    error instanceof ConnectionLostError ||
+    error instanceof ResourceNotFoundError
+  );
+}
+
+function stateOf(state: FollowState, isStream: boolean): StreamState {
+  switch (state.type) {
+    case 'connecting':
+      return state.attempt === 0 ? { kind: 'connecting' } : { kind: 'reconnecting' };
+    case 'idle':
+      // What is there comes, and then its end.
+      return { kind: isStream ? 'open' : 'connecting' };
+    case 'reconnecting':
+      return { kind: 'reconnecting', at: state.retryAt };
+    case 'finished':
+      return { kind: 'ended', reason: 'finished', status: state.status };
+    case 'failed':
+      return stateOfFailure(state.error, state.reason);
+    case 'closed':
+      return { kind: 'connecting' };
+    default:
+      return { kind: state.type };
+  }
+}
+
+function stateOfFailure(error: Error, reason: EndReason | undefined): StreamState {
+  if (error instanceof UnauthorizedError || error instanceof ForbiddenRightError) {
+    return { kind: 'locked', refused: tabToken() !== undefined };
+  }
+  if (reason === undefined || reason === 'shutdown') return { kind: 'failed', detail: error.message };
+  return { kind: 'ended', reason };
+}

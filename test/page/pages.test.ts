@@ -1,0 +1,217 @@
+import { truncate, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Page } from 'playwright-core';
+import { describe, expect, it } from 'vitest';
+import { ViewerBrowser } from '../support/page/viewer-browser.ts';
+import { ViewerServer } from '../support/page/viewer-server.ts';
+import { RuleAccess } from '../support/server/rule-access.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { V2Peer } from '../support/websocket/v2-peer.ts';
+
+/** Names that must not run, lead elsewhere or turn around what is beside them. */
+const HOSTILE_NAMES = [
+  '"><img src=x onerror="window.ran = 1">',
+  "'-window.ran=1-'",
+  '<script>window.ran = 1<%2fscript>',
+  'javascript:window.ran=1',
+  '\u202egnp.exe',
+];
+
+const RED_DOT = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'base64',
+);
+
+/** How many of its bytes a browser keeps back of a sound that comes, and some more. */
+const SOUND_BYTES = 2_000_000;
+
+/** The beginning of a sound that goes on for long: of silence. */
+function beginningOfSound(): Buffer {
+  const header = Buffer.alloc(44);
+  header.write('RIFF\xff\xff\xff\x7fWAVEfmt \x10\0\0\0\x01\0\x01\0', 'latin1');
+  header.writeUInt32LE(8000, 24);
+  header.writeUInt32LE(8000, 28);
+  header.writeUInt16LE(1, 32);
+  header.writeUInt16LE(8, 34);
+  header.write('data\xdb\xff\xff\x7f', 36, 'latin1');
+  return Buffer.concat([header, Buffer.alloc(SOUND_BYTES, 0x80)]);
+}
+
+/** What a grid says: the text of each row's cells. */
+const namesIn = (page: Page) => page.locator('.entry .name > a').allTextContents();
+
+/** The rows of a hex view, without what is between their columns. */
+const hexRowsIn = (page: Page) => page.locator('.hex-row').allTextContents();
+
+const browser = ViewerBrowser.forAllTests();
+
+describe.runIf(ViewerBrowser.isThere)('the page of a directory', () => {
+  it('sorts and filters any number of entries, of which those in view are in the document', async () => {
+    const server = await ViewerServer.start();
+    const write = (name: string, text: string) => writeFile(path.join(server.root, name), text);
+    for (let index = 0; index < 400; index++) await write(`build-${index}.log`, '');
+    await write('large', 'x'.repeat(5000));
+    const look = await browser.open(server.url('/'));
+    const { page } = look;
+    await page.getByText('build-0.log').waitFor();
+    expect((await namesIn(page)).slice(0, 12).at(-1)).toBe('build-11.log');
+    expect(await page.locator('.entry').count()).toBeLessThan(60);
+
+    await look.press('End');
+    await page.getByText('large').waitFor();
+    expect(await page.getByText('build-0.log').count()).toBe(0);
+    await page.getByRole('button', { name: 'Size' }).click();
+    await look.press('Home');
+    await waitFor(async () => (await namesIn(page))[0] === 'large', 'the largest to be the first');
+
+    await look.press('/');
+    await page.keyboard.type('log build-39');
+    await waitFor(async () => (await namesIn(page)).length === 11, 'eleven names to be left');
+    await page.getByText('11 of 401 entries').waitFor();
+    await look.press('ArrowDown');
+    await look.press('ArrowDown');
+    await look.press('Enter');
+    await page.waitForURL(server.url('/build-390.log'));
+  });
+
+  it('shows names as they are, and runs none', async () => {
+    const server = await ViewerServer.start();
+    for (const name of HOSTILE_NAMES) await writeFile(path.join(server.root, name), 'x');
+    const look = await browser.open(server.url('/'));
+    await look.page.getByText('javascript:').waitFor();
+    const shown = HOSTILE_NAMES.map((name) => name.replace('\u202e', '\\u202e'));
+    expect((await namesIn(look.page)).sort()).toEqual(shown.sort());
+    for (const name of HOSTILE_NAMES) {
+      const links = look.page.locator('.entry .name > a');
+      const href = await links
+        .nth(shown.indexOf(name.replace('\u202e', '\\u202e')))
+        .evaluate((link) => link.href);
+      expect(new URL(href).origin).toBe(new URL(server.url('/')).origin);
+    }
+    await look.expectHarmless();
+  });
+});
+
+describe.runIf(ViewerBrowser.isThere)('the page of bytes that are no text', () => {
+  it('shows them at any place of any size, and as they come', async () => {
+    const server = await ViewerServer.start();
+    const file = path.join(server.root, 'f.bin');
+    await writeFile(file, Buffer.from('\0<b>&\xff', 'latin1'));
+    await truncate(file, 5 * 2 ** 30);
+    const look = await browser.open(server.url('/f.bin'));
+    const { page } = look;
+    await page.getByText('00 3c 62 3e 26 ff').waitFor();
+    await look.press('End');
+    await page.getByText('13ffffff0').waitFor();
+    await look.press('g');
+    await page.keyboard.type('-0x20');
+    await look.press('Enter');
+    await page.locator('.linked .bytes', { hasText: '00 00' }).waitFor();
+    expect(new URL(page.url()).hash).toBe('#0x13fffffe0');
+    await page.goto(server.url('/f.bin#0x140000000'));
+    await look.expectHarmless();
+  });
+
+  it('stays at the end while bytes come', async () => {
+    const server = await ViewerServer.start();
+    const appender = await V2Peer.append(server.url('/f.bin'));
+    await appender.append(Buffer.alloc(4000, 1), 4000);
+    const look = await browser.open(server.url('/f.bin?view'));
+    await look.state('Live');
+    await look.press('End');
+    await look.page.getByText('00000f90').waitFor();
+    await appender.send(Buffer.from('\x02\x03\x04'.repeat(100), 'latin1'));
+    await waitFor(
+      async () => (await hexRowsIn(look.page)).at(-1)?.startsWith('000010c0') === true,
+      'the last row',
+    );
+    await appender.finish();
+    await look.state('Finished');
+  });
+});
+
+describe.runIf(ViewerBrowser.isThere)('the page of records', () => {
+  it('shows them in columns as they come, and one of them as a tree', async () => {
+    const server = await ViewerServer.start();
+    const appender = await V2Peer.append(server.url('/r.ndjson'));
+    const first = '{"level":"info","<b>":{"deep":["<img src=x onerror=ran=1>"]}}\nno json\n';
+    await appender.append(first, first.length);
+    const look = await browser.open(server.url('/r.ndjson'));
+    const { page } = look;
+    await look.row('info   {deep: ["<img src=x onerror=ran=1>"]}  ');
+    await look.row('no JSON no json');
+    expect(await page.locator('.record-columns').textContent()).toMatch(/^level {2}<b> *$/);
+    await appender.send('{"level":"warn"}\n');
+    await look.row(`warn ${' '.repeat(41)}`);
+
+    await look.press('Enter');
+    const tree = page.locator('.tree');
+    await tree.getByRole('button', { name: '<b>' }).click();
+    await tree.getByRole('button', { name: 'deep' }).click();
+    expect(await tree.locator('li').allTextContents()).toEqual([
+      '▾{2}',
+      'level: info',
+      '▾<b>: {1}',
+      '▾deep: [1]',
+      '0: <img src=x onerror=ran=1>',
+    ]);
+    await look.press(']');
+    await page.getByText('This line is no record').waitFor();
+    await look.press(']');
+    await waitFor(
+      async () => (await tree.locator('li').allTextContents()).at(-1) === 'level: warn',
+      'the next one',
+    );
+    await look.press('Escape');
+    await look.press('t');
+    await look.row('{level: "warn"}');
+    await look.expectHarmless();
+  });
+});
+
+describe.runIf(ViewerBrowser.isThere)('the page of a picture or a sound', () => {
+  it('shows a picture, and says of what is none that it cannot', async () => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'p.png'), RED_DOT);
+    await writeFile(path.join(server.root, 'none.png'), RED_DOT.subarray(0, 20));
+    const look = await browser.open(server.url('/p.png'));
+    await waitFor(
+      () => look.page.locator('img').evaluate((image) => image.naturalWidth === 1),
+      'the picture',
+    );
+    await look.page.goto(server.url('/none.png'));
+    await look.page.getByText('cannot show this').waitFor();
+    await look.expectHarmless();
+  });
+
+  it('copies into the page what needs a token, which it asks for', async () => {
+    const access = new RuleAccess({ secret: { rules: { '/**': ['follow'] } } });
+    const server = await ViewerServer.start({ access });
+    await writeFile(path.join(server.root, 'p.png'), RED_DOT);
+    const look = await browser.open(server.url('/p.png'));
+    await look.page.getByLabel('Token').fill('secret');
+    await look.press('Enter');
+    await waitFor(
+      () => look.page.locator('img').evaluate((image) => image.naturalWidth === 1),
+      'the picture',
+    );
+    expect(await look.page.locator('img').getAttribute('src')).toMatch(/^blob:/);
+    await look.expectHarmless();
+  });
+
+  it('plays what is still being written', async () => {
+    const server = await ViewerServer.start();
+    const appender = await V2Peer.append(server.url('/s.wav'));
+    const sound = beginningOfSound();
+    await appender.append(sound, sound.length);
+    const look = await browser.open(server.url('/s.wav'));
+    await look.state('Live');
+    const audio = look.page.locator('audio');
+    await audio.evaluate((element) => {
+      element.muted = true;
+      void element.play();
+    });
+    await waitFor(() => audio.evaluate((element) => element.currentTime > 0), 'it to play');
+    await look.expectHarmless();
+  });
+});

@@ -1,0 +1,155 @@
+import { rm, truncate, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
+import { ViewerServer } from '../../support/page/viewer-server.ts';
+import { RuleAccess } from '../../support/server/rule-access.ts';
+import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
+
+const LINES = Array.from({ length: 4000 }, (_, index) => `${index + 1}: a line of a file`);
+const TEXT = `${LINES.join('\n')}\n`;
+
+/** What must not run, wherever it stands. */
+const XSS = [
+  '<script>window.ran = 1</script>',
+  '"><img src=x onerror="window.ran = 1">',
+  "'-window.ran=1-'",
+  '</title><svg onload=window.ran=1>',
+  '\x1b]8;;javascript:window.ran=1\x1b\\link\x1b]8;;\x1b\\',
+  '\x1b]8;;https://example.test/"onmouseover="window.ran=1\x1b\\link\x1b]8;;\x1b\\',
+  '\x1b]0;<script>window.ran=1</script>\x07title',
+  '\u202egnp.exe\u202c',
+];
+
+const browser = ViewerBrowser.forAllTests();
+
+describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
+  it('shows the file from its end to its beginning', async () => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'f.log'), TEXT);
+    const page = await browser.open(server.url('/f.log'));
+    await page.state('Finished');
+    expect(await page.rows()).toEqual(LINES.slice(-(await page.rows()).length));
+    await page.press('Home');
+    await page.row(LINES[0]!);
+    expect(await page.rows()).toEqual(LINES.slice(0, (await page.rows()).length));
+    await page.expectHarmless();
+  });
+
+  it('shows what comes, stays where somebody reads, and counts what that one does not see', async () => {
+    const server = await ViewerServer.start();
+    const appender = await V2Peer.append(server.url('/f.log'));
+    await appender.append(TEXT, TEXT.length);
+    const page = await browser.open(server.url('/f.log'));
+    await page.state('Live');
+    await page.row('4000: a line of a file');
+    await page.press('PageUp');
+    await page.noRow('4000: a line of a file');
+    const before = await page.rows();
+    await appender.send('and one\nand another\n');
+    await page.pill('2 new lines');
+    expect(await page.rows()).toEqual(before);
+    await page.press('End');
+    await page.row('and another');
+    await appender.send('one more\n');
+    await page.row('one more');
+    await appender.finish();
+    await page.state('Finished');
+  });
+
+  it('tells when the appender is lost, is back, and gives up', async () => {
+    const server = await ViewerServer.start();
+    const query = { session: sessionOf('a') };
+    const lost = await V2Peer.append(server.url('/f.log'), query);
+    await lost.append('before\n', 7);
+    const page = await browser.open(server.url('/f.log'));
+    await page.state('Live');
+    lost.websocket.terminate();
+    await page.state('Waiting');
+    const back = await V2Peer.append(server.url('/f.log'), query);
+    await page.state('Live');
+    await back.append('after\n', 13);
+    back.websocket.close(1001);
+    await page.state('Interrupted');
+    expect(await page.rows()).toEqual(['before', 'after']);
+  });
+
+  it.each([
+    ['Deleted', (file: string) => rm(file)],
+    ['Truncated', (file: string) => truncate(file, 3)],
+  ])('tells that a file was %s, and keeps what it has', async (word, change) => {
+    const server = await ViewerServer.start();
+    const appender = await V2Peer.append(server.url('/f.log'));
+    await appender.append('one\ntwo\n', 8);
+    const page = await browser.open(server.url('/f.log'));
+    await page.row('two');
+    await change(path.join(server.root, 'f.log'));
+    await page.state(word);
+    expect(await page.rows()).toEqual(['one', 'two']);
+  });
+
+  it('waits for what is not there yet', async () => {
+    const server = await ViewerServer.start();
+    const page = await browser.open(server.url('/later/f.log'));
+    await page.state('Not there yet');
+    const appender = await V2Peer.append(server.url('/later/f.log'));
+    await appender.send('here\n');
+    await page.row('here');
+    await page.state('Live');
+  });
+
+  it('comes back with the server, at once when told to, and shows nothing twice', async () => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'f.log'), '');
+    const query = { session: sessionOf('b') };
+    const appender = await V2Peer.append(server.url('/f.log'), query);
+    await appender.append('one\n', 4);
+    const page = await browser.open(server.url('/f.log'));
+    await page.row('one');
+    await server.stop();
+    await page.state(/Reconnecting in \d+ s/);
+    await server.start();
+    // It may have come back by itself by now.
+    await page.page.locator('.state button').dispatchEvent('click');
+    await page.state('Waiting');
+    const back = await V2Peer.append(server.url('/f.log'), query);
+    await back.append('two\n', 8);
+    await page.row('two');
+    await page.state('Live');
+    expect(await page.rows()).toEqual(['one', 'two']);
+  });
+
+  it('asks for a token once rights exist, in its place, and keeps it for the tab', async () => {
+    const access = new RuleAccess({ right: { rules: { '/**': ['follow'] } }, wrong: { rules: {} } });
+    const server = await ViewerServer.start({ access });
+    await writeFile(path.join(server.root, 'f.log'), 'the secret\n');
+    const page = await browser.open(server.url('/f.log'));
+    await page.state('Token needed');
+    const token = page.page.getByLabel('Token');
+    await token.fill('wrong');
+    await token.press('Enter');
+    await page.page.getByText('That token may not read this.').waitFor();
+    await token.fill('right');
+    await token.press('Enter');
+    await page.row('the secret');
+    await page.page.reload();
+    await page.row('the secret');
+    await page.page.evaluate('sessionStorage.clear()');
+  });
+
+  it('runs nothing that stands in a text or a name', async () => {
+    const server = await ViewerServer.start();
+    const name = '<img src=x onerror=window.ran=1>"\'&.log';
+    await writeFile(path.join(server.root, name), `${XSS.join('\n')}\n`);
+    const page = await browser.open(
+      server.url(`/${encodeURIComponent(name)}?q=${encodeURIComponent(XSS[1]!)}`),
+    );
+    await page.row(XSS[0]!);
+    await page.row('U+202Egnp.exeU+202C');
+    const links = page.page.locator('.text a');
+    expect(await links.evaluateAll((all) => all.map((link) => link.getAttribute('href')))).toEqual([
+      'https://example.test/"onmouseover="window.ran=1',
+    ]);
+    await page.expectHarmless();
+  });
+});

@@ -1,0 +1,49 @@
+import type { Page } from 'playwright-core';
+import { expect } from 'vitest';
+import { waitFor } from '../wait-for.ts';
+
+/** A look at the page of a text, as somebody before the screen has it. */
+export class LogLook {
+  readonly page: Page;
+  readonly #troubles: () => readonly string[];
+
+  constructor(page: Page, troubles: () => readonly string[]) {
+    this.page = page;
+    this.#troubles = troubles;
+  }
+
+  /** Waits until the badge says so. */
+  async state(word: string | RegExp): Promise<void> {
+    await this.page.locator('.state > span[aria-hidden]', { hasText: word }).waitFor();
+  }
+
+  /** What the rows say that are shown. */
+  rows(): Promise<string[]> {
+    return this.page.locator('.row:not(.away) > .text').allTextContents();
+  }
+
+  /** Waits until a row says so. */
+  async row(text: string): Promise<void> {
+    await waitFor(async () => (await this.rows()).includes(text), `a row ${JSON.stringify(text)}`);
+  }
+
+  /** Waits until no row says so any more. */
+  async noRow(text: string): Promise<void> {
+    await waitFor(async () => !(await this.rows()).includes(text), `no row ${JSON.stringify(text)}`);
+  }
+
+  /** Waits until it is said how much has come that is not in view. */
+  async pill(text: string): Promise<void> {
+    await this.page.locator('.pill', { hasText: text }).waitFor();
+  }
+
+  press(key: string): Promise<void> {
+    return this.page.keyboard.press(key);
+  }
+
+  /** Nothing that the page shows has run, and its policy had nothing to forbid. */
+  async expectHarmless(): Promise<void> {
+    expect(await this.page.evaluate('window.ran')).toBeUndefined();
+    expect(this.#troubles()).toEqual([]);
+  }
+}

@@ -1,0 +1,54 @@
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import { PATIENCE_MS } from '../patience.ts';
+import { CHROMIUM, launchChromium } from '../programs/chromium.ts';
+import { LogLook } from './log-look.ts';
+
+const NOTE_VIOLATIONS = `document.addEventListener('securitypolicyviolation', (event) => {
+  window.noteTrouble(event.violatedDirective + ' ' + event.blockedURI);
+});`;
+
+/** One browser, and one page in it, for all tests of a file. */
+export class ViewerBrowser {
+  /** Whether this machine has one. */
+  static readonly isThere = CHROMIUM !== undefined;
+
+  #browser: Browser | undefined;
+  #context: BrowserContext | undefined;
+  #page: Page | undefined;
+  /** What a browser complains of, and a page must not do. */
+  #troubles: string[] = [];
+
+  /** To be called where tests are described. */
+  static forAllTests(): ViewerBrowser {
+    const own = new ViewerBrowser();
+    if (!ViewerBrowser.isThere) {
+      process.stderr.write(
+        'No Chromium (/usr/bin/chromium, or CHROMIUM): the pages of the viewer are not tested.\n',
+      );
+      return own;
+    }
+    beforeAll(() => own.#start());
+    afterAll(() => own.#browser?.close());
+    return own;
+  }
+
+  /** Opens the page of a text, until the test is over. */
+  async open(url: string): Promise<LogLook> {
+    const page = this.#page as Page;
+    this.#troubles = [];
+    onTestFinished(async () => void (await page.goto('about:blank')));
+    await page.goto(url);
+    return new LogLook(page, () => this.#troubles);
+  }
+
+  async #start(): Promise<void> {
+    this.#browser = await launchChromium();
+    this.#context = await this.#browser.newContext({ viewport: { width: 1000, height: 600 } });
+    this.#page = await this.#context.newPage();
+    this.#page.setDefaultTimeout(PATIENCE_MS);
+    this.#page.on('pageerror', (error) => this.#troubles.push(error.message));
+    await this.#page.exposeFunction('noteTrouble', (text: string) => this.#troubles.push(text));
+    await this.#page.addInitScript(NOTE_VIOLATIONS);
+  }
+}
