@@ -19,7 +19,10 @@ const LIBRARY = {
   'lib/http.node': 'src/http/index.node',
 };
 
-const entries = { ...Object.fromEntries(COMMANDS.map((name) => [name, name])), ...LIBRARY };
+/** Run by threads, which are made of a file beside the one that makes them. */
+const WORKERS = { 'lib/pattern-worker': 'src/search/pattern-worker' };
+
+const entries = { ...Object.fromEntries(COMMANDS.map((name) => [name, name])), ...LIBRARY, ...WORKERS };
 
 const { metafile } = await build({
   entryPoints: Object.entries(entries).map(([out, module]) => ({ in: `build/${module}.js`, out })),

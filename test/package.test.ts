@@ -209,8 +209,12 @@ describe('the package, packed and installed in an empty directory', () => {
       const app = Fastify();
       await app.register(httpfstream, { root: ${JSON.stringify(root)}, prefix: '/logs' });
       process.stdout.write((await app.inject('/logs/hello.txt')).body);
+      const { body } = await app.inject('/logs/hello.txt?view');
+      const [, script] = /src="\\.\\/([^"]+)"/.exec(body);
+      console.log(' with a page,', (await app.inject('/logs/' + script)).statusCode);
+      console.log((await app.inject('/logs/hello.txt?view=search&mode=regex&q=h.l')).body);
       await app.close();
     `);
-    expect(output).toBe('hello');
+    expect(output).toMatch(/^hello with a page, 200\n.*"at":0,.*"end":"complete"/s);
   });
 });
