@@ -1,7 +1,7 @@
 import type { FollowEnding, FollowOpening, FollowRequestOptions } from '../client/session/follow-request.ts';
 import type { SessionOptions } from '../client/session/session-options.ts';
 import type { HttpfstreamError } from '../wire/errors.ts';
-import type { EndReason } from '../wire/protocol.ts';
+import type { ActivityMessage, EndReason } from '../wire/protocol.ts';
 
 /**
  * How it stands with what is followed:
@@ -28,6 +28,9 @@ export type FollowState =
   | { readonly type: 'finished'; readonly status: number | undefined; readonly ending: FollowEnding }
   | { readonly type: 'failed'; readonly error: Error; readonly reason: EndReason | undefined };
 
+/** What goes on, as the server tells it. */
+export type FollowActivity = Omit<ActivityMessage, 'type'>;
+
 /** Options of `follow`. */
 export interface FollowOptions
   extends FollowRequestOptions,
@@ -36,6 +39,11 @@ export interface FollowOptions
   onOpen?: (opening: FollowOpening) => void;
   /** Called when the appender says only after that what the content type is. */
   onType?: (contentType: string) => void;
+  /**
+   * Called once a second with what goes on: how many follow, how much comes, and when it came. Without it the server is not
+   * asked for that.
+   */
+  onActivity?: (activity: FollowActivity) => void;
   /** Called with each change of the state, as it is told: bytes that came before may still wait to be read. */
   onState?: (state: FollowState) => void;
 }

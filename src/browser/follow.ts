@@ -1,6 +1,7 @@
 import { FollowSession } from '../client/session/follow-session.ts';
 import type { SessionOptions } from '../client/session/session-options.ts';
 import { onAbort } from '../http/on-abort.ts';
+import { QueryName } from '../wire/protocol.ts';
 import type { FollowOptions, FollowState, FollowStream } from './follow-options.ts';
 import { connectorOf } from './page-connection.ts';
 import { pageUrl } from './page-url.ts';
@@ -48,7 +49,7 @@ class PageFollow implements FollowStream {
   #wake = () => {};
 
   constructor(url: URL, options: FollowOptions) {
-    const { token, signal, retry, onOpen, onType } = options;
+    const { token, signal, retry, onOpen, onType, onActivity } = options;
     this.#options = options;
     const connector = connectorOf(token);
     const connecting = () => {
@@ -66,6 +67,7 @@ class PageFollow implements FollowStream {
         if (live !== undefined) this.#enterOpen(live);
       },
     };
+    if (onActivity !== undefined) url.searchParams.set(QueryName.status, '1');
     this.#session = new FollowSession(url, { ...options, ...session }, connecting, {
       onOpen: (opening) => {
         this.#isWaiting = false;
@@ -78,6 +80,7 @@ class PageFollow implements FollowStream {
         else this.#enterOpen(!isWaiting);
       },
       onType: (contentType) => onType?.(contentType),
+      onActivity: ({ type, ...activity }) => onActivity?.(activity),
       onBytes: (bytes) => {
         this.#chunks.push(bytes as Chunk);
         this.#unreadBytes += bytes.length;

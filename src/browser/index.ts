@@ -21,4 +21,4 @@ export {
 } from '../wire/errors.ts';
 export type { EndReason } from '../wire/protocol.ts';
 export { follow } from './follow.ts';
-export type { FollowOptions, FollowState, FollowStream } from './follow-options.ts';
+export type { FollowActivity, FollowOptions, FollowState, FollowStream } from './follow-options.ts';

@@ -22,7 +22,7 @@ export async function whyRefused(
 ): Promise<Refusal | ConnectionError> {
   const question = withScheme(url, 'http');
   // These mean nothing, or something else, to a request that is not upgraded.
-  for (const name of [QueryName.wait, QueryName.hold]) question.searchParams.delete(name);
+  for (const name of [QueryName.wait, QueryName.hold, QueryName.status]) question.searchParams.delete(name);
   try {
     const response = await fetch(question, {
       headers: withBearer({ accept: 'application/problem+json, */*;q=0.5' }, token),

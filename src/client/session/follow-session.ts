@@ -8,6 +8,7 @@ import {
   UnsupportedError,
 } from '../../wire/errors.ts';
 import {
+  type ActivityMessage,
   CloseCode,
   type ControlMessage,
   type EndMessage,
@@ -47,6 +48,8 @@ export interface FollowHandlers {
   onWaiting: (isWaiting: boolean) => void;
   /** The appender says only after `onOpen` what the content type is. */
   onType: (contentType: string) => void;
+  /** What goes on, once a second: only when the URL asks for it. */
+  onActivity?: (activity: ActivityMessage) => void;
   onBytes: (bytes: Uint8Array) => void;
   /** These were the last bytes; whether the server confirms it is still to come. */
   onLastByte: () => void;
@@ -198,6 +201,7 @@ export class FollowSession {
     if (message.type === 'open') this.#opened(message);
     else if (message.type === 'end') this.#ended(message);
     else if (message.type === 'type') this.#noteType(message.contentType);
+    else if (message.type === 'status') this.#handlers.onActivity?.(message);
     else if (message.type === 'waiting' || message.type === 'live') this.#wait(message.type === 'waiting');
   }
 

@@ -35,6 +35,9 @@ export class LineIndex {
   #known = 0;
   #generation: string | undefined;
   #isAsking = false;
+  #isLoading = false;
+  /** The line that was asked for last. */
+  #last: { position: number; line: number } | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isStopped = false;
 
@@ -76,6 +79,7 @@ export class LineIndex {
   reset(): void {
     this.#before = [0];
     this.#known = 0;
+    this.#last = undefined;
     this.#generation = undefined;
   }
 
@@ -85,13 +89,17 @@ export class LineIndex {
     clearTimeout(this.#timer);
   }
 
-  /** The number of the line at a position, if that is known and the bytes of its block before that are here. */
-  lineAtIfHere(position: number): number | undefined {
-    const block = Math.floor(position / BLOCK_BYTES);
-    const before = this.#linesBefore(block);
-    if (before === undefined) return undefined;
-    const bytes = this.#store.slice(block * BLOCK_BYTES, position);
-    return bytes && before + countLineFeeds(bytes);
+  /**
+   * The number of the line at a position, if that is known by now. If it can be, what is needed for it is read, and it is told
+   * that more is known.
+   */
+  lineNow(position: number): number | undefined {
+    // Each row of a window asks for the same one.
+    if (this.#last?.position === position) return this.#last.line;
+    const line = this.#lineHere(position);
+    if (line !== undefined) this.#last = { position, line };
+    else if (this.#linesBefore(blockAt(position)) !== undefined) void this.#load(position);
+    return line;
   }
 
   /**
@@ -100,10 +108,10 @@ export class LineIndex {
    * @throws what reading throws
    */
   async lineAt(position: number): Promise<number | undefined> {
-    const block = Math.floor(position / BLOCK_BYTES);
+    const block = blockAt(position);
     if (this.#linesBefore(block) === undefined) return undefined;
     await this.#store.load(block * BLOCK_BYTES, position);
-    return this.lineAtIfHere(position);
+    return this.#lineHere(position);
   }
 
   /**
@@ -129,6 +137,28 @@ export class LineIndex {
     return start + at + 1;
   }
 
+  /** The number of the line at a position, if the bytes of its block before that are here. */
+  #lineHere(position: number): number | undefined {
+    const block = blockAt(position);
+    const before = this.#linesBefore(block);
+    if (before === undefined) return undefined;
+    const bytes = this.#store.slice(block * BLOCK_BYTES, position);
+    return bytes && before + countLineFeeds(bytes);
+  }
+
+  /** Reads what is before a position in its block. What fails is tried again with the next one that is asked for. */
+  async #load(position: number): Promise<void> {
+    if (this.#isLoading) return;
+    this.#isLoading = true;
+    try {
+      if ((await this.lineAt(position)) !== undefined) this.#changed();
+    } catch {
+      // Numbers are missing until then.
+    } finally {
+      this.#isLoading = false;
+    }
+  }
+
   get #lines(): number {
     return this.#before.at(-1)!;
   }
@@ -152,7 +182,7 @@ export class LineIndex {
   /** Counts what is in the page. */
   #countHere(): void {
     for (;;) {
-      const end = Math.min(this.#store.size, (Math.floor(this.#known / BLOCK_BYTES) + 1) * BLOCK_BYTES);
+      const end = Math.min(this.#store.size, (blockAt(this.#known) + 1) * BLOCK_BYTES);
       const bytes = end > this.#known ? this.#store.slice(this.#known, end) : undefined;
       if (bytes === undefined) return;
       this.#add(countLineFeeds(bytes), end);
@@ -171,7 +201,7 @@ export class LineIndex {
   async #ask(): Promise<void> {
     this.#isAsking = true;
     try {
-      const block = Math.floor(this.#known / BLOCK_BYTES);
+      const block = blockAt(this.#known);
       const told = await this.#read(block);
       const before = this.#known;
       if (this.#isStopped) return;
@@ -240,6 +270,10 @@ export function readCountsOf(url: URL, token: () => string | undefined): ReadCou
 
 function numberIn({ headers }: Response, name: string): number {
   return Number(headers.get(name) ?? Number.NaN);
+}
+
+function blockAt(position: number): number {
+  return Math.floor(position / BLOCK_BYTES);
 }
 
 function countLineFeeds(bytes: Uint8Array): number {

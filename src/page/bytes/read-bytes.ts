@@ -1,3 +1,4 @@
+import { StreamHeader } from '../../wire/durable-streams.ts';
 import { RAW_QUERY } from '../../wire/page.ts';
 import type { ReadBytes } from './block-store.ts';
 
@@ -14,6 +15,12 @@ export interface ReadContext {
   readonly generation: number | undefined;
 }
 
+/** Which file is at a path, and how many bytes it has. */
+export interface FileFacts {
+  readonly generation: number;
+  readonly size: number;
+}
+
 /**
  * Makes a function that reads ranges of the resource at `url`. It rejects with {@link BytesGoneError} when what is there
  * is not the file that is expected.
@@ -21,20 +28,15 @@ export interface ReadContext {
  * @param context asked before each read
  */
 export function readBytesOf(url: URL, context: () => ReadContext): ReadBytes {
-  const raw = new URL(url);
-  raw.search = RAW_QUERY;
-  raw.hash = '';
   return async (from, to) => {
     const { token, generation } = context();
-    const headers = new Headers({ range: `bytes=${from}-${to - 1}` });
-    if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
-    const answer = await fetch(raw, { headers, cache: 'no-store' });
+    const answer = await fetchRaw(url, token, { headers: { range: `bytes=${from}-${to - 1}` } });
     if (answer.status !== 206) {
       void answer.body?.cancel();
       throw new BytesGoneError(`the server answered ${answer.status} ${answer.statusText}`);
     }
-    const found = generationIn(answer.headers);
-    if (generation !== undefined && found !== undefined && found !== generation) {
+    const facts = factsIn(answer.headers);
+    if (generation !== undefined && facts !== undefined && facts.generation !== generation) {
       void answer.body?.cancel();
       throw new BytesGoneError('another file has taken its place');
     }
@@ -44,8 +46,32 @@ export function readBytesOf(url: URL, context: () => ReadContext): ReadBytes {
   };
 }
 
-/** The generation of the file that an answer is about, as its offset says it. */
-export function generationIn(headers: Headers): number | undefined {
-  const digits = /^(\d{16})_\d{16}$/.exec(headers.get('stream-next-offset') ?? '')?.[1];
-  return digits === undefined ? undefined : Number(digits);
+/**
+ * Asks which file is at `url` now; undefined when there is none.
+ *
+ * @throws when it cannot be asked, or is not told
+ */
+export async function lookAtFile(url: URL, token: string | undefined): Promise<FileFacts | undefined> {
+  const answer = await fetchRaw(url, token, { method: 'HEAD' });
+  if (answer.status === 404 || answer.status === 410) return undefined;
+  const facts = answer.ok ? factsIn(answer.headers) : undefined;
+  if (facts === undefined) throw new Error(`the server answered ${answer.status} ${answer.statusText}`);
+  return facts;
+}
+
+function fetchRaw(url: URL, token: string | undefined, init: RequestInit): Promise<Response> {
+  const raw = new URL(url);
+  raw.search = RAW_QUERY;
+  raw.hash = '';
+  const headers = new Headers(init.headers);
+  if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
+  return fetch(raw, { ...init, headers, cache: 'no-store' });
+}
+
+/** An answer names the file, and its end, as an offset of a stream. */
+function factsIn(headers: Headers): FileFacts | undefined {
+  const groups = /^(?<generation>\d{16})_(?<size>\d{16})$/.exec(
+    headers.get(StreamHeader.nextOffset) ?? '',
+  )?.groups;
+  return groups && { generation: Number(groups.generation), size: Number(groups.size) };
 }

@@ -47,6 +47,16 @@ export function formatAge(atMs: number, nowMs: number): string {
   return `${Math.floor(age / DAY_MS)} d ago`;
 }
 
+/** Formats how long something took: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`. */
+export function formatDuration(durationMs: number): string {
+  if (durationMs < 10 * SECOND_MS) return `${(durationMs / SECOND_MS).toFixed(1)} s`;
+  const seconds = Math.round(durationMs / SECOND_MS);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
+  return `${formatCount(Math.floor(minutes / 60))} h ${minutes % 60} min`;
+}
+
 /** In how many milliseconds {@link formatAge} says something else; Infinity for a date. */
 export function ageLastsMs(atMs: number, nowMs: number): number {
   const age = nowMs - atMs;

@@ -12,6 +12,8 @@ export interface KeyAction {
 const NAMES: Readonly<Record<string, string>> = {
   ' ': 'Space',
   ArrowDown: '↓',
+  ArrowLeft: '←',
+  ArrowRight: '→',
   ArrowUp: '↑',
   Escape: 'Esc',
   PageDown: 'Page down',

@@ -1,5 +1,5 @@
 import { Bar, barLink } from '../frame/bar.ts';
-import { formatBytes } from '../frame/format.ts';
+import { formatBytes, formatCount } from '../frame/format.ts';
 import { StateBadge } from '../state/state-badge.ts';
 import { TokenPrompt } from '../state/token-prompt.ts';
 import { LiveLog, type LiveLogEvents } from '../view/live-log.ts';
@@ -17,6 +17,7 @@ export class FileFrame {
   readonly #notice = document.createElement('p');
   readonly #badge: StateBadge;
   readonly #prompt: TokenPrompt;
+  #lines: string | undefined;
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -67,6 +68,13 @@ export class FileFrame {
     }, NOTICE_MS);
   }
 
+  /** Says how many lines it has: exactly, or about so many. */
+  showLines(count: number | undefined, isExact: boolean): void {
+    if (count === undefined) return;
+    this.#lines = `${isExact ? '' : '≈ '}${formatCount(count)} ${count === 1 ? 'line' : 'lines'}`;
+    this.#showFacts();
+  }
+
   #onChanged(): void {
     const { state } = this.live;
     this.#badge.show(state);
@@ -76,6 +84,13 @@ export class FileFrame {
   }
 
   #showFacts(): void {
-    this.bar.showFacts([formatBytes(this.live.store.size)]);
+    const { store, activity } = this.live;
+    const { followers, rate = 0 } = activity;
+    this.bar.showFacts([
+      formatBytes(store.size),
+      this.#lines,
+      followers === undefined ? undefined : `${formatCount(followers)} watching`,
+      rate === 0 ? undefined : `${formatBytes(Math.round(rate))}/s`,
+    ]);
   }
 }

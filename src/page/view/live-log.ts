@@ -2,6 +2,7 @@ import {
   ConnectionError,
   ConnectionLostError,
   type EndReason,
+  type FollowActivity,
   type FollowOpening,
   type FollowState,
   type FollowStream,
@@ -10,9 +11,11 @@ import {
   ResourceNotFoundError,
   UnauthorizedError,
 } from '../../browser/index.ts';
+import { Arrivals } from '../bytes/arrivals.ts';
 import { BlockStore } from '../bytes/block-store.ts';
-import { readBytesOf } from '../bytes/read-bytes.ts';
-import type { StreamState } from '../state/stream-state.ts';
+import { lookAtFile, readBytesOf } from '../bytes/read-bytes.ts';
+import { EndWatch } from '../state/end-watch.ts';
+import { mayGrow, type StreamState } from '../state/stream-state.ts';
 import { tabToken } from '../state/tab-token.ts';
 
 const LF = 0x0a;
@@ -29,11 +32,13 @@ const RETRY = { times: Number.POSITIVE_INFINITY, maxDelayMs: 10_000 };
 /** How soon a first connection that has failed is made again, in milliseconds. */
 const FIRST_RETRY_MS = 2000;
 
+const ANOTHER_FILE = 'There is another file at its path now: load the page again to see that.';
+
 /** What is told of a log. */
 export interface LiveLogEvents {
   /** Bytes have come. */
   grown(): void;
-  /** It is in another state. */
+  /** It is in another state, or more is known of it. */
   changed(): void;
 }
 
@@ -43,7 +48,9 @@ export interface LiveLogEvents {
  */
 export class LiveLog {
   readonly store: BlockStore;
-  readonly #url: URL;
+  readonly arrivals = new Arrivals();
+  /** Where it is, without a query. */
+  readonly url: URL;
   readonly #events: LiveLogEvents;
   #stream: FollowStream | undefined;
   #leave = new AbortController();
@@ -54,17 +61,24 @@ export class LiveLog {
   /** Of the next byte that comes. */
   #position = 0;
   #linesCome = 0;
+  #activity: Partial<FollowActivity> = {};
   #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #endWatch = new EndWatch(() => this.#lookAgain());
 
   /** Does nothing before `start`. */
   constructor(url: URL, events: LiveLogEvents) {
-    this.#url = new URL(url);
-    this.#url.search = '';
-    this.#url.hash = '';
+    this.url = new URL(url);
+    this.url.search = '';
+    this.url.hash = '';
     this.#events = events;
     this.store = new BlockStore(
-      readBytesOf(this.#url, () => ({ token: tabToken(), generation: this.#generation })),
+      readBytesOf(this.url, () => ({ token: tabToken(), generation: this.#generation })),
     );
+  }
+
+  /** How many follow it, and how many bytes a second come; of what is not known nothing. */
+  get activity(): Pick<FollowActivity, 'followers' | 'rate'> {
+    return mayGrow(this.#state) ? this.#activity : {};
   }
 
   get state(): StreamState {
@@ -87,7 +101,7 @@ export class LiveLog {
       this.#generation === undefined
         ? { from: -TAIL_BYTES }
         : { from: this.#position, generation: this.#generation };
-    this.#stream = follow(this.#url, {
+    this.#stream = follow(this.url, {
       ...from,
       signal,
       wait: MAX_WAIT_SECONDS,
@@ -95,6 +109,7 @@ export class LiveLog {
       // Not a function: that would be asked again for a token that was refused.
       token: tabToken(),
       onOpen: (opening) => this.#onOpen(opening),
+      onActivity: (activity) => this.#onActivity(activity),
       onState: (state) => {
         if (!signal.aborted) this.#onState(state);
       },
@@ -126,6 +141,12 @@ export class LiveLog {
     if (this.#stream?.state.type === 'idle') this.#onState(this.#stream.state);
   }
 
+  #onActivity(activity: FollowActivity): void {
+    this.#activity = activity;
+    if (activity.position !== undefined) this.arrivals.note(activity.position, activity.time);
+    this.#events.changed();
+  }
+
   #take(bytes: Uint8Array): void {
     this.store.append(this.#position, bytes);
     this.#position += bytes.length;
@@ -143,8 +164,26 @@ export class LiveLog {
     }
   }
 
+  /** What has ended may go on, by another append. */
+  async #lookAgain(): Promise<void> {
+    try {
+      const facts = await lookAtFile(this.url, tabToken());
+      const state = this.#state;
+      if (state.kind !== 'ended') return;
+      const isSame = facts?.generation === this.#generation;
+      if (facts !== undefined && isSame && facts.size > this.#position) this.start();
+      else if (facts === undefined && state.reason !== 'deleted')
+        this.#enter({ kind: 'ended', reason: 'deleted' });
+      else if (facts !== undefined && !isSame)
+        this.#enter({ kind: 'ended', reason: 'deleted', detail: ANOTHER_FILE });
+    } catch {
+      // It is looked again later.
+    }
+  }
+
   #enter(state: StreamState): void {
     this.#state = state;
+    this.#endWatch.isOn = state.kind === 'ended' && state.reason !== 'truncated';
     this.#events.changed();
   }
 }

@@ -1,28 +1,37 @@
 import type { PageData } from '../../wire/page.ts';
-import { Bar, barButton, barLink } from '../frame/bar.ts';
-import { formatBytes } from '../frame/format.ts';
+import { LineIndex, readCountsOf } from '../bytes/line-index.ts';
+import { type Bar, barButton } from '../frame/bar.ts';
+import { GroupOutline } from '../groups/group-outline.ts';
 import { HelpSheet } from '../keys/help-sheet.ts';
 import { type KeyAction, KeyTable } from '../keys/key-table.ts';
+import { FileFrame } from '../kinds/file-frame.ts';
 import { rowsOf as rowsOfLog } from '../log/rows.ts';
-import { StateBadge } from '../state/state-badge.ts';
-import { TokenPrompt } from '../state/token-prompt.ts';
-import { LiveLog } from './live-log.ts';
+import { LogSearch } from '../search/log-search.ts';
+import { searchOf } from '../search/search-stream.ts';
+import { tabToken } from '../state/tab-token.ts';
+import { FoldedRows } from './folded-rows.ts';
+import { learnMarks } from './learn-marks.ts';
+import { LinkedLines } from './linked-lines.ts';
+import type { LiveLog } from './live-log.ts';
 import { LogSelection } from './log-selection.ts';
 import { LogView } from './log-view.ts';
 import { Pill } from './pill.ts';
 import { RowList } from './row-list.ts';
-import type { RowsOf } from './row-window.ts';
+import { RowNotesSource } from './row-notes.ts';
+import { type PlacedRow, type RowsOf, RowWindow } from './row-window.ts';
 import { ScrollInput } from './scroll-input.ts';
 import { Scrollbar } from './scrollbar.ts';
 
-/** For so long a notice is shown, in milliseconds. */
-const NOTICE_MS = 5000;
+/** So many lines are shown above the one that somebody goes to. */
+const LINES_ABOVE = 4;
+
+const FULL_SCREEN = 'A program wrote here that draws on the whole screen: Raw has what it wrote.';
 
 /** What is different where the lines are of another kind than those of a terminal. */
 export interface LogPageOptions {
-  /** Makes rows of bytes. Default: as a terminal would show them. */
+  /** Makes rows of bytes. Default: as a terminal would show them, and with groups that fold. */
   rowsOf?: RowsOf;
-  /** Keys that do more. Default none. */
+  /** Keys that do more, or something else. Default none. */
   keys?: readonly KeyAction[];
 }
 
@@ -33,78 +42,137 @@ export class LogPage {
   readonly bar: Bar;
   /** What the view is in, with all that is beside it. */
   readonly frame = document.createElement('div');
+  readonly #file: FileFrame;
+  readonly #outline = new GroupOutline();
   readonly #list: RowList;
-  readonly #badge: StateBadge;
-  readonly #prompt: TokenPrompt;
+  readonly #index: LineIndex;
+  readonly #notes: RowNotesSource;
+  readonly #linked: LinkedLines;
+  readonly #search: LogSearch;
   readonly #pill: Pill;
   readonly #scrollbar: Scrollbar;
-  readonly #wrap: HTMLButtonElement;
-  readonly #notice = document.createElement('p');
-  #noticeTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #wrap = barButton('Wrap', 'Let long lines go on below (w)', () => this.#toggleWrap());
+  #areAllFolded = false;
+  #saidFullScreen = false;
 
-  constructor({ path }: PageData, { rowsOf = rowsOfLog, keys: more = [] }: LogPageOptions = {}) {
-    const name = path.slice(path.lastIndexOf('/') + 1);
-    this.live = new LiveLog(new URL(location.href), {
+  constructor({ path }: PageData, { rowsOf, keys = [] }: LogPageOptions = {}) {
+    this.#file = new FileFrame(path, {
       grown: () => this.#onGrown(),
       changed: () => this.#onChanged(),
     });
-    this.#badge = new StateBadge(name, () => this.live.reconnect());
-    this.bar = new Bar(path, this.#badge.element);
-    this.#list = new RowList((row, origin) => (origin === 0 ? row.line : undefined));
-    this.view = new LogView(this.live.store, this.#list, rowsOf, {
-      painted: (extent) => this.#scrollbar.show(extent),
-      following: (follows) => this.#pill.leave(follows ? undefined : this.live.linesCome),
-      failed: (error) => this.tell(`Bytes could not be read: ${(error as Error).message}`),
+    const { live, bar, name } = this.#file;
+    const { store, arrivals } = live;
+    this.live = live;
+    this.bar = bar;
+    this.#index = new LineIndex(readCountsOf(live.url, tabToken), store, () => this.#onCounted());
+    this.#notes = new RowNotesSource(
+      (position) => this.#index.lineNow(position),
+      () => this.#linked.range,
+      arrivals,
+      this.#outline,
+    );
+    this.#list = new RowList((row) => this.#notes.of(row));
+    const rows = new RowWindow(store, rowsOf ?? ((bytes, at) => this.#rowsOf(bytes, at)));
+    this.view = new LogView(store, new FoldedRows(rows, this.#outline), this.#list, {
+      painted: (extent, isFullScreen) => {
+        this.#scrollbar.show(extent);
+        this.#search.painted();
+        if (isFullScreen) this.#sayFullScreen();
+      },
+      following: (follows) => this.#pill.leave(follows ? undefined : live.linesCome),
+      failed: (error) => this.tell(`Some of it could not be read: ${(error as Error).message}`),
     });
     this.view.element.ariaLabel = `Text of ${name}`;
+    this.#linked = new LinkedLines(
+      this.#index,
+      (position) => this.#showLine(position),
+      () => this.view.refresh(),
+    );
+    this.#search = this.#makeSearch();
     this.#scrollbar = new Scrollbar((position) => this.#scrollTo(position));
     this.#pill = new Pill(() => this.view.goToEnd());
-    this.#prompt = new TokenPrompt(() => this.live.start());
     new ScrollInput(this.view.element, this.view);
-    new LogSelection(this.view, (text) => this.tell(text));
-    this.#notice.className = 'notice';
-    this.#notice.role = 'status';
-    this.#notice.hidden = true;
-    this.#wrap = barButton('Wrap', 'Let long lines go on below (w)', () => this.#toggleWrap());
-    this.#wrap.ariaPressed = 'false';
-    const help = new HelpSheet(() => keys);
-    const keys = this.#keys(help, more);
-    this.bar.add(
-      this.#wrap,
-      barLink('Raw', 'The bytes as they are', '?raw'),
-      this.#downloadLink(name),
-      barButton('?', 'Keys (?)', () => help.toggle()),
-    );
-    this.frame.className = 'view';
-    this.frame.append(this.view.element, this.#scrollbar.element, this.#pill.element);
-    const main = document.createElement('main');
-    main.append(this.#notice, this.#prompt.element, this.frame);
-    document.body.append(this.bar.element, main, help.element);
+    new LogSelection(this.view, rows, (text) => this.tell(text));
+    this.#list.element.addEventListener('click', (event) => this.#onClick(event));
+    this.#build(keys);
   }
 
   start(): void {
     this.live.start();
-    this.view.element.focus();
+  }
+
+  /** Says something for some seconds. */
+  tell(text: string): void {
+    this.#file.tell(text);
+  }
+
+  #rowsOf(bytes: Uint8Array, at: number): ReturnType<RowsOf> {
+    learnMarks(this.#outline, bytes, at);
+    return rowsOfLog(bytes, at);
+  }
+
+  #build(more: readonly KeyAction[]): void {
+    const help = new HelpSheet(() => keys);
+    const keys = this.#keys(help, more);
+    this.#wrap.ariaPressed = 'false';
+    this.bar.add(
+      barButton('Search', 'Search in the whole file (/)', () => this.#search.open()),
+      this.#wrap,
+    );
+    this.#file.addLinks();
+    this.bar.add(barButton('?', 'Keys (?)', () => help.toggle()));
+    this.frame.className = 'view';
+    this.frame.append(this.view.element, this.#scrollbar.element, this.#pill.element);
+    this.#file.add(this.frame);
+    document.body.append(help.element);
+  }
+
+  #makeSearch(): LogSearch {
+    return new LogSearch({
+      search: searchOf(this.live.url, tabToken),
+      store: this.live.store,
+      index: this.#index,
+      list: this.#list,
+      element: this.frame,
+      goTo: (position) => this.#showLine(position),
+      refresh: () => this.view.refresh(),
+      tell: (text) => this.tell(text),
+    });
+  }
+
+  /** Shows the line at a position with some before it, and opens the groups that it is in. */
+  #showLine(position: number): void {
+    this.#outline.reveal({ from: position, to: position + 1 });
+    this.view.goTo(position, LINES_ABOVE * this.#list.rowPx);
   }
 
   #onGrown(): void {
     this.view.grown();
-    // A hidden tab paints nothing, but its title counts on.
+    this.#index.advance();
+    this.#linked.advance();
+    this.#showLineCount();
+    this.#search.grown();
+    // A hidden tab paints nothing, but counts on.
     this.#pill.count(this.live.linesCome);
-    this.#showFacts();
+  }
+
+  #showLineCount(): void {
+    const { lineCount, isWhole } = this.#index;
+    this.#file.showLines(lineCount, isWhole);
+    this.#list.digits = String(lineCount ?? 0).length;
+  }
+
+  /** More is known of where lines are. */
+  #onCounted(): void {
+    this.#showLineCount();
+    this.view.refresh();
+    this.#linked.advance();
   }
 
   #onChanged(): void {
-    const { state } = this.live;
-    this.#badge.show(state);
-    if (state.kind === 'locked') this.#prompt.ask(state.refused);
-    else this.#prompt.hide();
-    this.frame.hidden = state.kind === 'locked';
-    this.#showFacts();
-  }
-
-  #showFacts(): void {
-    this.bar.showFacts([formatBytes(this.live.store.size)]);
+    this.frame.hidden = this.live.state.kind === 'locked';
+    // Times of arrival become known after the bytes.
+    this.view.grown();
   }
 
   #scrollTo(position: number): void {
@@ -118,35 +186,58 @@ export class LogPage {
     this.view.refresh();
   }
 
-  /** Says something for some seconds. */
-  tell(text: string): void {
-    this.#notice.textContent = text;
-    this.#notice.hidden = false;
-    clearTimeout(this.#noticeTimer);
-    this.#noticeTimer = setTimeout(() => {
-      this.#notice.hidden = true;
-    }, NOTICE_MS);
+  #toggleAll(): void {
+    this.#areAllFolded = !this.#areAllFolded;
+    this.#outline.setAllFolded(this.#areAllFolded);
+    this.view.refresh();
   }
 
-  #downloadLink(name: string): HTMLAnchorElement {
-    const link = barLink('Download', 'The file as it is now', '?raw');
-    link.download = name;
-    return link;
+  #onClick({ target, shiftKey }: MouseEvent): void {
+    const element = this.#list.elementOf(target as Node);
+    const row = element && this.#list.rowOf(element);
+    if (row === undefined) return;
+    if ((target as Element).closest('.number')) this.#link(row as PlacedRow, shiftKey);
+    else if ((target as Element).closest('.mark button')) this.#toggleGroup(row.start);
+  }
+
+  #link(row: PlacedRow, extends_: boolean): void {
+    const line = this.#notes.lineOf(row);
+    if (line !== undefined) this.#linked.link(line, extends_);
+  }
+
+  #toggleGroup(start: number): void {
+    const group = this.#outline.headerAt(start);
+    if (group === undefined) return;
+    this.#outline.setFolded(group, !this.#outline.isFolded(group));
+    this.view.refresh();
+  }
+
+  #sayFullScreen(): void {
+    if (this.#saidFullScreen) return;
+    this.#saidFullScreen = true;
+    this.tell(FULL_SCREEN);
   }
 
   #keys(help: HelpSheet, more: readonly KeyAction[]): KeyTable {
     const view = this.view;
     const { rowPx } = this.#list;
-    return new KeyTable([
+    const own: KeyAction[] = [
+      ...this.#search.keys(),
       { keys: ['ArrowDown', 'j'], does: 'a line down', run: () => view.scrollBy(rowPx) },
       { keys: ['ArrowUp', 'k'], does: 'a line up', run: () => view.scrollBy(-rowPx) },
+      { keys: ['ArrowRight'], does: 'to the right', run: () => view.scrollSideways(1) },
+      { keys: ['ArrowLeft'], does: 'to the left', run: () => view.scrollSideways(-1) },
       { keys: ['PageDown', ' '], does: 'a page down', run: () => view.scrollByPages(1) },
       { keys: ['PageUp'], does: 'a page up', run: () => view.scrollByPages(-1) },
       { keys: ['Home'], does: 'the beginning', run: () => view.goTo(0) },
       { keys: ['End', 'G'], does: 'the end, and what comes', run: () => view.goToEnd() },
       { keys: ['w'], does: 'wrap long lines, or do not', run: () => this.#toggleWrap() },
-      ...more,
+      { keys: ['f'], does: 'fold all groups, or open them', run: () => this.#toggleAll() },
+      { keys: ['t'], does: 'when each line came that came live', run: () => this.#list.toggleTimes() },
+      { keys: ['Escape'], does: 'link no lines', run: () => this.#linked.clear() },
       { keys: ['?'], does: 'this help', run: () => help.toggle() },
-    ]);
+    ];
+    const taken = new Set(more.flatMap(({ keys }) => keys));
+    return new KeyTable([...more, ...own.filter(({ keys }) => !keys.some((key) => taken.has(key)))]);
   }
 }

@@ -1,6 +1,7 @@
 import type { Row } from '../log/rows.ts';
 import type { LogView } from './log-view.ts';
 import { textOfRow, textOfRows } from './row-text.ts';
+import type { RowWindow } from './row-window.ts';
 
 /** So much is copied at most, in bytes of the file: what somebody selects by hand. */
 const MAX_COPIED_BYTES = 8 * 1024 * 1024;
@@ -17,11 +18,13 @@ interface SelectionEnd {
  */
 export class LogSelection {
   readonly #view: LogView;
+  readonly #window: RowWindow;
   readonly #tell: (text: string) => void;
 
   /** `tell` says something to whoever copies. */
-  constructor(view: LogView, tell: (text: string) => void) {
+  constructor(view: LogView, window: RowWindow, tell: (text: string) => void) {
     this.#view = view;
+    this.#window = window;
     this.#tell = tell;
     document.addEventListener('selectionchange', () => this.#keepEnds());
     document.addEventListener('copy', (event) => this.#onCopy(event));
@@ -52,7 +55,7 @@ export class LogSelection {
       tell('That is more than can be copied: link its lines, or download the file.');
       return undefined;
     }
-    const rows = this.#view.window.rowsBetween(first.row.start, last.row.end);
+    const rows = this.#window.rowsBetween(first.row.start, last.row.end);
     if ('missing' in rows) {
       tell('What was selected is being read.');
       this.#view.load(rows).then(

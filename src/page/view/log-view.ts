@@ -1,7 +1,8 @@
 import type { BlockStore } from '../bytes/block-store.ts';
 import type { Row } from '../log/rows.ts';
+import type { FoldedRows } from './folded-rows.ts';
 import type { RowList } from './row-list.ts';
-import { type MissingBytes, type RowRun, type RowsOf, RowWindow } from './row-window.ts';
+import type { MissingBytes, RowRun } from './row-window.ts';
 import type { Extent } from './thumb.ts';
 
 /** In a flood of bytes the log is painted once in so many milliseconds: thirty times a second. */
@@ -19,7 +20,7 @@ interface Anchor {
 /** What the view tells whoever made it. */
 export interface LogViewEvents {
   /** It was painted: `extent` is in view. */
-  painted(extent: Extent): void;
+  painted(extent: Extent, isFullScreen: boolean): void;
   /** It follows the end now, or does so no longer. */
   following(follows: boolean): void;
   /** Bytes could not be read. */
@@ -34,7 +35,7 @@ export class LogView {
   readonly element = document.createElement('div');
   readonly list: RowList;
   readonly #store: BlockStore;
-  readonly window: RowWindow;
+  readonly #rows: FoldedRows;
   readonly #events: LogViewEvents;
   #anchor: Anchor | undefined;
   /** Whether the end is what was asked for last, or reached by going down. */
@@ -44,9 +45,9 @@ export class LogView {
   #paintedAt = 0;
   #isLoading = false;
 
-  constructor(store: BlockStore, list: RowList, rowsOf: RowsOf, events: LogViewEvents) {
+  constructor(store: BlockStore, rows: FoldedRows, list: RowList, events: LogViewEvents) {
     this.#store = store;
-    this.window = new RowWindow(store, rowsOf);
+    this.#rows = rows;
     this.#events = events;
     this.list = list;
     this.element.className = 'log';
@@ -89,6 +90,11 @@ export class LogView {
     this.scrollBy(pages * Math.max(this.list.rowPx, this.element.clientHeight - 2 * this.list.rowPx));
   }
 
+  /** Goes on to the right, or to the left if negative, by so many steps of a tenth of the window. */
+  scrollSideways(steps: number): void {
+    this.element.scrollLeft += (steps * this.element.clientWidth) / 10;
+  }
+
   /** Goes to the row at `position`, which comes so many pixels below the upper edge. */
   goTo(position: number, belowPx = 0): void {
     this.#stay({ position: Math.min(position, this.#store.size), offsetPx: -belowPx });
@@ -112,7 +118,7 @@ export class LogView {
 
   /** Makes all rows anew: something else is made of the same bytes now. */
   renew(): void {
-    this.window.forget();
+    this.#rows.forget();
     this.refresh();
   }
 
@@ -147,7 +153,7 @@ export class LogView {
     const count = Math.ceil(heightPx / this.list.rowPx) + 1;
     const run =
       this.#anchor === undefined
-        ? this.window.around(this.#store.size, count, 0)
+        ? this.#rows.around(this.#store.size, count, 0)
         : this.#runAt(this.#anchor, count);
     if ('missing' in run) {
       this.#loadAndPaint(run);
@@ -155,24 +161,24 @@ export class LogView {
     }
     if (this.#anchor === undefined) this.#paintEnd(run, count, heightPx);
     else this.#paintAnchored(run, this.#anchor, count, heightPx);
-    this.#tellPainted(heightPx);
+    this.#tellPainted(heightPx, run.fullScreen);
   }
 
   #runAt({ position, offsetPx }: Anchor, count: number): RowRun | MissingBytes {
     const rowsUp = Math.ceil(Math.max(0, -offsetPx) / this.list.rowPx);
     const rowsDown = Math.ceil(Math.max(0, offsetPx) / this.list.rowPx);
-    return this.window.around(position, rowsUp, rowsDown + count);
+    return this.#rows.around(position, rowsUp, rowsDown + count);
   }
 
-  #paintEnd({ rows, origin, isTop }: RowRun, count: number, heightPx: number): void {
+  #paintEnd({ rows, isTop }: RowRun, count: number, heightPx: number): void {
     const shown = rows.slice(-count);
-    const contentPx = this.list.show(shown, origin);
+    const contentPx = this.list.show(shown);
     const isAll = isTop && shown.length === rows.length;
     this.list.moveTo(isAll && contentPx < heightPx ? 0 : heightPx - contentPx);
   }
 
   #paintAnchored(run: RowRun, anchor: Anchor, count: number, heightPx: number): void {
-    const { rows, origin, isEnd } = run;
+    const { rows, isEnd } = run;
     let { at } = run;
     let { offsetPx } = anchor;
     while (offsetPx < 0 && at > 0) offsetPx += this.list.heightOf(rows[--at]!);
@@ -182,7 +188,7 @@ export class LogView {
       offsetPx -= this.list.heightOf(rows[at++]!);
     }
     const shown = rows.slice(at, at + count);
-    const contentPx = this.list.show(shown, origin);
+    const contentPx = this.list.show(shown);
     const isLast = isEnd && at + shown.length === rows.length;
     if (isLast && contentPx - offsetPx <= heightPx) {
       // Nothing is below the last row.
@@ -206,7 +212,7 @@ export class LogView {
     return undefined;
   }
 
-  #tellPainted(heightPx: number): void {
+  #tellPainted(heightPx: number, isFullScreen: boolean): void {
     const { size } = this.#store;
     const inView: Row[] = [];
     let topPx = this.list.topPx;
@@ -215,7 +221,8 @@ export class LogView {
       if (bottomPx > 0 && topPx < heightPx) inView.push(row);
       topPx = bottomPx;
     }
-    this.#events.painted({ top: inView[0]?.start ?? 0, bottom: inView.at(-1)?.end ?? size, size });
+    const extent = { top: inView[0]?.start ?? 0, bottom: inView.at(-1)?.end ?? size, size };
+    this.#events.painted(extent, isFullScreen);
   }
 
   /** Reads bytes that are missing. */

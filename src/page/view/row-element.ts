@@ -6,16 +6,64 @@ import { PLAIN, type Style } from '../log/style.ts';
 /** Styles that are classes of the same name. */
 const CLASSES = ['bold', 'italic', 'underline', 'strike'] as const;
 
-/** Makes the element of a row: the place of its number, which is set by whoever shows it, and its text. */
+/** What stands beside a row, and is no part of the text. */
+export interface RowNotes {
+  /** The number of its line, counted from 1; empty when it is not known. */
+  readonly number: string;
+  /** When it came; empty when that is not known. */
+  readonly time: string;
+  readonly isLinked: boolean;
+  /** Of the header of a group. */
+  readonly group: GroupNotes | undefined;
+}
+
+/** What stands beside the header of a group. */
+export interface GroupNotes {
+  readonly title: string;
+  readonly isFolded: boolean;
+  readonly isFailed: boolean;
+  /** How long it took; empty when that is not known. */
+  readonly took: string;
+}
+
+/** Makes the element of a row: the places of its notes, and its text. What is not the text cannot be selected. */
 export function rowElement({ spans }: Row): HTMLElement {
   const element = document.createElement('div');
   element.className = 'row';
-  const number = document.createElement('span');
-  number.className = 'number';
-  const text = document.createElement('span');
-  text.className = 'text';
+  const text = part('text');
   text.append(...spans.map(nodeOf));
-  element.append(number, text);
+  element.append(part('number'), part('time'), part('mark'), text);
+  return element;
+}
+
+/** Brings the notes beside a row up to date. */
+export function annotate(element: HTMLElement, { number, time, isLinked, group }: RowNotes): void {
+  const [numberPart, timePart, mark, text] = element.children as unknown as HTMLElement[];
+  setNote(numberPart!, number);
+  setNote(timePart!, time);
+  setNote(text!, group?.took ?? '');
+  element.classList.toggle('linked', isLinked);
+  element.classList.toggle('failed', group?.isFailed === true);
+  if (group === undefined) {
+    mark!.replaceChildren();
+    return;
+  }
+  const button = mark!.querySelector('button') ?? document.createElement('button');
+  button.type = 'button';
+  button.ariaLabel = group.title === '' ? 'Group' : group.title;
+  button.ariaExpanded = String(!group.isFolded);
+  if (!button.isConnected) mark!.append(button);
+}
+
+/** Notes are drawn by the style sheet, from an attribute: nobody selects them, copies them or finds them in the page. */
+function setNote(element: HTMLElement, note: string): void {
+  if (note === '') delete element.dataset.note;
+  else if (element.dataset.note !== note) element.dataset.note = note;
+}
+
+function part(name: string): HTMLElement {
+  const element = document.createElement('span');
+  element.className = name;
   return element;
 }
 

@@ -1,5 +1,6 @@
 import type { Row } from '../log/rows.ts';
-import { rowElement } from './row-element.ts';
+import { annotate, type RowNotes, rowElement } from './row-element.ts';
+import type { PlacedRow } from './row-window.ts';
 
 /** Height of a row that is not wrapped, in pixels, as the style sheet has it. */
 const ROW_PX = 20;
@@ -9,14 +10,11 @@ interface ShownRow {
   element: HTMLElement;
 }
 
-/** Which line a row is: counted from 0, or undefined as long as that is not known. */
-export type LineOfRow = (row: Row, origin: number) => number | undefined;
-
 /** The rows that are in the document: each keeps its element for as long as it is shown, and a selection in it. */
 export class RowList {
   readonly element = document.createElement('div');
   readonly rowPx = ROW_PX;
-  readonly #lineOf: LineOfRow;
+  readonly #notesOf: (row: PlacedRow) => RowNotes;
   readonly #ruler = document.createElement('div');
   /** By their position. */
   #shown = new Map<number, ShownRow>();
@@ -28,10 +26,11 @@ export class RowList {
   #topPx = 0;
   #widthPx = 0;
   #wraps = false;
-  #linked: readonly [first: number, last: number] | undefined;
+  #digits = 3;
 
-  constructor(lineOf: LineOfRow) {
-    this.#lineOf = lineOf;
+  /** `notesOf` is asked, each time that a row is painted, for what stands beside it. */
+  constructor(notesOf: (row: PlacedRow) => RowNotes) {
+    this.#notesOf = notesOf;
     this.element.className = 'rows';
     this.#ruler.className = 'ruler';
     this.#ruler.ariaHidden = 'true';
@@ -61,9 +60,18 @@ export class RowList {
     this.forgetHeights();
   }
 
-  /** Marks lines, counted from 0, as what a link points at. */
-  link(lines: readonly [first: number, last: number] | undefined): void {
-    this.#linked = lines;
+  /** How many digits the numbers of lines have. There is never less room again: what is read does not jump. */
+  set digits(digits: number) {
+    if (digits <= this.#digits) return;
+    this.#digits = digits;
+    document.documentElement.style.setProperty('--digits', String(digits));
+    this.forgetHeights();
+  }
+
+  /** Shows when lines came, or no longer. */
+  toggleTimes(): void {
+    this.element.classList.toggle('timed');
+    this.forgetHeights();
   }
 
   /** Keeps these in the document, out of sight, when their rows are not shown any more. */
@@ -106,13 +114,13 @@ export class RowList {
   }
 
   /** Shows these rows and no others; those that were shown keep their elements. Returns their height in pixels. */
-  show(rows: readonly Row[], origin: number): number {
+  show(rows: readonly PlacedRow[]): number {
     const before = this.#shown;
     this.#shown = new Map();
     for (const row of rows) {
       const old = before.get(row.start);
       const element = old && isSame(old.row, row) ? old.element : rowElement(row);
-      this.#number(element, this.#lineOf(row, origin));
+      annotate(element, this.#notesOf(row));
       this.#rowOf.set(element, row);
       this.#shown.set(row.start, { row, element });
     }
@@ -124,14 +132,6 @@ export class RowList {
   moveTo(topPx: number): void {
     this.#topPx = topPx;
     this.element.style.transform = `translateY(${topPx}px)`;
-  }
-
-  #number(element: HTMLElement, line: number | undefined): void {
-    const number = element.firstElementChild as HTMLElement;
-    const text = line === undefined ? '' : String(line + 1);
-    if (number.dataset.line !== text) number.dataset.line = text;
-    const [first, last] = this.#linked ?? [];
-    element.classList.toggle('linked', line !== undefined && line >= first! && line <= last!);
   }
 
   /** Brings the document in line with what is shown; what stays is not moved, so that a selection in it lives. */

@@ -11,16 +11,22 @@ const CONTEXT_BYTES = 16 * 1024;
 /** So far before a place it can always be said where a row begins. */
 const LOOK_BACK_BYTES = 160 * 1024;
 
+/** So many windows are kept: with folded groups one look may need several. */
+const MAX_RECENT = 8;
+
 /** Beyond this nobody looks for more rows: it is what 64 rows of the longest kind have. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
+/** A row, and the position from which its `line` is counted. */
+export interface PlacedRow extends Row {
+  readonly origin: number;
+}
+
 /** Rows that follow one another, around a place in the file. */
 export interface RowRun {
-  readonly rows: readonly Row[];
+  readonly rows: readonly PlacedRow[];
   /** Which of the rows holds the place; `rows.length` if it is behind all of them. */
   readonly at: number;
-  /** Position from which the rows' `line` is counted. */
-  readonly origin: number;
   /** Whether nothing is before the first row. */
   readonly isTop: boolean;
   /** Whether nothing is behind the last row. */
@@ -37,9 +43,8 @@ export interface MissingBytes {
   readonly missing: readonly [from: number, to: number];
 }
 
-/** What was made of the bytes from `from` to before `to`. */
+/** What was made of the bytes to before `to`. */
 interface Rendered {
-  from: number;
   to: number;
   run: Omit<RowRun, 'at'>;
 }
@@ -48,7 +53,8 @@ interface Rendered {
 export class RowWindow {
   readonly #store: BlockStore;
   readonly #rowsOf: RowsOf;
-  #last: Rendered | undefined;
+  /** The last ones first. */
+  #recent: Rendered[] = [];
 
   constructor(store: BlockStore, rowsOf: RowsOf) {
     this.#store = store;
@@ -57,7 +63,7 @@ export class RowWindow {
 
   /** Forgets the rows that it has made: others would be made of the same bytes now. */
   forget(): void {
-    this.#last = undefined;
+    this.#recent = [];
   }
 
   /**
@@ -66,8 +72,10 @@ export class RowWindow {
    */
   around(position: number, before: number, after: number): RowRun | MissingBytes {
     const { size } = this.#store;
-    const last = this.#last && enough(this.#last, position, before, after, size);
-    if (last) return last;
+    for (const rendered of this.#recent) {
+      const run = enough(rendered, position, before, after, size);
+      if (run !== undefined) return run;
+    }
     let back = 3 * CONTEXT_BYTES;
     let ahead = CONTEXT_BYTES;
     for (;;) {
@@ -75,12 +83,13 @@ export class RowWindow {
       const to = Math.min(size, position + ahead);
       const bytes = this.#store.slice(from, to);
       if (bytes === undefined) return { missing: [from, to] };
-      const rendered = render(bytes, from, to, size, this.#rowsOf);
-      if (rendered === undefined) {
+      const origin = rowStartBefore(bytes, from, from === 0 ? 0 : from + CONTEXT_BYTES);
+      if (origin === undefined) {
         back *= 2;
         continue;
       }
-      this.#last = rendered;
+      const rendered = render(bytes.subarray(origin - from), origin, size, this.#rowsOf);
+      this.#recent = [rendered, ...this.#recent.slice(0, MAX_RECENT - 1)];
       const run = runAt(rendered, position);
       const isCovered = run.isTop || run.rows[0]!.start <= position;
       const lacksBefore = !isCovered || (run.at < before && !run.isTop);
@@ -102,23 +111,15 @@ export class RowWindow {
   }
 }
 
-/** Undefined when it cannot be said of these bytes where a row begins. */
-function render(
-  bytes: Uint8Array,
-  from: number,
-  to: number,
-  size: number,
-  rowsOf: RowsOf,
-): Rendered | undefined {
-  const origin = rowStartBefore(bytes, from, from === 0 ? 0 : from + CONTEXT_BYTES);
-  if (origin === undefined) return undefined;
-  const { rows, fullScreen } = rowsOf(bytes.subarray(origin - from), origin);
+function render(bytes: Uint8Array, origin: number, size: number, rowsOf: RowsOf): Rendered {
+  const { rows, fullScreen } = rowsOf(bytes, origin);
+  const to = origin + bytes.length;
+  const isTop = origin === 0;
   const isEnd = to >= size;
   // What is before the first of these may still change them, and the last one goes on behind the bytes.
-  const isTop = origin === 0;
   const first = isTop ? 0 : rows.findIndex((row) => row.start >= origin + CONTEXT_BYTES);
   const trusted = rows.slice(first < 0 ? rows.length - 1 : first, isEnd ? rows.length : -1);
-  return { from, to, run: { rows: trusted, origin, isTop, isEnd, fullScreen } };
+  return { to, run: { rows: trusted.map((row) => ({ ...row, origin })), isTop, isEnd, fullScreen } };
 }
 
 function runAt({ run }: Rendered, position: number): RowRun {

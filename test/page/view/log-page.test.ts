@@ -57,6 +57,68 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.state('Finished');
   });
 
+  it('keeps a selection whose rows come and go, and copies the text of the file', async () => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'f.log'), TEXT);
+    const page = await browser.open(server.url('/f.log'));
+    await page.row('4000: a line of a file');
+    await page.press('Home');
+    await page.row(LINES[0]!);
+    const { x, y } = (await page.page.locator('.row .text').nth(2).boundingBox())!;
+    await page.page.mouse.move(x + 1, y + 10);
+    await page.page.mouse.down();
+    await page.page.mouse.move(x + 200, y + 30, { steps: 2 });
+    await page.page.mouse.wheel(0, 20 * 300);
+    await page.row(LINES[305]!);
+    await page.page.mouse.move(x + 400, y + 11, { steps: 2 });
+    await page.page.mouse.up();
+    expect(await page.copied()).toBe(LINES.slice(2, 303).join('\n'));
+  });
+
+  it('numbers lines as sed does, and goes to those that its address links', async () => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'f.log'), `${'x'.repeat(300_000)}\n${TEXT}`);
+    const page = await browser.open(server.url('/f.log#L2002-L2003'));
+    await page.row(LINES[2000]!);
+    const linked = page.page.locator('.row.linked');
+    await linked.first().waitFor();
+    expect(await linked.locator('.text').allTextContents()).toEqual(LINES.slice(2000, 2002));
+    await page.press('End');
+    await page.page.locator('.number[data-note="4001"]').click();
+    await page.page.locator('.number[data-note="3999"]').click({ modifiers: ['Shift'] });
+    expect(new URL(page.page.url()).hash).toBe('#L3999-L4001');
+    expect(await linked.locator('.text').allTextContents()).toEqual(LINES.slice(3997, 4000));
+    await page.page.locator('.facts', { hasText: '4,001 lines' }).waitFor();
+  });
+
+  it('folds groups that have ended, unless something in them has failed', async () => {
+    const server = await ViewerServer.start();
+    const group = (name: string, inside: string) => `::group::${name}\n${inside}\n::endgroup::\n`;
+    const text = `${group('install', 'installed')}${group('test', '::error::no')}::group::deploy\nrunning\n`;
+    await writeFile(path.join(server.root, 'f.log'), text);
+    const page = await browser.open(server.url('/f.log'));
+    await page.row('running');
+    const open = ['::group::test', '::error::no', '::endgroup::', '::group::deploy', 'running'];
+    expect(await page.rows()).toEqual(['::group::install', ...open]);
+    await page.page.getByRole('button', { name: 'install' }).click();
+    await page.row('installed');
+    await page.press('f');
+    await page.noRow('::error::no');
+    expect(await page.rows()).toEqual(['::group::install', '::group::test', '::group::deploy', 'running']);
+  });
+
+  it('says when lines came that came live, and how many watch', async () => {
+    const server = await ViewerServer.start();
+    const appender = await V2Peer.append(server.url('/f.log'));
+    await appender.append('before\n', 7);
+    const page = await browser.open(server.url('/f.log'));
+    await page.page.locator('.facts', { hasText: '1 watching' }).waitFor();
+    await appender.append('after\n', 13);
+    await page.press('t');
+    await page.page.locator('.row', { hasText: 'after' }).locator('.time[data-note]').waitFor();
+    expect(await page.page.locator('.time[data-note]').count()).toBe(1);
+  });
+
   it('tells when the appender is lost, is back, and gives up', async () => {
     const server = await ViewerServer.start();
     const query = { session: sessionOf('a') };

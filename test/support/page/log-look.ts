@@ -37,6 +37,15 @@ export class LogLook {
     await this.page.locator('.pill', { hasText: text }).waitFor();
   }
 
+  /** What is copied of what is selected. */
+  async copied(): Promise<string> {
+    await this.page.evaluate(`document.addEventListener('copy', (event) => {
+      window.copied = event.clipboardData.getData('text/plain');
+    }, { once: true })`);
+    await this.press('Control+c');
+    return (await this.page.evaluate('window.copied')) as string;
+  }
+
   press(key: string): Promise<void> {
     return this.page.keyboard.press(key);
   }

@@ -1,0 +1,50 @@
+import type { KeyAction } from '../keys/key-table.ts';
+import type { SearchPanel } from './search-panel.ts';
+import type { SearchedLog } from './searched-log.ts';
+
+/** The search of a log: its panel is loaded when it is first opened. */
+export class LogSearch {
+  readonly #log: SearchedLog;
+  #loading: Promise<SearchPanel> | undefined;
+  #panel: SearchPanel | undefined;
+
+  constructor(log: SearchedLog) {
+    this.#log = log;
+  }
+
+  /** What keys do with it. */
+  keys(): KeyAction[] {
+    return [
+      { keys: ['/'], does: 'search', run: () => void this.#open((panel) => panel.open()) },
+      { keys: ['n'], does: 'the next match', run: () => this.#panel?.go(1) },
+      { keys: ['N'], does: 'the match before', run: () => this.#panel?.go(-1) },
+      { keys: ['g'], does: 'go to a line', run: () => void this.#open((panel) => panel.askLine()) },
+    ];
+  }
+
+  /** Opens it, as the key does. */
+  open(): void {
+    void this.#open((panel) => panel.open());
+  }
+
+  /** To be called when rows were painted. */
+  painted(): void {
+    this.#panel?.painted();
+  }
+
+  /** To be called when bytes have come. */
+  grown(): void {
+    this.#panel?.grown();
+  }
+
+  async #open(use: (panel: SearchPanel) => void): Promise<void> {
+    this.#loading ??= import('./search-panel.ts').then(({ SearchPanel }) => new SearchPanel(this.#log));
+    try {
+      this.#panel = await this.#loading;
+      use(this.#panel);
+    } catch {
+      this.#loading = undefined;
+      this.#log.tell('The search could not be loaded: the server may be away.');
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import type { GroupOutline } from '../groups/group-outline.ts';
+import type { MissingBytes, PlacedRow, RowRun, RowWindow } from './row-window.ts';
+
+/** Over so many folded groups rows are looked for at most, for one look. */
+const MAX_JUMPS = 100;
+
+/** The rows of a window without those of folded groups, however large these are. */
+export class FoldedRows {
+  readonly #window: RowWindow;
+  readonly #outline: GroupOutline;
+
+  constructor(window: RowWindow, outline: GroupOutline) {
+    this.#window = window;
+    this.#outline = outline;
+  }
+
+  /** As {@link RowWindow.forget}. */
+  forget(): void {
+    this.#window.forget();
+  }
+
+  /** As {@link RowWindow.around}. A place within a folded group is at its header. */
+  around(position: number, before: number, after: number): RowRun | MissingBytes {
+    const folded = this.#outline.hiddenAround(position);
+    const run = this.#window.around(folded === undefined ? position : folded.from - 1, before, after);
+    if ('missing' in run || this.#outline.hidden.length === 0) return run;
+    const above = this.#above(run, before);
+    if ('missing' in above) return above;
+    const below = this.#below(run, after);
+    if ('missing' in below) return below;
+    return {
+      rows: [...above.rows, ...below.rows],
+      at: above.rows.length,
+      isTop: above.isTop,
+      isEnd: below.isEnd,
+      fullScreen: run.fullScreen,
+    };
+  }
+
+  #above(run: RowRun, wanted: number): Pick<RowRun, 'rows' | 'isTop'> | MissingBytes {
+    let rows = this.#shown(run.rows.slice(0, run.at));
+    let { isTop } = run;
+    let reached = run.rows[0]?.start ?? 0;
+    for (let jumps = 0; rows.length < wanted && !isTop && jumps < MAX_JUMPS; jumps++) {
+      const folded = this.#outline.hiddenAround(reached - 1);
+      const next = this.#window.around((folded?.from ?? reached) - 1, wanted - rows.length, 1);
+      if ('missing' in next) return next;
+      rows = [...this.#shown(next.rows.slice(0, next.at + 1)), ...rows];
+      isTop = next.isTop;
+      reached = next.rows[0]?.start ?? 0;
+    }
+    return { rows, isTop };
+  }
+
+  #below(run: RowRun, wanted: number): Pick<RowRun, 'rows' | 'isEnd'> | MissingBytes {
+    let rows = this.#shown(run.rows.slice(run.at));
+    let { isEnd } = run;
+    let reached = run.rows.at(-1)?.end ?? 0;
+    for (let jumps = 0; rows.length < wanted && !isEnd && jumps < MAX_JUMPS; jumps++) {
+      const next = this.#window.around(
+        this.#outline.hiddenAround(reached)?.to ?? reached,
+        0,
+        wanted - rows.length,
+      );
+      if ('missing' in next) return next;
+      const more = next.rows.slice(next.at).filter(({ start }) => start >= reached);
+      rows = [...rows, ...this.#shown(more)];
+      isEnd = next.isEnd;
+      reached = more.at(-1)?.end ?? reached;
+    }
+    return { rows, isEnd };
+  }
+
+  #shown(rows: readonly PlacedRow[]): PlacedRow[] {
+    return rows.filter(({ start }) => this.#outline.hiddenAround(start) === undefined);
+  }
+}
