@@ -40,12 +40,28 @@ function outputOf(entry) {
   return found && path.basename(found[0]);
 }
 
+/** The files that a script loads at once, itself aside: a browser that knows them need not read one to find the next. */
+function importsOf(name, found = new Set()) {
+  for (const { path: file, kind } of metafile.outputs[`${OUTPUT}/${name}`].imports) {
+    const imported = path.basename(file);
+    if (kind !== 'import-statement' || found.has(imported)) continue;
+    found.add(imported);
+    importsOf(imported, found);
+  }
+  return [...found];
+}
+
 const files = new Map(outputFiles.map(({ path: file, contents }) => [path.basename(file), contents]));
 const manifest = {
   kinds: Object.fromEntries(
     kinds.map((kind) => {
       const style = outputOf(`${ENTRIES}/${kind}.css`);
+<<<<<<< HEAD
       return [kind, { script: outputOf(`build/${ENTRIES}/${kind}.js`), ...(style && { style }) }];
+=======
+      const script = outputOf(`dist/${ENTRIES}/${kind}.js`);
+      return [kind, { script, imports: importsOf(script), ...(style && { style }) }];
+>>>>>>> viewer
     }),
   ),
   files: [...files.keys()].sort(),

@@ -135,6 +135,9 @@ describe('the package, packed and installed in an empty directory', () => {
     const allowed =
       /^(dist\/((bin|lib)\/[^/]+\.js|src\/.+\.d\.ts|page\/.+)|(docs|deploy)\/.+|package\.json|[A-Z]+(\.md)?)$/;
     expect(packed.filter((file) => !allowed.test(file))).toEqual([]);
+    // Of pages there are the bundles.
+    expect(packed).toContain('dist/page/manifest.json');
+    expect(packed.filter((file) => file.startsWith('dist/src/page/'))).toEqual([]);
   });
 
   test('brings the store of records with it, whose install script nobody has to allow', () => {

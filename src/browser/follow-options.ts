@@ -28,8 +28,12 @@ export type FollowState =
   | { readonly type: 'finished'; readonly status: number | undefined; readonly ending: FollowEnding }
   | { readonly type: 'failed'; readonly error: Error; readonly reason: EndReason | undefined };
 
-/** What goes on, as the server tells it. */
-export type FollowActivity = Omit<ActivityMessage, 'type'>;
+/**
+ * What goes on, as a server tells it once a second: `time` (by its clock, in milliseconds since 1970), and, once there
+ * is something, `position` (how many bytes there were), `followers` (how many there are at this server) and `rate` (in
+ * bytes a second). Bytes between the positions of two of these came between their times.
+ */
+export type FollowActivity = Readonly<Omit<ActivityMessage, 'type'>>;
 
 /** Options of `follow`. */
 export interface FollowOptions
@@ -40,8 +44,8 @@ export interface FollowOptions
   /** Called when the appender says only after that what the content type is. */
   onType?: (contentType: string) => void;
   /**
-   * Called once a second with what goes on: how many follow, how much comes, and when it came. Without it the server is not
-   * asked for that.
+   * Called once a second with what goes on. A server that tells it, and has gone without a word, is noticed within half
+   * a minute.
    */
   onActivity?: (activity: FollowActivity) => void;
   /** Called with each change of the state, as it is told: bytes that came before may still wait to be read. */

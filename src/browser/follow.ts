@@ -1,7 +1,7 @@
 import { FollowSession } from '../client/session/follow-session.ts';
 import type { SessionOptions } from '../client/session/session-options.ts';
 import { onAbort } from '../http/on-abort.ts';
-import { QueryName } from '../wire/protocol.ts';
+import type { ActivityMessage } from '../wire/protocol.ts';
 import type { FollowOptions, FollowState, FollowStream } from './follow-options.ts';
 import { connectorOf } from './page-connection.ts';
 import { pageUrl } from './page-url.ts';
@@ -29,6 +29,12 @@ export function follow(url: string | URL, options: FollowOptions = {}): FollowSt
   return new PageFollow(pageUrl(url), options);
 }
 
+/**
+ * How many bytes may wait for the reader. With more, the connection is closed until half of them are read: nothing
+ * else holds a browser back.
+ */
+const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
+
 type Chunk = Uint8Array<ArrayBuffer>;
 
 class PageFollow implements FollowStream {
@@ -41,6 +47,8 @@ class PageFollow implements FollowStream {
   #isWaiting = false;
   #chunks: Chunk[] = [];
   #unreadBytes = 0;
+  /** Whether there is no connection because so much is unread. */
+  #isSuspended = false;
   #isRead = false;
   #isOver = false;
   /** What the reader is told after the last chunk. */
@@ -53,7 +61,7 @@ class PageFollow implements FollowStream {
     this.#options = options;
     const connector = connectorOf(token);
     const connecting = () => {
-      if (this.#state.type !== 'connecting') this.#enter({ type: 'connecting', attempt: this.#attempt });
+      if (this.#state.type === 'reconnecting') this.#enter({ type: 'connecting', attempt: this.#attempt });
       return connector();
     };
     const session: SessionOptions = {
@@ -63,29 +71,24 @@ class PageFollow implements FollowStream {
         this.#attempt = attempt;
         this.#enter({ type: 'reconnecting', attempt, retryAt: Date.now() + delayMs, error });
       },
-      onReconnected: ({ live }) => {
-        if (live !== undefined) this.#enterOpen(live);
-      },
     };
-    if (onActivity !== undefined) url.searchParams.set(QueryName.status, '1');
     this.#session = new FollowSession(url, { ...options, ...session }, connecting, {
       onOpen: (opening) => {
         this.#isWaiting = false;
         this.#enterOpen(opening.live === true);
         onOpen?.(opening);
       },
+      onReopen: (live) => this.#enterOpen(live),
       onWaiting: (isWaiting) => {
         this.#isWaiting = isWaiting;
         if (this.generation === undefined) this.#enter(isWaiting ? { type: 'missing' } : this.#state);
         else this.#enterOpen(!isWaiting);
       },
       onType: (contentType) => onType?.(contentType),
-      onActivity: ({ type, ...activity }) => onActivity?.(activity),
-      onBytes: (bytes) => {
-        this.#chunks.push(bytes as Chunk);
-        this.#unreadBytes += bytes.length;
-        this.#wake();
-      },
+      ...(onActivity !== undefined && {
+        onActivity: ({ type: _, ...activity }: ActivityMessage) => onActivity(activity),
+      }),
+      onBytes: (bytes) => this.#receive(bytes as Chunk),
       onLastByte: () => {},
       onFinish: () => this.#finish(),
       onFail: (error) => this.#fail(error),
@@ -123,6 +126,7 @@ class PageFollow implements FollowStream {
         const chunk = this.#chunks.shift();
         if (chunk !== undefined) {
           this.#unreadBytes -= chunk.length;
+          this.#resumeIfRead();
           yield chunk;
         } else if (this.#failure !== undefined) throw this.#failure.error;
         else if (this.#isOver) return;
@@ -136,6 +140,26 @@ class PageFollow implements FollowStream {
       if (!this.#isOver) this.#enter({ type: 'closed' });
       this.#end();
     }
+  }
+
+  #receive(bytes: Chunk): void {
+    this.#chunks.push(bytes);
+    this.#unreadBytes += bytes.length;
+    this.#wake();
+    this.#suspendIfFull();
+  }
+
+  /** A browser reads from its WebSockets whether anybody wants that or not. */
+  #suspendIfFull(): void {
+    if (this.#isSuspended || this.#unreadBytes < MAX_UNREAD_BYTES) return;
+    this.#isSuspended = true;
+    this.#session.suspend();
+  }
+
+  #resumeIfRead(): void {
+    if (!this.#isSuspended || this.#isOver || this.#unreadBytes > MAX_UNREAD_BYTES / 2) return;
+    this.#isSuspended = false;
+    this.#session.connect();
   }
 
   #enter(state: FollowState): void {

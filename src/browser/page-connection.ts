@@ -1,11 +1,13 @@
 import type { Connect, Connection, ConnectionHandlers, Connector } from '../client/session/connection.ts';
 import { ControlReader } from '../client/session/control-message.ts';
 import type { StreamToken } from '../client/session/token.ts';
+import { Watchdog } from '../client/session/watchdog.ts';
 import { ConnectionError } from '../wire/errors.ts';
 import {
   BEARER_PROTOCOL,
   CloseCode,
   type ControlMessage,
+  HEARTBEAT_MS,
   SUBPROTOCOL,
   type TypeMessage,
   VERB_QUERY,
@@ -16,9 +18,6 @@ import { whyRefused } from './refused-handshake.ts';
 
 /** Time limit for the server to answer the handshake. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;
-
-/** Time limit for the first message of a server. */
-const FIRST_MESSAGE_MS = 30_000;
 
 /** Time limit for a connection to close when nothing depends on it any more. */
 const LAST_CLOSE_MS = 1000;
@@ -37,20 +36,25 @@ export function connectorOf(token: StreamToken | undefined): Connector {
 
 /**
  * One WebSocket of the browser, from its handshake on. It cannot be paused, and says nothing of why it broke; of a
- * refusal {@link whyRefused} asks. That a server is gone without a word is known when the browser knows it: pages
- * cannot ping.
+ * refusal {@link whyRefused} asks. Pages cannot ping: that a server is gone without a word is known if it has said
+ * each second how things are, and else when the browser knows it.
  */
 class PageConnection implements Connection {
   readonly isV2 = true;
   readonly #socket: WebSocket;
+  readonly #verb: Verb;
   readonly #handlers: ConnectionHandlers;
   readonly #control = new ControlReader();
   /** Aborts the question why the handshake was refused. */
   readonly #abandoned = new AbortController();
   #isOver = false;
   #wasOpen = false;
-  #hasBegun = false;
-  /** Time limit of the handshake, then of the first message, and later of the close after the end. */
+  #bytesRead = 0;
+  /** Whether the server says each second how things are, so that its silence means something. */
+  #isTalkative = false;
+  readonly #watchdog = new Watchdog(this);
+  #heartbeat: ReturnType<typeof setInterval> | undefined;
+  /** Time limit of the handshake, and later of the close after the end. */
   #deadline: ReturnType<typeof setTimeout>;
 
   /**
@@ -62,6 +66,7 @@ class PageConnection implements Connection {
     if (token !== undefined && !SUBPROTOCOL_FORM.test(token)) {
       throw new TypeError("a token that a page sends must be letters, digits and some of -!#$%&'*+.^_`|~");
     }
+    this.#verb = verb;
     this.#handlers = handlers;
     const target = new URL(url);
     target.searchParams.set(VERB_QUERY, verb);
@@ -69,13 +74,19 @@ class PageConnection implements Connection {
     const socket = new WebSocket(withScheme(target, 'ws'), offered);
     this.#socket = socket;
     socket.binaryType = 'arraybuffer';
-    this.#deadline = this.#giveUpAfter(HANDSHAKE_TIMEOUT_MS, 'the server has not answered');
+    const lateness = `the server has not answered within ${HANDSHAKE_TIMEOUT_MS / 1000} s`;
+    this.#deadline = setTimeout(() => this.#giveUp(new ConnectionError(lateness)), HANDSHAKE_TIMEOUT_MS);
     socket.onopen = () => this.#opened();
     socket.onmessage = ({ data }) => this.#received(data);
     socket.onclose = ({ code, reason }) => {
       if (this.#wasOpen) this.#end(code, reason);
-      else void this.#askWhy(target, token);
+      else if (!this.#isOver) void this.#askWhy(target, token);
     };
+  }
+
+  /** How much has come; a message of text counts as a byte. */
+  get bytesRead(): number {
+    return this.#bytesRead;
   }
 
   get bufferedBytes(): number {
@@ -106,18 +117,23 @@ class PageConnection implements Connection {
     }, LAST_CLOSE_MS);
   }
 
-  abandon(): void {
+  /** Pages may send few codes: of an appender that gives up there is one of its own. */
+  abandon(code?: number): void {
     this.#isOver = true;
-    clearTimeout(this.#deadline);
+    this.#stopTimers();
     this.#abandoned.abort();
-    this.#socket.close();
+    const socket = this.#socket;
+    const givesUp = this.#verb === 'APPEND' && code !== undefined;
+    if (!givesUp) socket.close();
+    // The server may have accepted it: one that breaks off would be waited for.
+    else if (socket.readyState === WebSocket.CONNECTING)
+      socket.onopen = () => socket.close(CloseCode.givenUp);
+    else socket.close(CloseCode.givenUp);
   }
 
-  #giveUpAfter(ms: number, why: string): ReturnType<typeof setTimeout> {
-    return setTimeout(() => {
-      this.#socket.close();
-      this.#end(CloseCode.abnormal, '', new ConnectionError(`${why} within ${ms / 1000} s`));
-    }, ms);
+  #giveUp(error: Error): void {
+    this.#socket.close();
+    this.#end(CloseCode.abnormal, '', error);
   }
 
   #opened(): void {
@@ -125,11 +141,10 @@ class PageConnection implements Connection {
     this.#wasOpen = true;
     clearTimeout(this.#deadline);
     if (this.#socket.protocol !== SUBPROTOCOL) {
-      this.#socket.close();
-      this.#end(CloseCode.abnormal, '', new ConnectionError(`the server does not speak ${SUBPROTOCOL}`));
+      this.#giveUp(new ConnectionError(`the server does not speak ${SUBPROTOCOL}`));
       return;
     }
-    this.#deadline = this.#giveUpAfter(FIRST_MESSAGE_MS, 'the server has not begun');
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
     this.#handlers.onOpen(this);
   }
 
@@ -140,17 +155,29 @@ class PageConnection implements Connection {
       if (typeof data === 'string') message = this.#control.read(data);
       else this.#control.assertNotEnded();
     } catch (error) {
-      this.#socket.close();
-      this.#end(CloseCode.abnormal, '', error as Error);
+      this.#giveUp(error as Error);
       return;
     }
     if (message === undefined) {
-      this.#handlers.onPayload(new Uint8Array(data as ArrayBuffer));
+      const bytes = new Uint8Array(data as ArrayBuffer);
+      this.#bytesRead += bytes.length;
+      this.#handlers.onPayload(bytes);
     } else {
-      if (!this.#hasBegun) clearTimeout(this.#deadline);
-      this.#hasBegun = true;
+      this.#bytesRead++;
+      this.#watchdog.messageArrived();
+      if (message.type === 'status') this.#isTalkative = true;
       this.#handlers.onMessage(message);
     }
+  }
+
+  #beat(): void {
+    const trouble = this.#watchdog.tick(!this.#isTalkative);
+    if (trouble !== undefined) this.#giveUp(new ConnectionError(trouble));
+  }
+
+  #stopTimers(): void {
+    clearTimeout(this.#deadline);
+    clearInterval(this.#heartbeat);
   }
 
   async #askWhy(url: URL, token: string | undefined): Promise<void> {
@@ -167,7 +194,7 @@ class PageConnection implements Connection {
   #end(code: number, reason: string, error?: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    clearTimeout(this.#deadline);
+    this.#stopTimers();
     this.#handlers.onEnd({ code, reason, isBetweenMessages: true, error });
   }
 }

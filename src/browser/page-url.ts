@@ -1,6 +1,12 @@
 import { targetUrl } from '../client/session/target-url.ts';
 import { InvalidUrlError } from '../wire/errors.ts';
 
+/** What tells a page, or a worker, where it is. */
+interface Surroundings {
+  document?: { baseURI: string };
+  location?: { href: string };
+}
+
 /**
  * Parses the URL of a resource, which may be relative to the page's.
  *
@@ -8,8 +14,9 @@ import { InvalidUrlError } from '../wire/errors.ts';
  *   a browser does not send
  */
 export function pageUrl(url: string | URL): URL {
-  const base = globalThis.document?.baseURI ?? globalThis.location?.href;
-  const target = targetUrl(URL.canParse(url, base) ? new URL(url, base) : url);
+  const { document, location } = globalThis as Surroundings;
+  const base = document?.baseURI ?? location?.href;
+  const target = targetUrl(URL.canParse(String(url), base) ? new URL(url, base) : url);
   if (target.username !== '' || target.password !== '') {
     throw new InvalidUrlError('a URL with a user and a password is of no use in a page: give a token');
   }

@@ -7,6 +7,9 @@ import { withScheme } from './page-url.ts';
 
 const NOT_FOUND = 404;
 
+/** What answers a request that a WebSocket would be made for. */
+const UPGRADE_REQUIRED = 426;
+
 /**
  * Asks why a handshake was refused, which a browser does not tell its page: the same request without an upgrade is
  * refused for the same reason.
@@ -24,14 +27,16 @@ export async function whyRefused(
   // These mean nothing, or something else, to a request that is not upgraded.
   for (const name of [QueryName.wait, QueryName.hold, QueryName.status]) question.searchParams.delete(name);
   try {
-    const response = await fetch(question, {
+    const request: RequestInit & { cache: 'no-store' } = {
       headers: withBearer({ accept: 'application/problem+json, */*;q=0.5' }, token),
       cache: 'no-store',
       redirect: 'manual',
       signal: AbortSignal.any([signal, AbortSignal.timeout(REFUSAL_TIMEOUT_MS)]),
-    });
+    };
+    const response = await fetch(question, request);
     const { status, headers } = response;
-    const isMeant = status >= 400 && !(status === NOT_FOUND && url.searchParams.has(QueryName.wait));
+    const isWaitedFor = status === NOT_FOUND && url.searchParams.has(QueryName.wait);
+    const isMeant = status >= 400 && status !== UPGRADE_REQUIRED && !isWaitedFor;
     const body = isMeant ? await beginningOf(response) : '';
     if (!isMeant) await response.body?.cancel();
     if (isMeant) {

@@ -31,10 +31,11 @@ export {
   type SourceAppendOptions,
   type SourceFunction,
 } from './append/append.ts';
-export type { AppendOptions, AppendResult, AppendStream } from './append/append-options.ts';
+export type { AppendOptions, AppendStream } from './append/append-options.ts';
 export { openAppend } from './append/open-append.ts';
 export { follow } from './follow/follow.ts';
 export type { FollowOptions, FollowStream } from './follow/follow-options.ts';
+export type { AppendResult } from './session/append-request.ts';
 export type { FollowEnding, FollowOpening } from './session/follow-request.ts';
 export type { ReconnectEvent, ReconnectedEvent, RetryOptions } from './session/session-options.ts';
 export type { StreamToken } from './session/token.ts';

@@ -34,6 +34,7 @@ import { StreamRemover } from './streams/stream-remover.ts';
 import { StreamStore } from './streams/stream-store.ts';
 import { Streams } from './streams/streams.ts';
 import { Arrivals } from './watch/arrivals.ts';
+import { DirectoryWatches } from './watch/directory-watches.ts';
 import { FileWatch } from './watch/file-watch.ts';
 import { PathWatch } from './watch/path-watch.ts';
 import { RotatedFollowers } from './watch/rotated-followers.ts';
@@ -100,6 +101,7 @@ export class Core {
   readonly arrivals: Arrivals;
   /** What is in directories. */
   readonly directories: Directories;
+  readonly directoryWatches: DirectoryWatches;
   /** What bounds what is stored, and how much of it is live. */
   readonly limits: Limits;
   /** What is live, for an operator. */
@@ -211,6 +213,8 @@ export class Core {
     this.#rotated = new RotatedFollowers(root, paths, this.#feeds, this.sessions, resources);
     this.followers = new Followers(resources, this.sessions, this.#feeds, this.#rotated);
     this.directories = new Directories(root, resources, this.followers);
+    const { directories, overview } = this;
+    this.directoryWatches = new DirectoryWatches({ root, directories, overview });
     this.#sweep = new ExpirySweep(records, resources, store, report, SWEEP_INTERVAL_MS);
   }
 

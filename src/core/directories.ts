@@ -52,6 +52,12 @@ export class Directories {
     }
   }
 
+  /** What is at a name in a directory; undefined when {@link list} would not yield it. */
+  async entry(directory: ResourcePath, name: string): Promise<ResourceEntry | undefined> {
+    const stat = this.#root.entries.stat(directory, name);
+    return stat && this.#describe(name, stat);
+  }
+
   async #describe(name: string, stat: FileStat): Promise<ResourceEntry> {
     if (stat.kind !== 'file') return { name, stat, size: undefined, standing: undefined };
     const feed = this.#followers.live(stat.fingerprint);

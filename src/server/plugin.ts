@@ -308,7 +308,7 @@ export async function mount(
     app.route<{ Params: { name: string } }>({
       method: 'GET',
       url,
-      handler: ({ params: { name } }, reply) => viewer.sendAsset(reply, name),
+      handler: (request, reply) => viewer.sendAsset(request, reply, request.params.name),
     });
     app.route({
       method: METHODS.filter((method) => !isRead(method) && method !== 'OPTIONS'),

@@ -3,6 +3,7 @@
  * original program's clients impose. Browser-safe.
  */
 import { isContentType } from './content-type.ts';
+import type { ListRow } from './page.ts';
 
 /** Idle time after which TCP probes whether the peer's machine is still there. */
 export const TCP_KEEP_ALIVE_MS = 30_000;
@@ -192,6 +193,26 @@ export interface ActivityMessage {
   rate?: number;
 }
 
+/**
+ * To who follows a directory: its list is to be read, be it for the first time, or anew, since too much has changed to be told
+ * one by one.
+ */
+export interface ListMessage {
+  type: 'list';
+}
+
+/** To who follows a directory: what is at a name by now. */
+export interface EntryMessage {
+  type: 'entry';
+  row: ListRow;
+}
+
+/** To who follows a directory: nothing is at a name any more. */
+export interface GoneMessage {
+  type: 'gone';
+  name: string;
+}
+
 /** A text message of the server: a JSON object. Clients ignore those of other types. */
 export type ControlMessage =
   | OpenMessage
@@ -199,6 +220,9 @@ export type ControlMessage =
   | EndMessage
   | StatusMessage
   | ActivityMessage
+  | ListMessage
+  | EntryMessage
+  | GoneMessage
   | TypeMessage;
 
 /** Longest text message, in bytes. */
@@ -238,6 +262,8 @@ export const CloseCode = {
   unauthorized: 3000,
   /** The client's right was taken away. */
   forbidden: 3003,
+  /** An appender gives up that runs in a page, which may not send {@link CloseCode.goingAway}. */
+  givenUp: 4001,
 } as const;
 
 /**

@@ -49,6 +49,11 @@ export class LibraryPage {
     );
   }
 
+  /** Waits until what is read, or appended, in the page is in this state. */
+  async untilState(type: string): Promise<void> {
+    await this.page.waitForFunction(`window.stream?.state.type === '${type}'`);
+  }
+
   /** Goes to a page of the server's origin, until the test is over. */
   async open(url: (path: string) => string): Promise<void> {
     await this.page.goto(url(PAGE_PATH));
@@ -62,7 +67,7 @@ export class LibraryPage {
 
   /**
    * Runs the body of an async function in the page. It has all of the library, and
-   * `read(url, options)`, which follows to the end and says what came: `{ text, states, error, position }`.
+   * `read(url, options)`, which follows to the end and says what came; meanwhile `window.stream` is what it reads.
    */
   run<Result>(script: string): Promise<Result> {
     return this.page.evaluate(`(async () => {
@@ -73,7 +78,7 @@ export class LibraryPage {
   }
 }
 
-const NAMES = ['follow'];
+const NAMES = ['append', 'follow', 'openAppend'];
 
 const HELPERS = `
   const read = async (url, options = {}, onText = () => {}) => {
@@ -84,6 +89,7 @@ const HELPERS = `
       onOpen: (opening) => told.push(opening),
       onState: (state) => states.push(state.type),
     });
+    window.stream = stream;
     const decoder = new TextDecoder();
     let text = '';
     let error;

@@ -80,6 +80,18 @@ it('finds every match once, wherever parts begin and end, and whatever is search
   );
 });
 
+it('knows the line of each match, wherever parts begin and end', async () => {
+  const file = new MemoryFile('one ab\ntwo ab two\nab three\n');
+  for (const direction of ['both', 'forward', 'backward'] as const) {
+    const from = direction === 'backward' ? file.bytes.length : 0;
+    const steps = await stepsOf(file, new SmallFinder('ab', 13), { from, direction });
+    const lines = matchesOf(steps).map(
+      ({ lineStart, lineEnd }) => `${file.bytes.subarray(lineStart, lineEnd)}`,
+    );
+    expect(lines.sort()).toEqual(['ab three', 'one ab', 'two ab two']);
+  }
+});
+
 it('goes outward in turns: what is near comes before what is far', async () => {
   const file = new MemoryFile('ab\n'.repeat(9));
   const steps = await stepsOf(file, new SmallFinder('ab', 3), { from: 13 });

@@ -275,7 +275,7 @@ if (CHROMIUM === undefined) {
       await fetch(`${server.url}/${encodeURIComponent(name)}`, { method: 'PUT', body: 'x' });
     }
     await writeFile(path.join(server.root, 'index.html'), '<title>index</title>');
-    const page = await open(`${server.url}/`);
+    const page = await open(`${server.url}/?raw`);
     expect(await page.title()).toBe('/');
     expect(await page.locator('a').count()).toBe((await namesIn(server.root)).length);
     expect(await page.locator('img, script').count()).toBe(0);

@@ -6,8 +6,9 @@ import { isResponse, openSource } from '../../http/body/body.ts';
 import { isAsyncIterable, isWebStream, nameOf } from '../../http/body/source.ts';
 import { isContentType } from '../../wire/content-type.ts';
 import { InvalidSourceError, UnsupportedError } from '../../wire/errors.ts';
+import type { AppendResult } from '../session/append-request.ts';
 import { typeOfAnswer, wholeAnswer } from './answer-source.ts';
-import type { AppendOptions, AppendResult, AppendStream } from './append-options.ts';
+import type { AppendOptions, AppendStream } from './append-options.ts';
 import { openAppend } from './open-append.ts';
 
 /**

@@ -22,10 +22,10 @@ import { ControlReader } from '../session/control-message.ts';
 import { MAX_TIMER_MS } from '../session/session-options.ts';
 import { interrupted } from '../session/stream-failure.ts';
 import { splitCredentials } from '../session/target-url.ts';
+import { Watchdog } from '../session/watchdog.ts';
 import type { RequestHeaders, StreamOptions } from '../stream-options.ts';
 import { bodyEndOf } from './body-end.ts';
 import { cannotConnect } from './cannot-connect.ts';
-import { Watchdog } from './watchdog.ts';
 
 /** Time limit for the server to answer the handshake. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;

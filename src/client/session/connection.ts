@@ -10,7 +10,8 @@ export interface Connection {
   /**
    * Sends a message of bytes, which are copied.
    *
-   * @param callback called when they no longer wait to be sent
+   * @param callback called when they no longer wait to be sent, where that is known: if not, what is acknowledged
+   *   tells it
    */
   send(bytes: Uint8Array, callback: () => void): void;
   /** Sends a text message, to a server that has said that it takes it. */

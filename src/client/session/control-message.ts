@@ -1,6 +1,7 @@
 import { isContentType } from '../../wire/content-type.ts';
 import { FramingError } from '../../wire/errors.ts';
 import {
+  type ActivityMessage,
   CloseCode,
   type ControlMessage,
   type EndMessage,
@@ -14,6 +15,7 @@ const KNOWN_TYPES: readonly string[] = [
   'ack',
   'waiting',
   'live',
+  'status',
   'type',
   'end',
 ] satisfies ControlMessage['type'][];
@@ -53,6 +55,8 @@ function parseControl(text: string): ControlMessage | undefined {
       return isCount(message.position) ? message : undefined;
     case 'end':
       return isCount(message.position) ? checked(message) : undefined;
+    case 'status':
+      return isCount(message.time) ? checkedActivity(message) : undefined;
     case 'type':
       return isContentType(message.contentType) ? message : undefined;
     default:
@@ -67,6 +71,16 @@ function checkedOpen({ size, contentType, stream, ...message }: OpenMessage): Op
     ...(isCount(size) && { size: Number(size) }),
     ...((contentType === null || isContentType(contentType)) && { contentType }),
     ...(stream === true && { stream }),
+  };
+}
+
+/** As {@link checkedOpen}. */
+function checkedActivity({ position, followers, rate, ...message }: ActivityMessage): ActivityMessage {
+  return {
+    ...message,
+    ...(isCount(position) && { position: Number(position) }),
+    ...(isCount(followers) && { followers: Number(followers) }),
+    ...(isCount(rate) && { rate: Number(rate) }),
   };
 }
 

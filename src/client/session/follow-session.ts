@@ -14,6 +14,7 @@ import {
   type EndMessage,
   type EndReason,
   type OpenMessage,
+  QueryName,
 } from '../../wire/protocol.ts';
 import type { Connect, Connection, ConnectionEnd, Connector, Refusal } from './connection.ts';
 import {
@@ -44,11 +45,13 @@ import {
 export interface FollowHandlers {
   /** The server has accepted. Once. */
   onOpen: (opening: FollowOpening) => void;
+  /** The server has accepted again, on another connection. */
+  onReopen?: (live: boolean) => void;
   /** The appender was lost and may come back, or the resource does not exist yet; or that is over. */
   onWaiting: (isWaiting: boolean) => void;
   /** The appender says only after `onOpen` what the content type is. */
   onType: (contentType: string) => void;
-  /** What goes on, once a second: only when the URL asks for it. */
+  /** What goes on, once a second. The server is asked for it if this is here. */
   onActivity?: (activity: ActivityMessage) => void;
   onBytes: (bytes: Uint8Array) => void;
   /** These were the last bytes; whether the server confirms it is still to come. */
@@ -156,6 +159,11 @@ export class FollowSession {
     this.#connection?.resume();
   }
 
+  /** Takes no more bytes, and has no connection, until `connect` is called. Not once the last byte has come. */
+  suspend(): void {
+    this.#connection?.abandon();
+  }
+
   /** Connects now, if it waits to do so again. */
   reconnect(): void {
     this.#reconnector.hurry();
@@ -177,6 +185,7 @@ export class FollowSession {
     const url = this.#wasOpen
       ? continuationUrl(this.#url, this.#position, this.#generation, this.#options.hold)
       : initialUrl(this.#url, this.#options, this.#waitUntil - performance.now());
+    if (this.#handlers.onActivity !== undefined) url.searchParams.set(QueryName.status, '1');
     this.#isOpen = false;
     withValue(this.#connector(), (connect) => this.#startHandshake(connect, url), this.#handlers.onBroken);
   }
@@ -200,8 +209,8 @@ export class FollowSession {
     this.#isServed = true;
     if (message.type === 'open') this.#opened(message);
     else if (message.type === 'end') this.#ended(message);
-    else if (message.type === 'type') this.#noteType(message.contentType);
     else if (message.type === 'status') this.#handlers.onActivity?.(message);
+    else if (message.type === 'type') this.#noteType(message.contentType);
     else if (message.type === 'waiting' || message.type === 'live') this.#wait(message.type === 'waiting');
   }
 
@@ -217,6 +226,7 @@ export class FollowSession {
       this.#fail(new ProtocolError(`the server goes on at ${position} instead of ${expected}`));
     } else if (this.#wasOpen) {
       this.#reconnector.resumed({ live, ...(size !== undefined && { size }) });
+      this.#handlers.onReopen?.(live);
       // The appender came back while this follower was disconnected.
       if (this.#isWaiting && live) this.#wait(false);
       if (typeof contentType === 'string') this.#noteType(contentType);

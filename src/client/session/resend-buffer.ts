@@ -7,7 +7,7 @@ const INITIAL_BYTES = 64 * 1024;
  */
 export class ResendBuffer {
   readonly #maxBytes: number;
-  #ring: Buffer = Buffer.alloc(0);
+  #ring = new Uint8Array(0);
   #start = 0;
   #end = 0;
 
@@ -41,7 +41,7 @@ export class ResendBuffer {
   }
 
   /** Up to `maxBytes` of what is held from `position` on: a view, good until those bytes are released. */
-  view(position: number, maxBytes: number): Buffer {
+  view(position: number, maxBytes: number): Uint8Array {
     const at = position % this.#ring.length;
     return this.#ring.subarray(at, Math.min(at + maxBytes, at + this.#end - position, this.#ring.length));
   }
@@ -55,17 +55,17 @@ export class ResendBuffer {
   /** Frees the memory, and drops what is not released. */
   clear(): void {
     this.#end = this.#start;
-    this.#ring = Buffer.alloc(0);
+    this.#ring = new Uint8Array(0);
   }
 
   #makeRoom(neededBytes: number): void {
     if (neededBytes <= this.#ring.length) return;
     let size = Math.max(INITIAL_BYTES, this.#ring.length);
     while (size < neededBytes) size *= 2;
-    const ring = Buffer.allocUnsafeSlow(Math.min(size, this.#maxBytes));
+    const ring = new Uint8Array(Math.min(size, this.#maxBytes));
     for (let at = this.#start; at < this.#end; ) {
       const part = this.view(at, Math.min(ring.length - (at % ring.length), this.#end - at));
-      part.copy(ring, at % ring.length);
+      ring.set(part, at % ring.length);
       at += part.length;
     }
     this.#ring = ring;

@@ -9,11 +9,19 @@ import {
   ResourceGoneError,
   ResourceNotFoundError,
   ServerClosingError,
+  StreamClosedError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { Permit } from '../permit.ts';
-import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
+import {
+  asGone,
+  assertGeneration,
+  assertNewer,
+  assertStart,
+  conflict,
+  ignoreMissing,
+} from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
 import type { Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
@@ -141,6 +149,33 @@ export class SessionRegistry implements SessionHost {
   }
 
   /**
+   * Throws what {@link open} would throw, as far as that is known without it: nothing is made, and nothing begins. For
+   * who cannot see why it was refused.
+   */
+  async assertMayOpen(permit: Permit<'append'>, request: AppendRequest): Promise<void> {
+    this.#refuseWhenClosing();
+    const file = await this.#openFile(permit, request, false).catch(ignoreMissing);
+    if (file === undefined) return;
+    try {
+      await this.#files.run(file.stat.fingerprint, async () => {
+        if ((await this.#running(file, request, permit)) !== undefined) return;
+        const resource = await this.#context.live.acquire(file, permit.path);
+        const { closed } = resource.state;
+        this.#context.live.release(resource);
+        const { size } = await file.state();
+        if (closed === true) throw new StreamClosedError('the stream is closed', size);
+        const last = await this.history.last(file);
+        const goesOn = last !== undefined && isContinuedBy(last, request.session, permit.subject.name, size);
+        if (!goesOn && this.history.isAwaited(last, permit.path)) throw conflict();
+        if (!goesOn) this.#limits.assertForNew(permit.path);
+        assertStart(goesOn ? last.start : size, request.expect);
+      });
+    } finally {
+      await file.close();
+    }
+  }
+
+  /**
    * The session of a file that is there, also one that was left open by the
    * server before this one, while its client may still come back. Who reads does without it when it cannot begin.
    *
@@ -254,12 +289,15 @@ export class SessionRegistry implements SessionHost {
   async #openFile(
     permit: Permit<'append'>,
     { expect = 0, generation, isCopying = false }: AppendRequest,
+    makes = true,
   ): Promise<AppendFile> {
     let file: AppendFile;
     const mayCreate = expect === 0 && generation === undefined && !isCopying;
     const shortage = this.#limits.shortage(permit.path) ?? this.#context.live.shortage();
     try {
-      file = await this.#resources.openAppend(permit, { create: mayCreate && shortage === undefined });
+      file = await this.#resources.openAppend(permit, {
+        create: makes && mayCreate && shortage === undefined,
+      });
     } catch (error) {
       if (error instanceof ResourceNotFoundError && mayCreate && shortage !== undefined) throw shortage;
       if (error instanceof ResourceNotFoundError && generation === undefined) assertStart(0, expect);

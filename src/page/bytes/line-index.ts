@@ -68,6 +68,11 @@ export class LineIndex {
     return this.#known >= this.#store.size;
   }
 
+  /** Whether it is known where a line begins, or that there is none. */
+  isKnown(line: number): boolean {
+    return line <= this.#lines || this.isWhole;
+  }
+
   /** Counts on: to be called when the file has grown. */
   advance(): void {
     if (this.#isStopped) return;
@@ -121,7 +126,8 @@ export class LineIndex {
    */
   async positionOf(line: number): Promise<number | undefined> {
     if (line <= 0) return 0;
-    if (line > this.#lines) return this.isWhole ? this.#store.size : undefined;
+    if (!this.isKnown(line)) return undefined;
+    if (line > this.#lines) return this.#store.size;
     const block = this.#blockOf(line);
     const start = block * BLOCK_BYTES;
     const end = Math.min(start + BLOCK_BYTES, this.#known);

@@ -77,13 +77,17 @@ export class GroupOutline {
     if (marks.length > 0 || touching.length > 1) this.#forgetGroups();
   }
 
-  /** Forgets all: the resource has become another one. */
-  clear(): void {
-    this.#parts = [];
-    this.#markCount = 0;
-    this.#decided.clear();
-    this.#isEveryFolded = undefined;
-    this.#forgetGroups();
+  /** Whether there is any mark. */
+  get hasMarks(): boolean {
+    return this.#markCount > 0;
+  }
+
+  /** The first part of the resource, before one that is known, in which marks were not looked for. */
+  get gap(): ByteRange | undefined {
+    const [first, second] = this.#parts;
+    if (first === undefined) return undefined;
+    if (first.from > 0) return { from: 0, to: first.from };
+    return second && { from: first.to, to: second.from };
   }
 
   /** All groups, by where they start. */

@@ -43,6 +43,8 @@ export class KeyTable {
   #onKey(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
     const target = event.target as Element;
+    // What is open over the page has its own.
+    if (target.closest('dialog')) return;
     if (target.closest(FIELDS) && event.key !== 'Escape') return;
     if (target.closest(CONTROLS) && (event.key === 'Enter' || event.key === ' ')) return;
     const action = this.#actions.find(({ keys }) => keys.includes(event.key));

@@ -1,11 +1,15 @@
 import { Bar, barLink } from '../frame/bar.ts';
 import { formatBytes, formatCount } from '../frame/format.ts';
+import { withTabToken } from '../frame/token-links.ts';
 import { StateBadge } from '../state/state-badge.ts';
 import { TokenPrompt } from '../state/token-prompt.ts';
 import { LiveLog, type LiveLogEvents } from '../view/live-log.ts';
 
 /** For so long a notice is shown, in milliseconds. */
 const NOTICE_MS = 5000;
+
+/** What is known is shown once in so many milliseconds at most. */
+const FACTS_MS = 200;
 
 /** What the page of any file has: the bar with its state, size and links, the prompt for a token, and notices. */
 export class FileFrame {
@@ -18,6 +22,7 @@ export class FileFrame {
   readonly #badge: StateBadge;
   readonly #prompt: TokenPrompt;
   #lines: string | undefined;
+  #factsTimer: ReturnType<typeof setTimeout> | undefined;
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -55,7 +60,15 @@ export class FileFrame {
   addLinks(): void {
     const download = barLink('Download', 'The file as it is now', '?raw');
     download.download = this.name;
-    this.bar.add(barLink('Raw', 'The bytes as they are', '?raw'), download);
+    const links = [barLink('Raw', 'The bytes as they are', '?raw'), download];
+    for (const link of links) {
+      withTabToken(
+        link,
+        () => this.live.store.size,
+        (text) => this.tell(text),
+      );
+    }
+    this.bar.add(...links);
   }
 
   /** Says something for some seconds. */
@@ -83,7 +96,15 @@ export class FileFrame {
     this.#showFacts();
   }
 
+  /** In a flood nobody reads each of them. */
   #showFacts(): void {
+    this.#factsTimer ??= setTimeout(() => {
+      this.#factsTimer = undefined;
+      this.#paintFacts();
+    }, FACTS_MS);
+  }
+
+  #paintFacts(): void {
     const { store, activity } = this.live;
     const { followers, rate = 0 } = activity;
     this.bar.showFacts([

@@ -36,6 +36,8 @@ export class SearchPanel {
   #isFirst = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #frame = 0;
+  /** A line to which to go, when it is known where it is. */
+  #wantedLine: number | undefined;
 
   constructor(log: SearchedLog) {
     this.#log = log;
@@ -83,6 +85,8 @@ export class SearchPanel {
 
   /** To be called when rows were painted. */
   painted(): void {
+    if (this.#wantedLine !== undefined && this.#log.index.isKnown(this.#wantedLine - 1))
+      void this.#goToLine();
     if (!this.element.hidden) this.#highlight.show(this.#search?.results, this.#current);
   }
 
@@ -235,13 +239,20 @@ export class SearchPanel {
     this.#show(match);
   }
 
+  /** Goes to the line that is typed, or, if nobody knows yet where it is, as soon as that is known. */
   async #goToLine(): Promise<void> {
     const number = Number(this.#line.value.replaceAll(/[\s,._]/g, ''));
     if (!Number.isSafeInteger(number) || number < 1) return;
+    this.#wantedLine = undefined;
     try {
       const position = await this.#log.index.positionOf(number - 1);
-      if (position === undefined) this.#log.tell(`Line ${formatCount(number)} is not counted yet.`);
-      else this.#log.goTo(position);
+      if (position !== undefined) this.#log.goTo(position);
+      else {
+        this.#wantedLine = number;
+        this.#log.tell(
+          `Lines are being counted: ${formatCount(number)} is shown when it is known where it is.`,
+        );
+      }
     } catch (error) {
       this.#log.tell(`The line could not be read: ${(error as Error).message}`);
     }
@@ -252,6 +263,7 @@ export class SearchPanel {
     this.#search?.stop();
     this.#search = undefined;
     this.#current = undefined;
+    this.#wantedLine = undefined;
     this.#filter.ariaPressed = 'false';
     this.#update();
     this.element.hidden = true;

@@ -13,8 +13,6 @@ export interface SearchedLog {
   readonly element: HTMLElement;
   /** Goes to the row at a position, with some before it in view. */
   goTo(position: number): void;
-  /** Paints again. */
-  refresh(): void;
   /** Says something for some seconds. */
   tell(text: string): void;
 }

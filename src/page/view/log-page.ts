@@ -1,21 +1,23 @@
 import type { PageData } from '../../wire/page.ts';
 import { LineIndex, readCountsOf } from '../bytes/line-index.ts';
 import { type Bar, barButton } from '../frame/bar.ts';
-import { GroupOutline } from '../groups/group-outline.ts';
+import type { GroupOutline } from '../groups/group-outline.ts';
 import { HelpSheet } from '../keys/help-sheet.ts';
 import { type KeyAction, KeyTable } from '../keys/key-table.ts';
 import { FileFrame } from '../kinds/file-frame.ts';
+import type { TerminalState } from '../log/pen.ts';
 import { rowsOf as rowsOfLog } from '../log/rows.ts';
 import { LogSearch } from '../search/log-search.ts';
 import { searchOf } from '../search/search-stream.ts';
 import { tabToken } from '../state/tab-token.ts';
+import { Voice } from '../state/voice.ts';
 import { FoldedRows } from './folded-rows.ts';
-import { learnMarks } from './learn-marks.ts';
 import { LinkedLines } from './linked-lines.ts';
 import type { LiveLog } from './live-log.ts';
+import { LogGroups } from './log-groups.ts';
 import { LogSelection } from './log-selection.ts';
 import { LogView } from './log-view.ts';
-import { Pill } from './pill.ts';
+import { newLinesText, Pill } from './pill.ts';
 import { RowList } from './row-list.ts';
 import { RowNotesSource } from './row-notes.ts';
 import { type PlacedRow, type RowsOf, RowWindow } from './row-window.ts';
@@ -43,17 +45,20 @@ export class LogPage {
   /** What the view is in, with all that is beside it. */
   readonly frame = document.createElement('div');
   readonly #file: FileFrame;
-  readonly #outline = new GroupOutline();
+  readonly #groups: LogGroups;
+  readonly #outline: GroupOutline;
   readonly #list: RowList;
   readonly #index: LineIndex;
   readonly #notes: RowNotesSource;
   readonly #linked: LinkedLines;
   readonly #search: LogSearch;
+  readonly #voice = new Voice();
   readonly #pill: Pill;
   readonly #scrollbar: Scrollbar;
   readonly #wrap = barButton('Wrap', 'Let long lines go on below (w)', () => this.#toggleWrap());
   #areAllFolded = false;
   #saidFullScreen = false;
+  #linesSaid = 0;
 
   constructor({ path }: PageData, { rowsOf, keys = [] }: LogPageOptions = {}) {
     this.#file = new FileFrame(path, {
@@ -64,6 +69,8 @@ export class LogPage {
     const { store, arrivals } = live;
     this.live = live;
     this.bar = bar;
+    this.#groups = new LogGroups(live.url, () => this.view.refresh());
+    this.#outline = this.#groups.outline;
     this.#index = new LineIndex(readCountsOf(live.url, tabToken), store, () => this.#onCounted());
     this.#notes = new RowNotesSource(
       (position) => this.#index.lineNow(position),
@@ -72,7 +79,7 @@ export class LogPage {
       this.#outline,
     );
     this.#list = new RowList((row) => this.#notes.of(row));
-    const rows = new RowWindow(store, rowsOf ?? ((bytes, at) => this.#rowsOf(bytes, at)));
+    const rows = new RowWindow(store, rowsOf ?? ((...window) => this.#rowsOf(...window)));
     this.view = new LogView(store, new FoldedRows(rows, this.#outline), this.#list, {
       painted: (extent, isFullScreen) => {
         this.#scrollbar.show(extent);
@@ -106,9 +113,9 @@ export class LogPage {
     this.#file.tell(text);
   }
 
-  #rowsOf(bytes: Uint8Array, at: number): ReturnType<RowsOf> {
-    learnMarks(this.#outline, bytes, at);
-    return rowsOfLog(bytes, at);
+  #rowsOf(bytes: Uint8Array, at: number, state: TerminalState): ReturnType<RowsOf> {
+    this.#groups.learn(bytes, at);
+    return rowsOfLog(bytes, at, state);
   }
 
   #build(more: readonly KeyAction[]): void {
@@ -122,7 +129,7 @@ export class LogPage {
     this.#file.addLinks();
     this.bar.add(barButton('?', 'Keys (?)', () => help.toggle()));
     this.frame.className = 'view';
-    this.frame.append(this.view.element, this.#scrollbar.element, this.#pill.element);
+    this.frame.append(this.view.element, this.#scrollbar.element, this.#pill.element, this.#voice.element);
     this.#file.add(this.frame);
     document.body.append(help.element);
   }
@@ -135,7 +142,6 @@ export class LogPage {
       list: this.#list,
       element: this.frame,
       goTo: (position) => this.#showLine(position),
-      refresh: () => this.view.refresh(),
       tell: (text) => this.tell(text),
     });
   }
@@ -153,7 +159,9 @@ export class LogPage {
     this.#showLineCount();
     this.#search.grown();
     // A hidden tab paints nothing, but counts on.
-    this.#pill.count(this.live.linesCome);
+    const { linesCome } = this.live;
+    this.#pill.count(linesCome);
+    if (linesCome > this.#linesSaid) this.#voice.say(() => this.#newLines());
   }
 
   #showLineCount(): void {
@@ -210,6 +218,14 @@ export class LogPage {
     if (group === undefined) return;
     this.#outline.setFolded(group, !this.#outline.isFolded(group));
     this.view.refresh();
+  }
+
+  /** How many lines have come since it was said last. */
+  #newLines(): string {
+    const { linesCome } = this.live;
+    const count = linesCome - this.#linesSaid;
+    this.#linesSaid = linesCome;
+    return newLinesText(count);
   }
 
   #sayFullScreen(): void {

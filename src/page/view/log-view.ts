@@ -2,7 +2,7 @@ import type { BlockStore } from '../bytes/block-store.ts';
 import type { Row } from '../log/rows.ts';
 import type { FoldedRows } from './folded-rows.ts';
 import type { RowList } from './row-list.ts';
-import type { MissingBytes, RowRun } from './row-window.ts';
+import type { MissingBytes, PlacedRow, RowRun } from './row-window.ts';
 import type { Extent } from './thumb.ts';
 
 /** In a flood of bytes the log is painted once in so many milliseconds: thirty times a second. */
@@ -171,7 +171,7 @@ export class LogView {
   }
 
   #paintEnd({ rows, isTop }: RowRun, count: number, heightPx: number): void {
-    const shown = rows.slice(-count);
+    const shown = this.list.wraps ? this.#filling(rows.toReversed(), heightPx).reverse() : rows.slice(-count);
     const contentPx = this.list.show(shown);
     const isAll = isTop && shown.length === rows.length;
     this.list.moveTo(isAll && contentPx < heightPx ? 0 : heightPx - contentPx);
@@ -187,7 +187,9 @@ export class LogView {
     while (at < rows.length - 1 && offsetPx >= this.list.heightOf(rows[at]!)) {
       offsetPx -= this.list.heightOf(rows[at++]!);
     }
-    const shown = rows.slice(at, at + count);
+    const shown = this.list.wraps
+      ? this.#filling(rows.slice(at), heightPx + offsetPx)
+      : rows.slice(at, at + count);
     const contentPx = this.list.show(shown);
     const isLast = isEnd && at + shown.length === rows.length;
     if (isLast && contentPx - offsetPx <= heightPx) {
@@ -197,8 +199,16 @@ export class LogView {
       else this.#anchor = this.#topOfShown() ?? anchor;
       return;
     }
-    this.#anchor = { position: shown[0]?.start ?? 0, offsetPx };
+    this.#anchor = { position: shown[0]?.start ?? anchor.position, offsetPx };
     this.list.moveTo(-offsetPx);
+  }
+
+  /** The first rows, as many as fill so many pixels: one that is wrapped may do that alone. */
+  #filling(rows: readonly PlacedRow[], heightPx: number): PlacedRow[] {
+    let filledPx = 0;
+    let count = 0;
+    while (count < rows.length && filledPx < heightPx) filledPx += this.list.heightOf(rows[count++]!);
+    return rows.slice(0, count);
   }
 
   /** Where the view is by what was painted last. */

@@ -22,7 +22,12 @@ export class Pill {
   count(lines: number): void {
     const fresh = this.#from === undefined ? 0 : lines - this.#from;
     if (fresh === 0) return;
-    this.element.textContent = `${formatCount(fresh)} new ${fresh === 1 ? 'line' : 'lines'}`;
+    this.element.textContent = newLinesText(fresh);
     this.element.hidden = false;
   }
+}
+
+/** Says how many lines are new. */
+export function newLinesText(count: number): string {
+  return `${formatCount(count)} new ${count === 1 ? 'line' : 'lines'}`;
 }

@@ -1,4 +1,5 @@
 import type { BlockStore } from '../bytes/block-store.ts';
+import { stateAfter, type TerminalState } from '../log/pen.ts';
 import { rowStartBefore } from '../log/pseudo-lines.ts';
 import type { Row, Screen } from '../log/rows.ts';
 
@@ -35,8 +36,15 @@ export interface RowRun {
   readonly fullScreen: boolean;
 }
 
-/** Makes rows of bytes, the first of which is at a position where a row begins: as `rowsOf` of a log does. */
-export type RowsOf = (bytes: Uint8Array, at: number) => Pick<Screen, 'rows' | 'fullScreen'>;
+/**
+ * Makes rows of bytes, the first of which is at a position where a row begins: as `rowsOf` of a log does. `state` is what is
+ * open before them, as far as it was looked.
+ */
+export type RowsOf = (
+  bytes: Uint8Array,
+  at: number,
+  state: TerminalState,
+) => Pick<Screen, 'rows' | 'fullScreen'>;
 
 /** Bytes that must be loaded before there are rows. */
 export interface MissingBytes {
@@ -76,22 +84,25 @@ export class RowWindow {
       const run = enough(rendered, position, before, after, size);
       if (run !== undefined) return run;
     }
-    let back = 3 * CONTEXT_BYTES;
+    // In most files a line begins soon.
+    let lead = CONTEXT_BYTES;
+    let back = 2 * CONTEXT_BYTES;
     let ahead = CONTEXT_BYTES;
     for (;;) {
-      const from = Math.max(0, position - back);
+      const from = Math.max(0, position - back - lead);
       const to = Math.min(size, position + ahead);
       const bytes = this.#store.slice(from, to);
       if (bytes === undefined) return { missing: [from, to] };
-      const origin = rowStartBefore(bytes, from, from === 0 ? 0 : from + CONTEXT_BYTES);
+      const origin = rowStartBefore(bytes, from, from === 0 ? 0 : from + lead);
       if (origin === undefined) {
-        back *= 2;
+        lead = LOOK_BACK_BYTES;
         continue;
       }
-      const rendered = render(bytes.subarray(origin - from), origin, size, this.#rowsOf);
+      const rendered = render(this.#screenOf(bytes, from, origin), origin, to, size);
       this.#recent = [rendered, ...this.#recent.slice(0, MAX_RECENT - 1)];
       const run = runAt(rendered, position);
-      const isCovered = run.isTop || run.rows[0]!.start <= position;
+      const [first] = run.rows;
+      const isCovered = run.isTop || (first !== undefined && first.start <= position);
       const lacksBefore = !isCovered || (run.at < before && !run.isTop);
       const lacksAfter = run.rows.length - run.at < after && !run.isEnd;
       if ((!lacksBefore && !lacksAfter) || to - from >= MAX_BYTES) return run;
@@ -106,14 +117,23 @@ export class RowWindow {
     const bytes = this.#store.slice(start, to);
     if (bytes === undefined) return { missing: [start, to] };
     const origin = rowStartBefore(bytes, start, Math.max(0, from - CONTEXT_BYTES)) ?? from;
-    const { rows } = this.#rowsOf(bytes.subarray(origin - start), origin);
+    const { rows } = this.#screenOf(bytes, start, origin);
     return rows.filter((row) => row.start >= from);
+  }
+
+  /** Makes rows of what is behind `origin` in bytes that begin at `from`; what is before it tells the colours. */
+  #screenOf(bytes: Uint8Array, from: number, origin: number): ReturnType<RowsOf> {
+    const state = stateAfter(bytes.subarray(0, origin - from));
+    return this.#rowsOf(bytes.subarray(origin - from), origin, state);
   }
 }
 
-function render(bytes: Uint8Array, origin: number, size: number, rowsOf: RowsOf): Rendered {
-  const { rows, fullScreen } = rowsOf(bytes, origin);
-  const to = origin + bytes.length;
+function render(
+  { rows, fullScreen }: ReturnType<RowsOf>,
+  origin: number,
+  to: number,
+  size: number,
+): Rendered {
   const isTop = origin === 0;
   const isEnd = to >= size;
   // What is before the first of these may still change them, and the last one goes on behind the bytes.

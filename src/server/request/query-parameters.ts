@@ -3,7 +3,7 @@ import type { AppendRequest, FollowRequest } from '../../core/request.ts';
 import { isContentType, MAX_TYPE_LENGTH } from '../../wire/content-type.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
-import { RAW_QUERY, VIEW_QUERY } from '../../wire/page.ts';
+import { LIST_VIEW, RAW_QUERY, VIEW_QUERY } from '../../wire/page.ts';
 import { SEARCH_VIEW } from '../../wire/page-requests.ts';
 import { MAX_HOLD_SECONDS, MAX_WAIT_SECONDS, QueryName } from '../../wire/protocol.ts';
 import { asksToClose } from './headers.ts';
@@ -11,7 +11,7 @@ import { isHandshake, verbOf } from './request-target.ts';
 import { hasParameter } from './target.ts';
 
 /** What takes parameters. */
-type Operation = 'append' | 'follow' | 'read' | 'search';
+type Operation = 'append' | 'follow' | 'read' | 'search' | 'watch';
 
 /** Which operations a query parameter belongs to. Unknown ones are ignored. */
 const OPERATIONS_OF: Readonly<Record<string, readonly Operation[]>> = {
@@ -29,7 +29,7 @@ const OPERATIONS_OF: Readonly<Record<string, readonly Operation[]>> = {
   [StreamQuery.live]: ['read'],
   [StreamQuery.cursor]: ['read'],
   [RAW_QUERY]: ['read'],
-  [VIEW_QUERY]: ['read', 'search'],
+  [VIEW_QUERY]: ['read', 'search', 'watch'],
 };
 
 /** With one of these a read is one of a stream. */
@@ -41,6 +41,7 @@ const NAMES: Readonly<Record<Operation, string>> = {
   follow: 'the verb FOLLOW',
   read: 'GET and HEAD without a verb',
   search: `${VIEW_QUERY}=${SEARCH_VIEW}`,
+  watch: 'handshakes that follow a directory',
 };
 
 /**
@@ -78,6 +79,7 @@ function operationOf(request: FastifyRequest): Operation | undefined {
   const verb = verbOf(request);
   const isRead = method === 'GET' || method === 'HEAD';
   if (verb === 'APPEND' && (isRead || method === 'PUT' || method === 'POST')) return 'append';
+  if (isWatch(request)) return 'watch';
   if (verb === 'FOLLOW' && isRead) return 'follow';
   if (verb === 'APPEND') throw new InvalidRequestError('the verb APPEND goes with PUT, POST and WebSockets');
   if (verb === 'FOLLOW') throw new InvalidRequestError('the verb FOLLOW goes with GET and WebSockets');
@@ -95,6 +97,13 @@ export function asksForStatus(request: FastifyRequest): boolean {
   const text = parameterOf(request, QueryName.status) ?? '0';
   if (text === '0' || text === '1') return text === '1';
   throw new InvalidRequestError(`the query parameter ${QueryName.status} must be 0 or 1`);
+}
+
+/** Whether a request follows what is in a directory: a handshake for its list. */
+export function isWatch(request: FastifyRequest): boolean {
+  return (
+    isHandshake(request) && parameterOf(request, VIEW_QUERY) === LIST_VIEW && verbOf(request) !== 'APPEND'
+  );
 }
 
 const SESSION = /^[\w-]{16,128}$/;

@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { type Permit, refusalOf, type Use } from '../../core/permit.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { forkSourceOf } from '../request/fork-source.ts';
+import { isWatch } from '../request/query-parameters.ts';
 import { verbOf } from '../request/request-target.ts';
 import { type Admission, admissionOf } from './admission.ts';
 import { isForm, isOfStream } from './permits.ts';
@@ -72,6 +73,7 @@ function needsOfRead(
   // What may append is told how much there is.
   const append: Need | undefined = request.method === 'HEAD' ? { use: 'append', path } : undefined;
   const read: Need = { use: 'follow', path, ...(append && { or: append }) };
+  if (isWatch(request)) return [list];
   if (isOfStream(request)) return [read];
   const isDirectory = path.trailingSlash || path.isRoot;
   // There, nobody knows what may be read here; and what stands for a directory may be a page with anything in it.

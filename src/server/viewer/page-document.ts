@@ -1,4 +1,5 @@
-import { PAGE_DATA_ID, type PageAssets, type PageData } from '../../wire/page.ts';
+import { PAGE_DATA_ID, type PageData } from '../../wire/page.ts';
+import type { PageParts } from './page-files.ts';
 
 /**
  * What a page may do: run its own scripts and styles, which are known by a number that nobody can guess and not by where
@@ -26,10 +27,13 @@ export function policyOf(nonce: string): string {
  *
  * @param nonce what its policy names, see {@link policyOf}
  */
-export function documentOf(data: PageData, { script, style }: PageAssets, nonce: string): string {
+export function documentOf(data: PageData, { script, style, imports }: PageParts, nonce: string): string {
   const name = data.path.split('/').findLast((segment) => segment !== '') ?? '/';
   const link =
     style === undefined ? '' : `\n<link rel="stylesheet" nonce="${nonce}" href="${escapeHtml(style)}">`;
+  const preloads = imports
+    .map((url) => `\n<link rel="modulepreload" nonce="${nonce}" href="${escapeHtml(url)}">`)
+    .join('');
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -38,7 +42,7 @@ export function documentOf(data: PageData, { script, style }: PageAssets, nonce:
 <meta name="referrer" content="no-referrer">
 <link rel="icon" href="data:,">
 <title>${escapeHtml(name)}</title>
-<noscript><meta http-equiv="refresh" content="0; url=?raw"></noscript>${link}
+<noscript><meta http-equiv="refresh" content="0; url=?raw"></noscript>${link}${preloads}
 <script type="application/json" id="${PAGE_DATA_ID}">${JSON.stringify(data).replaceAll('<', '\\u003c')}</script>
 <script type="module" nonce="${nonce}" src="${escapeHtml(script)}"></script>
 <body>

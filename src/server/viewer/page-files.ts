@@ -1,4 +1,6 @@
 import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { constants, gzip } from 'node:zlib';
 import type { PageAssets, PageKind } from '../../wire/page.ts';
 
 /** Where the build puts them: see scripts/build-page.mjs. */
@@ -9,9 +11,15 @@ const TYPES: Readonly<Record<string, string>> = {
   js: 'text/javascript; charset=utf-8',
 };
 
+/** What a page of one kind is made of. */
+export interface PageParts extends PageAssets {
+  /** What its script loads at once. */
+  imports: string[];
+}
+
 /** What the build says of what it has made. */
 interface Manifest {
-  kinds: Partial<Record<PageKind, PageAssets>>;
+  kinds: Partial<Record<PageKind, PageParts>>;
   files: string[];
 }
 
@@ -19,11 +27,12 @@ interface Manifest {
 export interface PageFile {
   contentType: string;
   bytes: Buffer;
+  gzipped: Buffer;
 }
 
 /** The scripts and styles of pages, by names that carry a hash of what is in them. Each is read when it is first asked for. */
 export class PageFiles {
-  /** By kind of page, the names of its script and style. */
+  /** By kind of page, the names of what it is made of. */
   readonly kinds: Manifest['kinds'];
   readonly #names: ReadonlySet<string>;
   readonly #files = new Map<string, Promise<PageFile>>();
@@ -51,6 +60,7 @@ export class PageFiles {
 
   async #read(name: string): Promise<PageFile> {
     const bytes = await readFile(new URL(name, DIRECTORY));
-    return { contentType: TYPES[name.split('.').at(-1) ?? ''] as string, bytes };
+    const gzipped = await promisify(gzip)(bytes, { level: constants.Z_BEST_COMPRESSION });
+    return { gzipped, contentType: TYPES[name.split('.').at(-1) ?? ''] as string, bytes };
   }
 }

@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
+import accepts from 'accepts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ResourceNotFoundError } from '../../wire/errors.ts';
 import { ASSETS_PATH, type PageAssets, type PageData, type PageKind } from '../../wire/page.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { hasKey } from '../access/page-paths.ts';
 import { parseTarget } from '../request/target.ts';
+import { addVary } from '../response/headers.ts';
 import { relativeLocation } from '../response/relative-location.ts';
 import { documentOf, policyOf } from './page-document.ts';
-import { PageFiles } from './page-files.ts';
+import { PageFiles, type PageParts } from './page-files.ts';
 
 const NONCE_BYTES = 16;
 
@@ -46,9 +48,8 @@ export class Pages {
    * @returns false when there is no page of this kind
    */
   send(request: FastifyRequest, reply: FastifyReply, { kind, path, status = 200 }: PageSubject): boolean {
-    const kinds = this.#kindsFrom(request);
-    const assets = kinds[kind];
-    if (assets === undefined) return false;
+    const parts = this.#files.kinds[kind];
+    if (parts === undefined) return false;
     if (hasKey(request)) {
       const { path: asked, queryString } = parseTarget(request.url);
       const location = relativeLocation(asked, `${this.#prefix}${path.toUrlPath()}`) + queryString;
@@ -56,7 +57,8 @@ export class Pages {
       return true;
     }
     const nonce = randomBytes(NONCE_BYTES).toString('base64');
-    const data: PageData = { kind, path: path.toString(), status, kinds };
+    const locate = this.#locatorFor(request);
+    const data: PageData = { kind, path: path.toString(), status, kinds: this.#assets(locate) };
     reply
       .code(status)
       .headers({
@@ -67,7 +69,7 @@ export class Pages {
         'x-content-type-options': 'nosniff',
       })
       .type('text/html; charset=utf-8')
-      .send(documentOf(data, assets, nonce));
+      .send(documentOf(data, located(parts, locate), nonce));
     return true;
   }
 
@@ -76,7 +78,7 @@ export class Pages {
    *
    * @throws {ResourceNotFoundError} when there is none of this name
    */
-  async sendFile(reply: FastifyReply, name: string): Promise<FastifyReply> {
+  async sendFile(request: FastifyRequest, reply: FastifyReply, name: string): Promise<FastifyReply> {
     const file = await this.#files.get(name);
     if (file === undefined) throw new ResourceNotFoundError('the viewer has no such file');
     reply.headers({
@@ -84,19 +86,34 @@ export class Pages {
       'cross-origin-resource-policy': 'same-origin',
       'x-content-type-options': 'nosniff',
     });
-    return reply.type(file.contentType).send(file.bytes);
+    addVary(reply, 'Accept-Encoding');
+    const isGzipped = accepts(request.raw).encoding(['gzip', 'identity']) === 'gzip';
+    if (isGzipped) reply.header('content-encoding', 'gzip');
+    return reply.type(file.contentType).send(isGzipped ? file.gzipped : file.bytes);
   }
 
   /** Relative, since a proxy may have stripped a prefix from the path. */
-  #kindsFrom({ url }: FastifyRequest): PageData['kinds'] {
+  #locatorFor({ url }: FastifyRequest): Locator {
     const { path } = parseTarget(url);
-    const locate = (name: string) => relativeLocation(path, `${this.#prefix}${ASSETS_PATH}/${name}`);
-    const entries = Object.entries(this.#files.kinds).map(
-      ([kind, { script, style }]): [string, PageAssets] => [
-        kind,
-        { script: locate(script), ...(style !== undefined && { style: locate(style) }) },
-      ],
-    );
+    return (name) => relativeLocation(path, `${this.#prefix}${ASSETS_PATH}/${name}`);
+  }
+
+  #assets(locate: Locator): PageData['kinds'] {
+    const entries = Object.entries(this.#files.kinds).map(([kind, parts]): [string, PageAssets] => {
+      const { imports: _, ...assets } = located(parts, locate);
+      return [kind, assets];
+    });
     return Object.fromEntries(entries);
   }
+}
+
+/** Says where a script or a style is, by its name. */
+type Locator = (name: string) => string;
+
+function located({ script, style, imports }: PageParts, locate: Locator): PageParts {
+  return {
+    script: locate(script),
+    imports: imports.map(locate),
+    ...(style !== undefined && { style: locate(style) }),
+  };
 }

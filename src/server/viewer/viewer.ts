@@ -75,8 +75,8 @@ export class Viewer implements PageSender {
   }
 
   /** Answers with a script or a style of pages. @throws {ResourceNotFoundError} when there is none of this name */
-  async sendAsset(reply: FastifyReply, name: string): Promise<FastifyReply> {
-    return (await this.#open()).sendFile(reply, name);
+  async sendAsset(request: FastifyRequest, reply: FastifyReply, name: string): Promise<FastifyReply> {
+    return (await this.#open()).sendFile(request, reply, name);
   }
 
   #open(): Promise<Pages> {

@@ -71,7 +71,7 @@ export const v2Dialect: Dialect = {
   appendsText: false,
   endOfClose: (code, isBetweenMessages) => {
     if (code === CloseCode.finished && isBetweenMessages) return 'finished';
-    return code === CloseCode.goingAway ? 'interrupted' : 'lost';
+    return code === CloseCode.goingAway || code === CloseCode.givenUp ? 'interrupted' : 'lost';
   },
   statusOfClose: statusOfCloseReason,
   endOfConnection: () => 'lost',

@@ -6,20 +6,22 @@ import type { Core } from '../../core/core.ts';
 import type { Permit } from '../../core/permit.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
 import type { FollowRequest } from '../../core/request.ts';
-import { ResourceNotFoundError, UpgradeRequiredError } from '../../wire/errors.ts';
+import { InvalidRequestError, ResourceNotFoundError, UpgradeRequiredError } from '../../wire/errors.ts';
+import { SUBPROTOCOL } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
 import { enterWaiting } from '../limits/client-limits.ts';
 import { allowIdle, ClientSocket } from '../node/connections/client-socket.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
 import { noteUpgrade } from '../operations/access-log.ts';
-import { appendRequestOf, asksForStatus, followRequestOf } from '../request/query-parameters.ts';
+import { appendRequestOf, asksForStatus, followRequestOf, isWatch } from '../request/query-parameters.ts';
 import { assertHandshake, isHandshake, verbOf } from '../request/request-target.ts';
 import { noteFirstByte } from '../response/answer-numbers.ts';
 import { admissionOf } from '../rights/admission.ts';
 import { ActivityReports } from './activity-reports.ts';
 import { AppendConnection } from './append-connection.ts';
 import { type Dialect, dialectOf, legacyDialect, v2Dialect } from './dialects.ts';
+import { DirectoryConnection } from './directory-connection.ts';
 import { FollowConnection } from './follow-connection.ts';
 
 const SERVER_OPTIONS = {
@@ -34,7 +36,9 @@ const SERVER_OPTIONS = {
 const CONNECTION = Symbol('connection');
 
 /** A request with what is open for it. */
-type Upgrading = FastifyRequest & { [CONNECTION]?: AppendConnection | FollowConnection };
+type Upgrading = FastifyRequest & {
+  [CONNECTION]?: AppendConnection | DirectoryConnection | FollowConnection;
+};
 
 /** Opens what WebSockets append to or follow, before the upgrade: a refusal is an answer of plain HTTP. */
 export class WebSocketUpgrades {
@@ -66,6 +70,7 @@ export class WebSocketUpgrades {
    */
   async open(request: Upgrading, reply: FastifyReply, path: ResourcePath): Promise<boolean> {
     if (verbOf(request) === 'APPEND') await this.#openAppend(request, path);
+    else if (isWatch(request)) await this.#openDirectory(request, path);
     else if (isHandshake(request)) await this.#openFollow(request, path);
     else if (dialectOf(request) === v2Dialect) {
       throw new UpgradeRequiredError('a proxy on the way does not pass WebSocket handshakes');
@@ -90,15 +95,17 @@ export class WebSocketUpgrades {
   }
 
   /**
-   * Opens an append.
+   * Opens an append. A request that is no handshake is refused as one would be: browsers tell their pages nothing of
+   * refused handshakes, and so these ask.
    *
-   * @throws {UpgradeRequiredError} when the request is no handshake
+   * @throws {UpgradeRequiredError} when the request is no handshake, and as one would be accepted
    * @throws what {@link SessionRegistry.open} throws
    */
   async #openAppend(request: Upgrading, path: ResourcePath): Promise<void> {
-    assertHandshake(request);
     const dialect = dialectOf(request);
     const permit = admissionOf(request).require('append', path);
+    if (!isHandshake(request)) await this.#core.sessions.assertMayOpen(permit, appendRequestOf(request));
+    assertHandshake(request);
     const connection = new AppendConnection(this.#core, this.#appends, permit, dialect, request);
     admissionOf(request).onWithdrawn((withdrawal) => connection.withdraw(withdrawal));
     await connection.open(dialect === v2Dialect ? appendRequestOf(request) : {});
@@ -115,6 +122,25 @@ export class WebSocketUpgrades {
     await (dialectOf(request) === v2Dialect
       ? this.#openV2Follow(request, path)
       : this.#openLegacyFollow(request, path));
+  }
+
+  /**
+   * Opens what tells of the changes in a directory.
+   *
+   * @throws {InvalidRequestError} when the client does not speak the subprotocol: it would not understand
+   * @throws what {@link DirectoryWatches.watch} throws
+   */
+  async #openDirectory(request: Upgrading, path: ResourcePath): Promise<void> {
+    assertHandshake(request);
+    if (dialectOf(request) !== v2Dialect) {
+      throw new InvalidRequestError(`to follow a directory, offer the subprotocol ${SUBPROTOCOL}`);
+    }
+    const admission = admissionOf(request);
+    const permit = admission.require('list', path);
+    if (request.raw.socket.destroyed) return;
+    const connection = new DirectoryConnection(this.#follows, admission, permit, request.raw.socket);
+    await connection.open(this.#core);
+    request[CONNECTION] = connection;
   }
 
   async #openLegacyFollow(request: Upgrading, path: ResourcePath): Promise<void> {

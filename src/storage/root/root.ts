@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto';
 import fs, { constants } from 'node:fs';
 import path from 'node:path';
 import { PathConflictError } from '../../wire/errors.ts';
-import { RESERVED_SEGMENT, ResourcePath } from '../../wire/resource-path.ts';
+import { RESERVED_SEGMENT, type ResourcePath } from '../../wire/resource-path.ts';
 import { BlockPool } from '../block-pool.ts';
 import * as fileIo from '../file-io.ts';
 import { NewFile } from '../new-file.ts';
 import { hasErrno, storageFailure } from '../storage-failure.ts';
 import { AppendFile, RepairFile, StoredFile } from '../stored-file.ts';
+import { DirectoryEntries, isAddressable } from './directory-entries.ts';
 import { FileMaker } from './file-maker.ts';
 import { FileSystems } from './file-systems.ts';
 import type { HeldPath } from './held-path.ts';
@@ -72,6 +73,8 @@ export interface RootOptions {
  * deleted from (see {@link HeldPath}).
  */
 export class Root {
+  /** What is at single names of directories. */
+  readonly entries: DirectoryEntries;
   readonly #directory: RootDirectory;
   readonly #fileSystems: FileSystems;
   readonly #fileMode: number;
@@ -81,6 +84,7 @@ export class Root {
   #makers = 0;
 
   private constructor(directory: RootDirectory, fileSystems: FileSystems, { fileMode }: RootOptions) {
+    this.entries = new DirectoryEntries(directory);
     this.#directory = directory;
     this.#fileSystems = fileSystems;
     this.#fileMode = fileMode;
@@ -467,14 +471,6 @@ interface Opened {
   fd: number;
   stat: fileIo.FileStat;
   location: string;
-}
-
-function isAddressable(directory: ResourcePath, name: string): boolean {
-  try {
-    return ResourcePath.parse(`${directory}/${name}`) !== undefined;
-  } catch {
-    return false;
-  }
 }
 
 /** @throws {ResourceNotFoundError} when it was deleted after it was looked up */

@@ -93,7 +93,9 @@ it('counts by itself what came live, and asks for nothing then', async () => {
     index.advance();
   }
   expect(index.isWhole).toBe(true);
-  expect(index.lineCount).toBe(feedsIn(content));
+  const count = feedsIn(content);
+  expect(index.lineCount).toBe(count);
+  expect(await index.positionOf(count)).toBe(content.lastIndexOf('\n') + 1);
   expect(file.answers).toBe(1);
 });
 

@@ -1,9 +1,10 @@
-import { rm, truncate, writeFile } from 'node:fs/promises';
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
 import { ViewerServer } from '../../support/page/viewer-server.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
+import { waitFor } from '../../support/wait-for.ts';
 import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const LINES = Array.from({ length: 4000 }, (_, index) => `${index + 1}: a line of a file`);
@@ -87,8 +88,25 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.page.locator('.number[data-note="4001"]').click();
     await page.page.locator('.number[data-note="3999"]').click({ modifiers: ['Shift'] });
     expect(new URL(page.page.url()).hash).toBe('#L3999-L4001');
+    await linked.nth(2).waitFor();
     expect(await linked.locator('.text').allTextContents()).toEqual(LINES.slice(3997, 4000));
     await page.page.locator('.facts', { hasText: '4,001 lines' }).waitFor();
+  });
+
+  it('shows any place of a line that is longer than what is read at once, wrapped, too', async () => {
+    const server = await ViewerServer.start();
+    const numbers = Array.from({ length: 200_000 }, (_, i) => String(i).padStart(7, '0')).join(' ');
+    await writeFile(path.join(server.root, 'f.log'), `first\n${numbers}\nlast\n`);
+    const page = await browser.open(server.url('/f.log'));
+    await page.press('w');
+    await page.row('last');
+    const isShown = (text: string) => waitFor(async () => (await page.rows()).join('').includes(text), text);
+    await isShown('0199999');
+    const { x, y, height } = (await page.page.locator('.scrollbar').boundingBox())!;
+    await page.page.mouse.click(x + 5, y + height / 2);
+    await isShown('0100000 0100001');
+    await page.press('Home');
+    await page.row('first');
   });
 
   it('folds groups that have ended, unless something in them has failed', async () => {
@@ -105,6 +123,18 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.press('f');
     await page.noRow('::error::no');
     expect(await page.rows()).toEqual(['::group::install', '::group::test', '::group::deploy', 'running']);
+  });
+
+  it('finds where a group begins that ends at the end of a large file', async () => {
+    const server = await ViewerServer.start();
+    await writeFile(
+      path.join(server.root, 'f.log'),
+      `top\n::group::Large\n${TEXT.repeat(8)}::endgroup::\nafter\n`,
+    );
+    const page = await browser.open(server.url('/f.log'));
+    // It is folded as soon as that is known.
+    await page.row('::group::Large');
+    expect(await page.rows()).toEqual(['top', '::group::Large', 'after']);
   });
 
   it('says when lines came that came live, and how many watch', async () => {
@@ -196,7 +226,32 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.row('the secret');
     await page.page.reload();
     await page.row('the secret');
+    const download = page.page.waitForEvent('download');
+    await page.page.getByRole('link', { name: 'Download' }).click();
+    expect(await readFile(await (await download).path(), 'utf8')).toBe('the secret\n');
     await page.page.evaluate('sessionStorage.clear()');
+  });
+
+  it.each(['light', 'dark'] as const)('can be used by everybody, in %s', async (colorScheme) => {
+    const server = await ViewerServer.start();
+    const colours = Array.from(
+      { length: 16 },
+      (_, i) => `\x1b[38;5;${i}mcolour\x1b[0m \x1b[48;5;${i}mon it\x1b[0m`,
+    );
+    await writeFile(
+      path.join(server.root, 'f.log'),
+      `::group::a\n${colours.join('\n')}\n\x1b[2mdim\x1b[0m\n`,
+    );
+    const page = await browser.open(server.url('/f.log#L2'));
+    await page.page.emulateMedia({ colorScheme });
+    await page.page.locator('.row.linked').waitFor();
+    expect(await page.axeViolations()).toEqual([]);
+    await page.press('?');
+    await page.page.getByRole('dialog').waitFor();
+    expect(await page.axeViolations()).toEqual([]);
+    await page.press('Escape');
+    await page.page.getByRole('dialog').waitFor({ state: 'hidden' });
+    expect(new URL(page.page.url()).hash).toBe('#L2');
   });
 
   it('runs nothing that stands in a text or a name', async () => {

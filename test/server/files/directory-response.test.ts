@@ -121,8 +121,8 @@ describe('a listing', () => {
   it('has the same headers for HEAD as for GET', async () => {
     const server = await serve('d/f');
     for (const accept of ['text/html', 'application/json']) {
-      const { date: _date, ...headers } = (await get(server.url('/d/'), { accept })).headers;
-      const answer = await head(server.url('/d/'), { accept });
+      const { date: _date, ...headers } = (await get(server.url('/d/?raw'), { accept })).headers;
+      const answer = await head(server.url('/d/?raw'), { accept });
       expect(answer.headers).toMatchObject(headers);
       expect([answer.status, answer.body.length]).toEqual([200, 0]);
     }
@@ -298,10 +298,10 @@ describe('a long listing', () => {
     'is answered to whoever has closed its side: %s',
     async (accept) => {
       const server = await serveMany(FEW);
-      const whole = (await get(server.url('/d/'), { accept })).body.toString();
+      const whole = (await get(server.url('/d/?raw'), { accept })).body.toString();
       const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
       onTestFinished(() => void socket.destroy());
-      writeHead(socket, 'GET /d/ HTTP/1.1', [`Accept: ${accept}`, 'Connection: close']);
+      writeHead(socket, 'GET /d/?raw HTTP/1.1', [`Accept: ${accept}`, 'Connection: close']);
       socket.end();
       const { status, body } = parseAnswer(await readToEnd(socket));
       expect(status).toBe(200);

@@ -65,7 +65,7 @@ it('a copy is for those who may read it here, and the token is for this server a
   expect([listing.status, listing.headers['cache-control'], listing.headers.vary]).toEqual([
     200,
     'private, no-cache',
-    'Accept, Authorization',
+    'Accept, Sec-Fetch-Dest, Authorization',
   ]);
   const protocols = ['Sec-WebSocket-Protocol: httpfstream.v2, bearer.t'];
   expect((await rawHandshake(relay.port, '/closed/g?verb=APPEND', protocols)).status).toBe(101);

@@ -192,13 +192,16 @@ describe('an answer', () => {
   it('for everybody may be kept, but for that an other one may get another one', async () => {
     const { port } = await start();
     const { headers } = await rawGet(port, '/public/f');
-    expect([headers['cache-control'], headers.vary]).toEqual(['no-cache', 'Authorization']);
+    expect([headers['cache-control'], headers.vary]).toEqual([
+      'no-cache',
+      'Accept, Sec-Fetch-Dest, Authorization',
+    ]);
     const listing = await rawGet(port, '/public/');
-    expect(listing.headers.vary).toBe('Accept, Authorization');
+    expect(listing.headers.vary).toBe('Accept, Sec-Fetch-Dest, Authorization');
   });
 
   it('where there are no rights is as it was', async () => {
-    const { port, root } = await startServer();
+    const { port, root } = await startServer({ viewer: false });
     await writeFile(path.join(root, 'f'), 'content');
     const { status, headers } = await rawGet(port, '/f', [BAD]);
     expect([status, headers['cache-control'], headers.vary, headers['referrer-policy']]).toEqual([

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import Fastify from 'fastify';
 import { describe, expect, it } from 'vitest';
@@ -12,6 +12,13 @@ import { listen, temporaryDirectory } from '../../support/server/server.ts';
 const NAVIGATION = { 'sec-fetch-dest': 'document', accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
 const OLD_BROWSER = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
 const LINES = 'one\ntwo\n';
+
+/** What the build has made for pages. */
+const BUILT = new URL('../../../dist/page/', import.meta.url);
+
+async function manifestOf(kind: string): Promise<{ script: string; imports: string[] }> {
+  return JSON.parse(await readFile(new URL('manifest.json', BUILT), 'utf8')).kinds[kind];
+}
 
 /** A server with files. */
 async function start(options: Partial<HttpfstreamOptions & { prefix: string }> = {}) {
@@ -55,6 +62,15 @@ describe('who gets the page of a file', () => {
     expect(await isPage(`${url}/b.html`, NAVIGATION)).toBe('<p>page');
   });
 
+  it('with ?raw a stream of JSON is what is stored, which can be read in parts', async () => {
+    const { url } = await start();
+    const headers = { 'content-type': 'application/json' };
+    await fetch(`${url}/events`, { method: 'PUT', headers, body: '[{"a":1},{"b":2}]' });
+    expect(await isPage(`${url}/events`)).toBe('[{"a":1},{"b":2}]\n');
+    expect(await isPage(`${url}/events?raw`, NAVIGATION)).toBe('{"a":1}\n{"b":2}\n');
+    expect(await isPage(`${url}/events?raw`, { range: 'bytes=8-' })).toBe('{"b":2}\n');
+  });
+
   it('nobody, where it is switched off', async () => {
     const { url } = await start({ viewer: false });
     const answer = await fetch(`${url}/a.log`, { headers: NAVIGATION });
@@ -79,9 +95,9 @@ describe('the page of what cannot be shown', () => {
   it('tells nobody whether there is anything, and asks for the token itself', async () => {
     const { url } = await start({ access: new RuleAccess({ t: { rules: { '/a.log': ['follow'] } } }) });
     for (const name of ['a.log', 'b.html', 'missing']) {
-      const answer = await fetch(`${url}/${name}`, { headers: NAVIGATION });
-      expect(dataOf(await answer.text())).toMatchObject({ kind: 'text', status: 401, path: `/${name}` });
-      expect(answer.headers.get('www-authenticate')).toBe('Bearer realm="httpfstream"');
+      const { text, headers } = await get(`${url}/${name}`, NAVIGATION);
+      expect(dataOf(text)).toMatchObject({ kind: 'text', status: 401, path: `/${name}` });
+      expect(headers['www-authenticate']).toBe('Bearer realm="httpfstream"');
     }
     const raw = await get(`${url}/a.log?raw`, NAVIGATION);
     expect(raw.headers['www-authenticate']).toContain('Basic');
@@ -116,6 +132,34 @@ describe('the page', () => {
       ]);
     }
     expect((await fetch(`${url}/-/viewer/other.js`)).status).toBe(404);
+  });
+
+  it('loads at most 40 KiB of script for each kind, all of which it names at once', async () => {
+    const { url } = await start();
+    const html = await (await fetch(`${url}/a.log?view`)).text();
+    const { kinds } = dataOf(html);
+    expect(Object.keys(kinds)).toContain('text');
+    const gzipped = async (name: string) => {
+      const { headers } = await get(new URL(name, url).href, { 'accept-encoding': 'gzip' });
+      expect(headers['content-encoding']).toBe('gzip');
+      return Number(headers['content-length']);
+    };
+    const named = [...html.matchAll(/modulepreload" nonce="[^"]+" href="([^"]+)"/g)].map(([, name]) => name);
+    const { imports } = await manifestOf('text');
+    expect(named.map((name) => path.basename(name ?? ''))).toEqual(imports);
+    for (const kind of Object.keys(kinds)) {
+      const { script, imports } = await manifestOf(kind);
+      const sizes = await Promise.all([script, ...imports].map((name) => gzipped(`/-/viewer/${name}`)));
+      expect([kind, sizes.reduce((sum, size) => sum + size, 0) <= 40_960]).toEqual([kind, true]);
+    }
+  });
+
+  it('has scripts for those, too, who take no compressed ones', async () => {
+    const { url } = await start();
+    const { script } = await manifestOf('text');
+    const { headers, body } = await get(`${url}/-/viewer/${script}`);
+    expect(headers['content-encoding']).toBeUndefined();
+    expect(body.equals(await readFile(new URL(script, BUILT)))).toBe(true);
   });
 
   it('tells caches that others get the bytes', async () => {

@@ -35,7 +35,7 @@ describe('a follower that wants to be told what goes on', () => {
 });
 
 describe('reports', () => {
-  beforeEach(() => void vi.useFakeTimers());
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] }));
   afterEach(() => void vi.useRealTimers());
 
   it('come once a second to each, spread over it, and end with the followers', () => {

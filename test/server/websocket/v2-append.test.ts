@@ -145,7 +145,7 @@ describe('an appender', () => {
     expect(await textOf(server)).toBe('good');
   });
 
-  test.each([1001])('that closes with %i has given up: no grace', async (code) => {
+  test.each([1001, 4001])('that closes with %i has given up: no grace', async (code) => {
     const server = await startServer({ graceMs: NEVER_MS });
     const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
     await appender.append('some', 4);

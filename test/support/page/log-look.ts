@@ -1,3 +1,4 @@
+import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { waitFor } from '../wait-for.ts';
@@ -48,6 +49,15 @@ export class LogLook {
 
   press(key: string): Promise<void> {
     return this.page.keyboard.press(key);
+  }
+
+  /** What axe finds: rules, and where they are broken. */
+  axeViolations(): Promise<{ id: string; targets: string[] }[]> {
+    return this.page.evaluate(`(async () => {
+      ${axe.source}
+      const { violations } = await window.axe.run();
+      return violations.map(({ id, nodes }) => ({ id, targets: nodes.flatMap(({ target }) => target) }));
+    })()`);
   }
 
   /** Nothing that the page shows has run, and its policy had nothing to forbid. */

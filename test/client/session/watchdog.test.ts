@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Watchdog } from '../../../src/client/connection/watchdog.ts';
+import { Watchdog } from '../../../src/client/session/watchdog.ts';
 
 /** What a watchdog has said at each of the ticks of a socket that has read so many bytes by then. */
 function ticks(bytesRead: readonly number[], { isPaused = false, hasBegun = true } = {}) {

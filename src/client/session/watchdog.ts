@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import { HEARTBEAT_MS } from '../../wire/protocol.ts';
 
 /** A server that sends nothing for this long, despite the pings, is taken for dead. */
@@ -7,15 +6,20 @@ const SILENCE_MS = 25_000;
 /** Time limit for the first message of a server. */
 const FIRST_MESSAGE_MS = 30_000;
 
+/** What counts the bytes that have come. */
+export interface Received {
+  readonly bytesRead: number;
+}
+
 /** Notices that a server that speaks the subprotocol no longer sends anything. */
 export class Watchdog {
-  readonly #socket: Pick<Socket, 'bytesRead'>;
+  readonly #socket: Received;
   #bytesRead = 0;
   #silentMs = 0;
   #hasBegun = false;
   #elapsedMs = 0;
 
-  constructor(socket: Pick<Socket, 'bytesRead'>) {
+  constructor(socket: Received) {
     this.#socket = socket;
   }
 

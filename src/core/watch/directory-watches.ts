@@ -1,0 +1,208 @@
+import type { Root } from '../../storage/root/root.ts';
+import { ResourceNotFoundError } from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Directories, ResourceEntry } from '../directories.ts';
+import type { LiveOverview } from '../live-overview.ts';
+import type { Permit } from '../permit.ts';
+
+/** How often it is told what has changed. */
+const FLUSH_MS = 250;
+
+/** How often it is looked which files are appended to. */
+const LOOK_MS = 1000;
+
+/** How many names are told of one by one; with more, everything is to be looked at anew, … */
+const MAX_NAMES = 256;
+
+/** … which is not told more often than this. */
+const ALL_MS = 5000;
+
+/** At how many that are appended to it is looked each time: all have their turn. */
+const MAX_LIVE_LOOKS = 200;
+
+/** What is at a name that may have changed; `entry` is undefined when nothing is. */
+export interface DirectoryChange {
+  name: string;
+  entry: ResourceEntry | undefined;
+}
+
+/** Who wants to know what changes in a directory. */
+export interface DirectoryListener {
+  /** Called four times a second at most. */
+  changed(changes: readonly DirectoryChange[]): void;
+  /** Called in its place when too much has changed: anything may be another by now. */
+  changedAll(): void;
+  /** Called once, when the directory is not there any more. */
+  gone(): void;
+}
+
+/** What directories are watched with. */
+export interface DirectoryWatchesDependencies {
+  root: Root;
+  directories: Directories;
+  /** Says what is appended to. */
+  overview: LiveOverview;
+}
+
+/**
+ * Tells what changes in directories: what the system notifies of (names that come and go, files that are written by whomever),
+ * and how appends stand, which it does not know. One timer, which runs only while anybody wants to know.
+ */
+export class DirectoryWatches {
+  readonly #dependencies: DirectoryWatchesDependencies;
+  readonly #watched = new Map<string, WatchedDirectory>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(dependencies: DirectoryWatchesDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  /**
+   * Tells what changes in a directory from now on.
+   *
+   * @returns to be called when nobody wants to know any more
+   * @throws {ResourceNotFoundError} when there is no such directory
+   */
+  async watch({ path }: Permit<'list'>, listener: DirectoryListener): Promise<() => void> {
+    const { root, directories } = this.#dependencies;
+    const { kind, identity } = await root.stat(path);
+    if (kind !== 'directory') throw new ResourceNotFoundError('there is no directory at this path');
+    const { key } = path;
+    const watched = this.#watched.get(key) ?? new WatchedDirectory(root, directories, path, identity);
+    this.#watched.set(key, watched);
+    watched.listeners.add(listener);
+    this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
+    this.#look();
+    return () => this.#leave(watched, listener);
+  }
+
+  #leave(watched: WatchedDirectory, listener: DirectoryListener): void {
+    watched.listeners.delete(listener);
+    if (watched.listeners.size > 0) return;
+    watched.close();
+    if (this.#watched.get(watched.path.key) === watched) this.#watched.delete(watched.path.key);
+    if (this.#watched.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** One pass over all that is live, however many directories are watched. */
+  #look(): void {
+    for (const { session } of this.#dependencies.overview.resources()) {
+      if (session === undefined) continue;
+      const { segments } = session.path;
+      const watched = this.#watched.get(segments.slice(0, -1).join('/'));
+      watched?.appendedTo(segments.at(-1) as string);
+    }
+    for (const watched of this.#watched.values()) void watched.look();
+  }
+}
+
+/** A directory that somebody wants to know about. */
+class WatchedDirectory {
+  readonly path: ResourcePath;
+  readonly listeners = new Set<DirectoryListener>();
+  readonly #root: Root;
+  readonly #directories: Directories;
+  readonly #identity: string;
+  readonly #stop: (() => void) | undefined;
+  /** Names at which something may have changed. */
+  readonly #names = new Set<string>();
+  /** What was told last of those that are appended to, which may change without a change of the file. */
+  readonly #live = new Map<string, string>();
+  #hasTooMany = false;
+  #timer: NodeJS.Timeout | undefined;
+  #isFlushing = false;
+  #isClosed = false;
+  #mtimeNs: bigint | undefined;
+  #toldAllMs = Number.NEGATIVE_INFINITY;
+
+  constructor(root: Root, directories: Directories, path: ResourcePath, identity: string) {
+    this.#root = root;
+    this.#directories = directories;
+    this.path = path;
+    this.#identity = identity;
+    this.#stop = root.entries.watch(path, (name) => this.#note(name));
+  }
+
+  /** Has a name looked at that is appended to. */
+  appendedTo(name: string): void {
+    if (!this.#live.has(name)) this.#note(name);
+  }
+
+  /** Looks whether it is still there, and at what the system does not notify of. */
+  async look(): Promise<void> {
+    const stat = await this.#root.stat(this.path).catch(() => undefined);
+    if (this.#isClosed) return;
+    if (stat?.identity !== this.#identity) {
+      this.close();
+      for (const listener of this.listeners) listener.gone();
+      return;
+    }
+    const hasChanged = this.#mtimeNs !== undefined && this.#mtimeNs !== stat.mtimeNs;
+    if (this.#stop === undefined && hasChanged) this.#noteAll();
+    this.#mtimeNs = stat.mtimeNs;
+    for (const [name, said] of [...this.#live].slice(0, MAX_LIVE_LOOKS)) {
+      this.#live.delete(name);
+      this.#live.set(name, said);
+      this.#note(name);
+    }
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#isClosed = true;
+    this.#stop?.();
+    clearTimeout(this.#timer);
+  }
+
+  #note(name: string): void {
+    this.#names.add(name);
+    if (this.#names.size > MAX_NAMES) this.#noteAll();
+    else this.#schedule();
+  }
+
+  #noteAll(): void {
+    this.#hasTooMany = true;
+    this.#names.clear();
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#isFlushing || this.#isClosed) return;
+    const allInMs = this.#hasTooMany ? this.#toldAllMs + ALL_MS - performance.now() : 0;
+    this.#timer ??= setTimeout(() => void this.#flush(), Math.max(FLUSH_MS, allInMs)).unref();
+  }
+
+  async #flush(): Promise<void> {
+    this.#timer = undefined;
+    this.#isFlushing = true;
+    const names = [...this.#names];
+    this.#names.clear();
+    if (this.#hasTooMany) {
+      this.#hasTooMany = false;
+      this.#toldAllMs = performance.now();
+      for (const listener of this.listeners) listener.changedAll();
+    }
+    const changes: DirectoryChange[] = [];
+    for (const name of names) {
+      const change = await this.#lookAt(name);
+      if (change !== undefined) changes.push(change);
+    }
+    this.#isFlushing = false;
+    if (this.#isClosed) return;
+    if (changes.length > 0) for (const listener of this.listeners) listener.changed(changes);
+    if (this.#names.size > 0 || this.#hasTooMany) this.#schedule();
+  }
+
+  /** Undefined when all listeners know how it stands. */
+  async #lookAt(name: string): Promise<DirectoryChange | undefined> {
+    const entry = await this.#directories.entry(this.path, name).catch(() => undefined);
+    const said = entry && `${entry.stat.fingerprint} ${entry.size} ${entry.standing?.state}`;
+    const isKnown = said !== undefined && said === this.#live.get(name);
+    const isLive = entry?.standing?.state === 'live' || entry?.standing?.state === 'waiting';
+    if (isLive) this.#live.set(name, said as string);
+    else this.#live.delete(name);
+    return isKnown ? undefined : { name, entry };
+  }
+}

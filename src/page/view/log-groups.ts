@@ -1,0 +1,39 @@
+import { readBytesOf } from '../bytes/read-bytes.ts';
+import { GroupOutline, MAX_MARKS } from '../groups/group-outline.ts';
+import { type FindMarks, MarkFinder } from '../groups/mark-finder.ts';
+import { MARK_EXPRESSION, marksIn } from '../groups/marks.ts';
+import { type SearchText, searchOf } from '../search/search-stream.ts';
+import { tabToken } from '../state/tab-token.ts';
+
+const LF = 0x0a;
+
+const MARKS: SearchText = { text: MARK_EXPRESSION, mode: 'regex', case: 'sensitive', per: 'line' };
+
+/** The groups of a log: learnt from what is read to be shown, and of the rest by a search. */
+export class LogGroups {
+  readonly outline = new GroupOutline();
+  readonly #finder: MarkFinder;
+
+  /**
+   * @param url of the log
+   * @param found called when the search has found more
+   */
+  constructor(url: URL, found: () => void) {
+    const search = searchOf(url, tabToken);
+    const find: FindMarks = (from, signal) =>
+      search(MARKS, { from, direction: 'forward', limit: MAX_MARKS }, signal);
+    const read = readBytesOf(url, () => ({ token: tabToken(), generation: undefined }));
+    this.#finder = new MarkFinder(this.outline, find, read, found);
+  }
+
+  /** Learns which groups begin and end in these bytes. `at` is the position of the first. */
+  learn(bytes: Uint8Array, at: number): void {
+    // A row may begin within a line: only whole lines tell all.
+    const first = at === 0 ? 0 : bytes.indexOf(LF) + 1;
+    const end = bytes.lastIndexOf(LF) + 1;
+    if (first >= end) return;
+    const lines = bytes.subarray(first, end);
+    this.outline.learn({ from: at + first, to: at + end }, marksIn(lines, at + first));
+    this.#finder.look();
+  }
+}
