@@ -56,12 +56,8 @@ const manifest = {
   kinds: Object.fromEntries(
     kinds.map((kind) => {
       const style = outputOf(`${ENTRIES}/${kind}.css`);
-<<<<<<< HEAD
-      return [kind, { script: outputOf(`build/${ENTRIES}/${kind}.js`), ...(style && { style }) }];
-=======
-      const script = outputOf(`dist/${ENTRIES}/${kind}.js`);
+      const script = outputOf(`build/${ENTRIES}/${kind}.js`);
       return [kind, { script, imports: importsOf(script), ...(style && { style }) }];
->>>>>>> viewer
     }),
   ),
   files: [...files.keys()].sort(),
