@@ -6,6 +6,7 @@ import { HelpSheet } from '../keys/help-sheet.ts';
 import { KeyTable } from '../keys/key-table.ts';
 import { tabToken } from '../state/tab-token.ts';
 import { TokenPrompt } from '../state/token-prompt.ts';
+import { UploadInput } from '../upload/upload-input.ts';
 import { DirectoryModel } from './directory-model.ts';
 import { DirectoryView } from './directory-view.ts';
 import { listingOf } from './listing.ts';
@@ -21,6 +22,7 @@ export class DirectoryPage {
   readonly #prompt = new TokenPrompt(() => this.load());
   readonly #filter = document.createElement('input');
   readonly #hint = document.createElement('p');
+  readonly #uploads: UploadInput;
 
   /** @param path decoded, with a slash at its end */
   constructor(path: string) {
@@ -33,6 +35,7 @@ export class DirectoryPage {
       barButton('Reload', 'What is there now (r)', () => this.load()),
       barLink('Raw', 'The listing without this page', '?raw'),
     );
+    this.#uploads = new UploadInput(new URL('./', location.href), this.#bar, () => this.load());
     this.#hint.className = 'hint';
     this.#hint.hidden = true;
     const help = this.#makeKeys();
@@ -61,6 +64,7 @@ export class DirectoryPage {
       isTruncated ? 'There are more names than are listed.' : entries.length === 0 ? 'Nothing is here.' : '',
     );
     this.#show();
+    await this.#uploads.offer();
   }
 
   #show(): void {

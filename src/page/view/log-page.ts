@@ -11,6 +11,7 @@ import { LogSearch } from '../search/log-search.ts';
 import { searchOf } from '../search/search-stream.ts';
 import { tabToken } from '../state/tab-token.ts';
 import { Voice } from '../state/voice.ts';
+import { TypeInput } from '../upload/type-input.ts';
 import { FoldedRows } from './folded-rows.ts';
 import { LinkedLines } from './linked-lines.ts';
 import type { LiveLog } from './live-log.ts';
@@ -28,6 +29,9 @@ import { Scrollbar } from './scrollbar.ts';
 const LINES_ABOVE = 4;
 
 const FULL_SCREEN = 'A program wrote here that draws on the whole screen: Raw has what it wrote.';
+
+/** Of what is in one of these states it is asked whether it may be appended to. */
+const CAN_BE_APPENDED: ReadonlySet<string> = new Set(['missing', 'live', 'open', 'waiting', 'ended']);
 
 /** What is different where the lines are of another kind than those of a terminal. */
 export interface LogPageOptions {
@@ -53,6 +57,7 @@ export class LogPage {
   readonly #linked: LinkedLines;
   readonly #search: LogSearch;
   readonly #voice = new Voice();
+  readonly #typing: TypeInput;
   readonly #pill: Pill;
   readonly #scrollbar: Scrollbar;
   readonly #wrap = barButton('Wrap', 'Let long lines go on below (w)', () => this.#toggleWrap());
@@ -69,6 +74,13 @@ export class LogPage {
     const { store, arrivals } = live;
     this.live = live;
     this.bar = bar;
+    this.#typing = new TypeInput(live.url, bar, {
+      tell: (text) => this.tell(text),
+      opened: () => {
+        // An end was that of an append before.
+        if (live.state.kind === 'ended') live.start();
+      },
+    });
     this.#groups = new LogGroups(live.url, () => this.view.refresh());
     this.#outline = this.#groups.outline;
     this.#index = new LineIndex(readCountsOf(live.url, tabToken), store, () => this.#onCounted());
@@ -178,7 +190,9 @@ export class LogPage {
   }
 
   #onChanged(): void {
-    this.frame.hidden = this.live.state.kind === 'locked';
+    const { kind } = this.live.state;
+    this.frame.hidden = kind === 'locked';
+    if (CAN_BE_APPENDED.has(kind)) void this.#typing.offer();
     // Times of arrival become known after the bytes.
     this.view.grown();
   }

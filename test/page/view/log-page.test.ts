@@ -180,6 +180,20 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     expect(await page.rows()).toEqual(['one', 'two']);
   });
 
+  it('sees that what has ended goes on', async () => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'f.log'), 'one\n');
+    const page = await browser.open(server.url('/f.log'));
+    await page.state('Finished');
+    const appender = await V2Peer.append(server.url('/f.log'));
+    await appender.append('two\n', 8);
+    // Somebody comes back to the page: it looks at once.
+    await page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
+    await page.state('Live');
+    await page.row('two');
+    expect(await page.rows()).toEqual(['one', 'two']);
+  });
+
   it('waits for what is not there yet', async () => {
     const server = await ViewerServer.start();
     const page = await browser.open(server.url('/later/f.log'));

@@ -1,0 +1,18 @@
+import { VERB_QUERY } from '../../wire/protocol.ts';
+import { fetchWithToken } from '../frame/fetch-with-token.ts';
+
+/** What answers who may append, and has not come with a WebSocket. */
+const UPGRADE_REQUIRED = 426;
+
+/** What answers while somebody else appends. */
+const CONFLICT_CODE = 'HFS_APPEND_CONFLICT';
+
+/** Whether whoever is here may append to what is at a URL, now or when nobody else does. Nothing is made by asking. */
+export async function mayAppend(url: URL): Promise<boolean> {
+  const asked = new URL(url);
+  asked.searchParams.set(VERB_QUERY, 'APPEND');
+  const answer = await fetchWithToken(asked.href, { headers: { accept: 'application/problem+json' } });
+  if (answer.status === UPGRADE_REQUIRED) return true;
+  const { code } = (await answer.json().catch(() => ({}))) as { code?: unknown };
+  return code === CONFLICT_CODE;
+}

@@ -1,0 +1,40 @@
+import { type Bar, barButton } from '../frame/bar.ts';
+import { mayAppend } from './may-append.ts';
+import type { TypeLine, TypeLineEvents } from './type-line.ts';
+
+/** A button that lets somebody type lines that are appended: for who may append. */
+export class TypeInput {
+  readonly #url: URL;
+  readonly #bar: Bar;
+  readonly #events: Omit<TypeLineEvents, 'closed'>;
+  #isAsked = false;
+  #line: Promise<TypeLine> | undefined;
+
+  constructor(url: URL, bar: Bar, events: Omit<TypeLineEvents, 'closed'>) {
+    this.#url = url;
+    this.#bar = bar;
+    this.#events = events;
+  }
+
+  /** Offers it to who may append, once. */
+  async offer(): Promise<void> {
+    if (this.#isAsked) return;
+    this.#isAsked = true;
+    const may = await mayAppend(this.#url).catch(() => false);
+    if (may) this.#bar.add(barButton('Append', 'Type lines that are appended', () => void this.#show()));
+  }
+
+  async #show(): Promise<void> {
+    this.#line ??= import('./type-line.ts').then(({ TypeLine }) => {
+      const line = new TypeLine(this.#url, {
+        ...this.#events,
+        closed: () => {
+          this.#line = undefined;
+        },
+      });
+      document.body.append(line.element);
+      return line;
+    });
+    (await this.#line).focus();
+  }
+}

@@ -1,0 +1,65 @@
+import { type Bar, barButton } from '../frame/bar.ts';
+import { mayAppend } from './may-append.ts';
+import type { UploadList } from './upload-list.ts';
+
+/** A name in a directory by which it is asked what may be done there. */
+const ANY_NAME = 'upload';
+
+/** Files that are dropped on the page of a directory, or chosen: for who may append there. */
+export class UploadInput {
+  readonly #directory: URL;
+  readonly #bar: Bar;
+  readonly #onDone: () => void;
+  readonly #files = document.createElement('input');
+  #list: Promise<UploadList> | undefined;
+  #isOffered = false;
+
+  /** @param onDone called when something has come to the directory */
+  constructor(directory: URL, bar: Bar, onDone: () => void) {
+    this.#directory = directory;
+    this.#bar = bar;
+    this.#onDone = onDone;
+    this.#files.type = 'file';
+    this.#files.multiple = true;
+    this.#files.hidden = true;
+    this.#files.addEventListener('change', () => {
+      void this.#take([...(this.#files.files ?? [])]);
+      this.#files.value = '';
+    });
+  }
+
+  /** Offers it to who may append, once. */
+  async offer(): Promise<void> {
+    if (this.#isOffered || !(await mayAppend(new URL(ANY_NAME, this.#directory))) || this.#isOffered) return;
+    this.#isOffered = true;
+    this.#bar.addFirst(barButton('Upload', 'Append files here; or drop them', () => this.#files.click()));
+    document.body.append(this.#files);
+    document.addEventListener('dragover', (event) => this.#onDrag(event));
+    document.addEventListener('dragleave', () => document.body.classList.remove('dropping'));
+    document.addEventListener('drop', (event) => this.#onDrop(event));
+  }
+
+  #onDrag(event: DragEvent): void {
+    if (!event.dataTransfer?.types.includes('Files')) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = 'copy';
+    document.body.classList.add('dropping');
+  }
+
+  #onDrop(event: DragEvent): void {
+    document.body.classList.remove('dropping');
+    const files = [...(event.dataTransfer?.files ?? [])];
+    if (files.length === 0) return;
+    event.preventDefault();
+    void this.#take(files);
+  }
+
+  async #take(files: readonly File[]): Promise<void> {
+    this.#list ??= import('./upload-list.ts').then(({ UploadList }) => {
+      const list = new UploadList(this.#directory, this.#onDone);
+      document.body.append(list.element);
+      return list;
+    });
+    (await this.#list).add(files);
+  }
+}

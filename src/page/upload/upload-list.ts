@@ -1,0 +1,81 @@
+import { formatBytes } from '../frame/format.ts';
+import { visible } from '../frame/visible.ts';
+import { Upload } from './upload.ts';
+
+/** The files that are being appended to a directory, one after the other, and how far each is. */
+export class UploadList {
+  readonly element = document.createElement('section');
+  readonly #directory: URL;
+  readonly #onDone: () => void;
+  readonly #waiting: Upload[] = [];
+  #isRunning = false;
+
+  /** @param onDone called when something has come to the directory */
+  constructor(directory: URL, onDone: () => void) {
+    this.#directory = directory;
+    this.#onDone = onDone;
+    this.element.className = 'uploads';
+    this.element.ariaLabel = 'Uploads';
+  }
+
+  add(files: Iterable<File>): void {
+    for (const file of files) {
+      const row = new UploadRow(file, () => upload.cancel());
+      const upload = new Upload(new URL(encodeURIComponent(file.name), this.#directory), file, () =>
+        row.show(upload),
+      );
+      row.show(upload);
+      this.element.append(row.element);
+      this.#waiting.push(upload);
+    }
+    void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    for (let upload = this.#waiting.shift(); upload !== undefined; upload = this.#waiting.shift()) {
+      await upload.run();
+      this.#onDone();
+    }
+    this.#isRunning = false;
+  }
+}
+
+class UploadRow {
+  readonly element = document.createElement('div');
+  readonly #progress = document.createElement('progress');
+  readonly #text = document.createElement('span');
+  readonly #cancel = document.createElement('button');
+
+  constructor({ name, size }: File, onCancel: () => void) {
+    const label = document.createElement('span');
+    label.className = 'name';
+    label.textContent = visible(name);
+    this.#progress.max = Math.max(1, size);
+    this.#progress.ariaLabel = `Of ${name}`;
+    this.#text.className = 'facts';
+    this.#cancel.type = 'button';
+    this.#cancel.textContent = 'Cancel';
+    this.#cancel.ariaLabel = `Cancel ${name}`;
+    this.#cancel.addEventListener('click', onCancel);
+    this.element.className = 'upload';
+    this.element.append(label, this.#progress, this.#text, this.#cancel);
+  }
+
+  show({ state, file, isOver }: Upload): void {
+    const { type } = state;
+    if ('safeBytes' in state) this.#progress.value = state.safeBytes;
+    else this.#progress.value = type === 'done' ? this.#progress.max : this.#progress.value;
+    const part = 'safeBytes' in state ? `${formatBytes(state.safeBytes)} of ${formatBytes(file.size)}` : '';
+    this.#text.textContent = {
+      waiting: 'waits',
+      sending: part,
+      reconnecting: `${part}, reconnecting`,
+      done: formatBytes(file.size),
+      failed: type === 'failed' ? (state.error as Error).message : '',
+    }[type];
+    this.element.dataset.state = type;
+    this.#cancel.hidden = isOver;
+  }
+}

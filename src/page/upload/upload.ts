@@ -1,0 +1,123 @@
+import { type AppendState, append } from '../../browser/index.ts';
+import { RAW_QUERY } from '../../wire/page.ts';
+import { fetchWithToken } from '../frame/fetch-with-token.ts';
+import { tabToken } from '../state/tab-token.ts';
+
+/** So much of the end of what is there is compared with the file that is to go on with it. */
+const COMPARED_BYTES = 64 * 1024;
+
+/** A page that is open tries for as long as it is. */
+const RETRY = { times: Number.POSITIVE_INFINITY };
+
+/** How it stands with a file that is uploaded. */
+export type UploadState =
+  | { readonly type: 'waiting' }
+  | { readonly type: 'sending'; readonly safeBytes: number }
+  | { readonly type: 'reconnecting'; readonly safeBytes: number; readonly retryAt: number }
+  | { readonly type: 'done' }
+  | { readonly type: 'failed'; readonly error: unknown };
+
+/**
+ * A file that is appended to a resource of its name. It goes on where an upload of it has broken off, be that years ago;
+ * what is another file is left alone.
+ */
+export class Upload {
+  readonly file: File;
+  readonly #url: URL;
+  readonly #onChange: () => void;
+  readonly #abort = new AbortController();
+  #state: UploadState = { type: 'waiting' };
+
+  constructor(url: URL, file: File, onChange: () => void) {
+    this.#url = url;
+    this.file = file;
+    this.#onChange = onChange;
+  }
+
+  get state(): UploadState {
+    return this.#state;
+  }
+
+  get isOver(): boolean {
+    return this.#state.type === 'done' || this.#state.type === 'failed';
+  }
+
+  /** Resolves when it is over, in whatever way. */
+  async run(): Promise<void> {
+    try {
+      this.#abort.signal.throwIfAborted();
+      const start = await this.#beginning();
+      this.#enter({ type: 'sending', safeBytes: start });
+      if (start < this.file.size || start === 0) await this.#send(start);
+      this.#enter({ type: 'done' });
+    } catch (error) {
+      this.#enter({ type: 'failed', error });
+    }
+  }
+
+  /** Gives up. What has come stays, and another upload of the file goes on there. */
+  cancel(): void {
+    const error = new Error('given up');
+    this.#abort.abort(error);
+    this.#enter({ type: 'failed', error });
+  }
+
+  async #send(start: number): Promise<void> {
+    let safeBytes = start;
+    await append(this.#url, this.file.slice(start, this.file.size, this.file.type), {
+      expect: start,
+      token: tabToken(),
+      signal: this.#abort.signal,
+      retry: RETRY,
+      onAck: (bytes) => {
+        safeBytes = start + bytes;
+        this.#enter({ type: 'sending', safeBytes });
+      },
+      onState: (state) => this.#onState(state, safeBytes),
+    });
+  }
+
+  #onState(state: AppendState, safeBytes: number): void {
+    if (state.type === 'reconnecting') {
+      this.#enter({ type: 'reconnecting', safeBytes, retryAt: state.retryAt });
+    } else if (state.type === 'open') this.#enter({ type: 'sending', safeBytes });
+  }
+
+  /** How much of the file is there already. */
+  async #beginning(): Promise<number> {
+    const { signal } = this.#abort;
+    const head = await fetchWithToken(this.#raw(), { method: 'HEAD', signal });
+    if (head.status === 404) return 0;
+    if (!head.ok) throw new Error(`the server answers ${head.status}`);
+    const size = Number(head.headers.get('content-length'));
+    if (size === 0) return 0;
+    const from = Math.max(0, size - COMPARED_BYTES);
+    const there = await fetchWithToken(this.#raw(), {
+      headers: { range: `bytes=${from}-${size - 1}` },
+      signal,
+    });
+    const isBeginning =
+      size <= this.file.size &&
+      there.ok &&
+      areEqual(await there.arrayBuffer(), await this.file.slice(from, size).arrayBuffer());
+    if (!isBeginning) throw new Error('another file of this name is there');
+    return size;
+  }
+
+  #raw(): string {
+    const url = new URL(this.#url);
+    url.searchParams.set(RAW_QUERY, '');
+    return url.href;
+  }
+
+  #enter(state: UploadState): void {
+    if (this.isOver) return;
+    this.#state = state;
+    this.#onChange();
+  }
+}
+
+function areEqual(one: ArrayBuffer, other: ArrayBuffer): boolean {
+  const [bytes, others] = [new Uint8Array(one), new Uint8Array(other)];
+  return bytes.length === others.length && bytes.every((byte, index) => byte === others[index]);
+}

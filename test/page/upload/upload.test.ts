@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
+import { ViewerServer } from '../../support/page/viewer-server.ts';
+import { RuleAccess } from '../../support/server/rule-access.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const own = ViewerBrowser.forAllTests();
+
+describe.runIf(ViewerBrowser.isThere)('who may append', () => {
+  it('drops files on a directory, or chooses them: all of each is there', async () => {
+    const server = await ViewerServer.start();
+    const look = await own.open(server.url('/'));
+    const { page } = look;
+    const large = randomBytes(3_000_000);
+    await page.getByRole('button', { name: 'Upload' }).waitFor();
+    await page.locator('input[type=file]').setInputFiles([
+      { name: 'ä #1 %2F.bin', mimeType: 'application/octet-stream', buffer: large },
+      { name: 'empty', mimeType: '', buffer: Buffer.alloc(0) },
+    ]);
+    await page.evaluate(`{
+      const files = new DataTransfer();
+      files.items.add(new File(['dropped'], 'dropped.txt', { type: 'text/plain' }));
+      document.dispatchEvent(new DragEvent('drop', { dataTransfer: files, cancelable: true }));
+    }`);
+    await waitFor(async () => (await page.locator('.upload[data-state=done]').count()) === 3, 'all of them');
+    expect((await readFile(path.join(server.root, 'ä #1 %2F.bin'))).equals(large)).toBe(true);
+    expect(await readFile(path.join(server.root, 'empty'), 'utf8')).toBe('');
+    expect(await readFile(path.join(server.root, 'dropped.txt'), 'utf8')).toBe('dropped');
+    await page.getByRole('link', { name: 'dropped.txt' }).waitFor();
+    expect(await look.axeViolations()).toEqual([]);
+    await look.expectHarmless();
+  });
+
+  it('goes on with a file of which a part is there, and leaves another one alone', async () => {
+    const server = await ViewerServer.start();
+    const bytes = randomBytes(300_000);
+    const at = (name: string) => path.join(server.root, name);
+    await writeFile(at('part'), bytes.subarray(0, 100_000));
+    await writeFile(at('whole'), bytes);
+    await writeFile(at('other'), 'something else');
+    const { page } = await own.open(server.url('/'));
+    await page.getByRole('button', { name: 'Upload' }).waitFor();
+    const files = ['part', 'whole', 'other'].map((name) => ({ name, mimeType: '', buffer: bytes }));
+    await page.locator('input[type=file]').setInputFiles(files);
+    await page.locator('.upload[data-state=failed]').waitFor();
+    expect(await page.locator('.upload[data-state=failed]').innerText()).toContain('another file');
+    expect((await readFile(at('part'))).equals(bytes)).toBe(true);
+    expect((await readFile(at('whole'))).equals(bytes)).toBe(true);
+    expect(await readFile(at('other'), 'utf8')).toBe('something else');
+  });
+
+  it('types lines into a text, which are shown as they are appended, and ends it', async () => {
+    const server = await ViewerServer.start();
+    const file = path.join(server.root, 'a.log');
+    await writeFile(file, 'first\n');
+    const look = await own.open(server.url('/a.log'));
+    const { page } = look;
+    await page.getByRole('button', { name: 'Append' }).click();
+    const line = page.getByLabel('A line to be appended');
+    await line.fill('<b>second</b>');
+    await line.press('Enter');
+    await look.row('<b>second</b>');
+    await look.state('Live');
+    await line.fill('third');
+    await line.press('Enter');
+    await line.press('Escape');
+    await look.state('Finished');
+    await waitFor(async () => (await readFile(file, 'utf8')).endsWith('third\n'), 'the last line');
+    expect(await readFile(file, 'utf8')).toBe('first\n<b>second</b>\nthird\n');
+    expect(await look.axeViolations()).toEqual([]);
+    await look.expectHarmless();
+  });
+});
+
+describe.runIf(ViewerBrowser.isThere)('who may not append', () => {
+  it('is offered nothing of that', async () => {
+    const access = new RuleAccess({}, { '/**': ['follow', 'list'] });
+    const server = await ViewerServer.start({ access });
+    await writeFile(path.join(server.root, 'a.log'), 'text\n');
+    for (const urlPath of ['/a.log', '/']) {
+      const { page } = await own.open('about:blank');
+      const asked = page.waitForResponse((answer) => answer.url().includes('verb=APPEND'));
+      await page.goto(server.url(urlPath));
+      await (await asked).finished();
+      await page.evaluate('new Promise((resolve) => setTimeout(resolve))');
+      expect(await page.getByRole('button', { name: /Upload|Append/ }).count()).toBe(0);
+    }
+  });
+});
