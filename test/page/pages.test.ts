@@ -1,4 +1,4 @@
-import { truncate, writeFile } from 'node:fs/promises';
+import { rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
@@ -88,6 +88,45 @@ describe.runIf(ViewerBrowser.isThere)('the page of a directory', () => {
         .evaluate((link) => link.href);
       expect(new URL(href).origin).toBe(new URL(server.url('/')).origin);
     }
+    await look.expectHarmless();
+  });
+
+  it('shows what changes: names that come and go, sizes, and how appends stand', async () => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'old.log'), 'x');
+    const look = await browser.open(server.url('/'));
+    const entry = (name: string, text: string) =>
+      look.page.locator('.entry', { hasText: name }).filter({ hasText: text }).waitFor();
+    await look.state('Live');
+    await entry('old.log', '1 B');
+    const appender = await V2Peer.append(server.url('/new.log'));
+    await entry('new.log', 'Live');
+    await appender.append('x'.repeat(2048), 2048);
+    await entry('new.log', '2.0 KiB');
+    await appender.finish();
+    await entry('new.log', 'Finished');
+    await rm(path.join(server.root, 'old.log'));
+    await waitFor(async () => (await namesIn(look.page)).join() === 'new.log', 'the other one to be gone');
+    await server.stop();
+    await look.state('Reconnecting');
+    await writeFile(path.join(server.root, 'later.log'), 'x');
+    await server.start();
+    await entry('later.log', '1 B');
+    await look.state('Live');
+    await look.expectHarmless();
+  });
+
+  it('asks for a token in its place', async () => {
+    const access = new RuleAccess({ secret: { rules: { '/**': ['list', 'follow'] } } });
+    const server = await ViewerServer.start({ access });
+    await writeFile(path.join(server.root, 'f.log'), 'x');
+    const look = await browser.open(server.url('/'));
+    await look.page.getByLabel('Token').fill('wrong');
+    await look.press('Enter');
+    await look.page.getByText('may not read this').waitFor();
+    await look.page.getByLabel('Token').fill('secret');
+    await look.press('Enter');
+    await look.page.getByText('f.log').waitFor();
     await look.expectHarmless();
   });
 });

@@ -3,6 +3,8 @@ import type { EntryState } from '../../wire/page.ts';
 /** One name in a directory. */
 export interface DirectoryEntry {
   name: string;
+  /** What is compared of the name: see {@link nameKey}. */
+  nameKey: string;
   isDirectory: boolean;
   /** Bytes; the committed ones while somebody appends. Undefined for directories, and where it is not known. */
   size: number | undefined;

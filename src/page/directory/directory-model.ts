@@ -1,4 +1,4 @@
-import { type DirectoryEntry, nameKey, type SortOrder } from './directory-entry.ts';
+import type { DirectoryEntry, SortOrder } from './directory-entry.ts';
 
 /** After so many changes at once sorting everything again is faster than looking for each place. */
 const MAX_INSERTIONS = 500;
@@ -8,7 +8,6 @@ type Order = (a: DirectoryEntry, b: DirectoryEntry) => number;
 /** The entries of a directory as they are shown: sorted and filtered, kept so while they change. */
 export class DirectoryModel {
   readonly #entries = new Map<string, DirectoryEntry>();
-  readonly #nameKeys = new Map<string, string>();
   #shown: DirectoryEntry[] = [];
   #order: SortOrder = { key: 'name', descending: false };
   #words: readonly string[] = [];
@@ -45,7 +44,6 @@ export class DirectoryModel {
   /** Takes these entries in place of all that are there. */
   replace(entries: Iterable<DirectoryEntry>): void {
     this.#entries.clear();
-    this.#nameKeys.clear();
     for (const entry of entries) this.#entries.set(entry.name, entry);
     this.#showAll();
   }
@@ -61,7 +59,6 @@ export class DirectoryModel {
     for (const name of gone) {
       if (!isMany) this.#hide(name);
       this.#entries.delete(name);
-      this.#nameKeys.delete(name);
     }
     for (const entry of changed) {
       if (!isMany) this.#hide(entry.name);
@@ -114,25 +111,14 @@ export class DirectoryModel {
         ? (a, b) => (a.size ?? -1) - (b.size ?? -1)
         : key === 'modified'
           ? (a, b) => a.modifiedMs - b.modifiedMs
-          : (a, b) => this.#byName(a, b);
-    return (a, b) =>
-      Number(b.isDirectory) - Number(a.isDirectory) || sign * byKey(a, b) || this.#byName(a, b);
+          : byName;
+    return (a, b) => Number(b.isDirectory) - Number(a.isDirectory) || sign * byKey(a, b) || byName(a, b);
   }
+}
 
-  /** A total order: no two entries have one name. */
-  #byName(a: DirectoryEntry, b: DirectoryEntry): number {
-    return compareText(this.#keyOf(a.name), this.#keyOf(b.name)) || compareText(a.name, b.name);
-  }
-
-  /** Made once for each name: sorting compares it some sixteen times. */
-  #keyOf(name: string): string {
-    let key = this.#nameKeys.get(name);
-    if (key === undefined) {
-      key = nameKey(name);
-      this.#nameKeys.set(name, key);
-    }
-    return key;
-  }
+/** A total order: no two entries have one name. */
+function byName(a: DirectoryEntry, b: DirectoryEntry): number {
+  return compareText(a.nameKey, b.nameKey) || compareText(a.name, b.name);
 }
 
 /** By code units: the same wherever the page is read, and many times faster than a collator. */

@@ -1,70 +1,125 @@
-import { LIST_VIEW, VIEW_QUERY } from '../../wire/page.ts';
 import { Bar, barButton, barLink } from '../frame/bar.ts';
 import { fetchWithToken } from '../frame/fetch-with-token.ts';
-import { formatBytes, formatCount, formatTime } from '../frame/format.ts';
+import { formatBytes, formatCount } from '../frame/format.ts';
 import { HelpSheet } from '../keys/help-sheet.ts';
 import { KeyTable } from '../keys/key-table.ts';
-import { tabToken } from '../state/tab-token.ts';
+import { StateBadge } from '../state/state-badge.ts';
+import type { StreamState } from '../state/stream-state.ts';
 import { TokenPrompt } from '../state/token-prompt.ts';
 import { UploadInput } from '../upload/upload-input.ts';
+import type { DirectoryEntry } from './directory-entry.ts';
+import { DirectoryFollow } from './directory-follow.ts';
 import { DirectoryModel } from './directory-model.ts';
 import { DirectoryView } from './directory-view.ts';
-import { listingOf } from './listing.ts';
+import { LIST_URL, listingOf } from './listing.ts';
 
-const LIST_URL = `?${VIEW_QUERY}=${LIST_VIEW}`;
+/** How long after a list could not be read it is tried again, in milliseconds. */
+const RETRY_MS = 2000;
 
 /** The page of a directory: its entries, as they are now and as they change. */
 export class DirectoryPage {
   readonly #model = new DirectoryModel();
   readonly #view: DirectoryView;
   readonly #bar: Bar;
-  readonly #asOf = document.createElement('span');
-  readonly #prompt = new TokenPrompt(() => this.load());
+  readonly #badge: StateBadge;
+  readonly #follow: DirectoryFollow;
+  readonly #prompt: TokenPrompt;
   readonly #filter = document.createElement('input');
   readonly #hint = document.createElement('p');
   readonly #uploads: UploadInput;
+  readonly #isRoot: boolean;
+  /** Changes that are not shown yet: they come many at once. */
+  readonly #changes = new Map<string, DirectoryEntry | undefined>();
+  #frame = 0;
+  #reading: AbortController | undefined;
 
   /** @param path decoded, with a slash at its end */
   constructor(path: string) {
+    this.#isRoot = path === '/';
+    this.#follow = new DirectoryFollow(new URL(location.href), {
+      list: () => void this.#read(),
+      changed: (name, entry) => this.#onChanged(name, entry),
+      stateChanged: (state) => this.#onState(state),
+    });
     this.#view = new DirectoryView(this.#model, path);
-    this.#asOf.className = 'facts';
-    this.#bar = new Bar(path, this.#asOf);
+    this.#badge = new StateBadge(path, () => this.#follow.reconnect());
+    this.#prompt = new TokenPrompt(() => this.#follow.start());
+    this.#bar = new Bar(path, this.#badge.element);
     this.#makeFilter();
+    const help = this.#makeKeys();
     this.#bar.add(
       this.#filter,
-      barButton('Reload', 'What is there now (r)', () => this.load()),
       barLink('Raw', 'The listing without this page', '?raw'),
+      barButton('?', 'Keys (?)', () => help.toggle()),
     );
-    this.#uploads = new UploadInput(new URL('./', location.href), this.#bar, () => this.load());
+    this.#uploads = new UploadInput(new URL('./', location.href), this.#bar, () => void this.#read());
     this.#hint.className = 'hint';
     this.#hint.hidden = true;
-    const help = this.#makeKeys();
     const main = document.createElement('main');
-    main.append(this.#view.element);
-    document.body.append(this.#bar.element, this.#prompt.element, this.#hint, main, help.element);
+    main.append(this.#prompt.element, this.#hint, this.#view.element);
+    document.body.append(this.#bar.element, main, help.element);
   }
 
-  /** Reads the directory. */
-  async load(): Promise<void> {
-    const answer = await fetchWithToken(LIST_URL);
-    if (answer.status === 401 || answer.status === 403) {
-      this.#prompt.ask(tabToken() !== undefined);
-      return;
+  /** Reads the directory, and what changes in it. */
+  start(): void {
+    this.#follow.start();
+    this.#view.element.focus();
+  }
+
+  #onState(state: StreamState): void {
+    this.#badge.show(state);
+    const isLocked = state.kind === 'locked';
+    if (isLocked) this.#prompt.ask(state.refused);
+    else this.#prompt.hide();
+    this.#view.element.hidden = isLocked;
+  }
+
+  async #read(): Promise<void> {
+    this.#reading?.abort();
+    const reading = new AbortController();
+    this.#reading = reading;
+    // What is told from now on comes after the list, or is in it.
+    this.#changes.clear();
+    try {
+      const answer = await fetchWithToken(LIST_URL, { signal: reading.signal });
+      if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
+      const serverMs = Date.parse(answer.headers.get('date') ?? '') || Date.now();
+      const { entries, isTruncated } = listingOf(await answer.json());
+      this.#reading = undefined;
+      this.#view.setClock(serverMs);
+      this.#model.replace(entries);
+      this.#say(isTruncated ? 'There are more names than are listed.' : '');
+      this.#showChanges();
+      void this.#uploads.offer();
+    } catch (error) {
+      if (reading.signal.aborted) return;
+      this.#say(`It could not be listed: ${(error as Error).message}.`);
+      setTimeout(() => {
+        if (this.#reading === reading) void this.#read();
+      }, RETRY_MS);
     }
-    if (!answer.ok) {
-      this.#say(`It cannot be listed: the server answers ${answer.status}.`);
-      return;
-    }
-    const serverMs = Date.parse(answer.headers.get('date') ?? '') || Date.now();
-    this.#view.setClock(serverMs);
-    this.#asOf.textContent = `as of ${formatTime(serverMs)}`;
-    const { entries, isTruncated } = listingOf(await answer.json());
-    this.#model.replace(entries);
-    this.#say(
-      isTruncated ? 'There are more names than are listed.' : entries.length === 0 ? 'Nothing is here.' : '',
-    );
+  }
+
+  #onChanged(name: string, entry: DirectoryEntry | undefined): void {
+    this.#changes.set(name, entry);
+    if (this.#reading === undefined) this.#schedule();
+  }
+
+  /** A tab that is not seen paints nothing: what came meanwhile is shown at once when it is. */
+  #schedule(): void {
+    if (this.#frame !== 0) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#showChanges();
+    });
+  }
+
+  #showChanges(): void {
+    const changed = [...this.#changes.values()].filter((entry) => entry !== undefined);
+    const gone = [...this.#changes].filter(([, entry]) => entry === undefined).map(([name]) => name);
+    this.#changes.clear();
+    this.#model.apply(changed, gone);
     this.#show();
-    await this.#uploads.offer();
   }
 
   #show(): void {
@@ -109,17 +164,21 @@ export class DirectoryPage {
     const keys = new KeyTable([
       ...view.active.actions(),
       { keys: ['Enter'], does: 'open', run: () => view.open() },
-      { keys: ['Backspace', 'u'], does: 'one directory up', run: () => location.assign('../') },
+      { keys: ['Backspace', 'u'], does: 'one directory up', run: () => this.#goUp() },
       { keys: ['/'], does: 'filter by name', run: () => this.#filter.focus() },
       { keys: ['Escape'], does: 'show all names', run: () => this.#clearFilter() },
       { keys: ['n'], does: 'sort by name', run: () => view.sortBy('name') },
       { keys: ['s'], does: 'sort by size', run: () => view.sortBy('size') },
       { keys: ['m'], does: 'sort by time of change', run: () => view.sortBy('modified') },
-      { keys: ['r'], does: 'read it again', run: () => void this.load() },
+      { keys: ['r'], does: 'read it again', run: () => void this.#read() },
       { keys: ['?'], does: 'this sheet', run: () => help.toggle() },
     ]);
     const help = new HelpSheet(() => keys);
     return help;
+  }
+
+  #goUp(): void {
+    if (!this.#isRoot) location.assign('../');
   }
 
   #clearFilter(): void {

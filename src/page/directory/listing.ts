@@ -1,5 +1,8 @@
-import type { DirectoryList, ListRow } from '../../wire/page.ts';
-import type { DirectoryEntry } from './directory-entry.ts';
+import { type DirectoryList, LIST_VIEW, type ListRow, VIEW_QUERY } from '../../wire/page.ts';
+import { type DirectoryEntry, nameKey } from './directory-entry.ts';
+
+/** Where the list of the page's directory is, and what changes in it is told. */
+export const LIST_URL = `?${VIEW_QUERY}=${LIST_VIEW}`;
 
 /** A directory as the server lists it. */
 export interface Listing {
@@ -16,8 +19,10 @@ export function listingOf({ rows, truncated }: DirectoryList): Listing {
 /** Reads what is said of one name. */
 export function entryOf([listed, size, modifiedMs, state, status]: ListRow): DirectoryEntry {
   const isDirectory = listed.endsWith('/');
+  const name = isDirectory ? listed.slice(0, -1) : listed;
   return {
-    name: isDirectory ? listed.slice(0, -1) : listed,
+    name,
+    nameKey: nameKey(name),
     isDirectory,
     size: size ?? undefined,
     modifiedMs,

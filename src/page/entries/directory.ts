@@ -2,4 +2,4 @@
 import { DirectoryPage } from '../directory/directory-page.ts';
 import { pageData } from '../page-data.ts';
 
-await new DirectoryPage(pageData().path).load();
+new DirectoryPage(pageData().path).start();

@@ -1,12 +1,10 @@
 import { tabToken } from '../state/tab-token.ts';
+import { MAX_COPY_BYTES } from './copy-limit.ts';
 import { fetchWithToken } from './fetch-with-token.ts';
 import { formatBytes } from './format.ts';
 
-/** A browser sends no token with what it saves or opens: so much the page fetches for it, in bytes. */
-const MAX_FETCHED_BYTES = 256 * 1024 * 1024;
-
 /**
- * Lets a link to a file's bytes work for those who need a token: the page fetches them, and the browser saves or opens that, as
+ * A browser sends no token with what it saves or opens. Lets a link to a file's bytes work for those who need a token: the page fetches them, and the browser saves or opens that, as
  * plain text, so that nothing in it runs.
  *
  * @param size asked how many bytes there are
@@ -22,10 +20,8 @@ export function withTabToken(
     // The link itself is clicked again with what was fetched.
     if (tabToken() === undefined || link.href !== href) return;
     event.preventDefault();
-    if (size() > MAX_FETCHED_BYTES) {
-      tell(
-        `It is larger than ${formatBytes(MAX_FETCHED_BYTES)}: a program like curl gets it with the token.`,
-      );
+    if (size() > MAX_COPY_BYTES) {
+      tell(`It is larger than ${formatBytes(MAX_COPY_BYTES)}: a program like curl gets it with the token.`);
       return;
     }
     fetchPlain(href).then(

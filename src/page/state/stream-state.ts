@@ -11,6 +11,10 @@ export type StreamState =
   | { readonly kind: 'open' }
   /** The appender was lost, and may come back. */
   | { readonly kind: 'waiting' }
+  /** A directory of which is told what changes. */
+  | { readonly kind: 'watching' }
+  /** A directory as it was when it was listed: nobody tells what changes. */
+  | { readonly kind: 'listed' }
   | {
       readonly kind: 'ended';
       readonly reason: StreamEnd;
@@ -70,6 +74,14 @@ export function wordsOf(state: StreamState, now: number): StateWords {
       return { tone: 'live', word: 'Open', meaning: 'Nobody writes at the moment; what comes is shown.' };
     case 'waiting':
       return { tone: 'waiting', word: 'Waiting', meaning: 'The appender was lost, and may come back.' };
+    case 'watching':
+      return { tone: 'live', word: 'Live', meaning: 'What changes here is shown as it changes.' };
+    case 'listed':
+      return {
+        tone: 'idle',
+        word: 'Listed',
+        meaning: 'What changes here is not told: the key r lists it again.',
+      };
     case 'reconnecting':
       return {
         tone: 'waiting',

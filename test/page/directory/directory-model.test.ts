@@ -6,6 +6,7 @@ import { DirectoryModel } from '../../../src/page/directory/directory-model.ts';
 function entry(name: string, rest: Partial<DirectoryEntry> = {}): DirectoryEntry {
   return {
     name,
+    nameKey: nameKey(name),
     isDirectory: false,
     size: 0,
     modifiedMs: 0,

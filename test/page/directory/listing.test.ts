@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { entryOf, listingOf } from '../../../src/page/directory/listing.ts';
 
 test('a row is an entry, and what is null is not known', () => {
-  expect(entryOf(['42.log', 1234, 5, 'finished', 3])).toEqual({
+  expect(entryOf(['42.log', 1234, 5, 'finished', 3])).toMatchObject({
     name: '42.log',
     isDirectory: false,
     size: 1234,

@@ -1,10 +1,11 @@
 import { VERB_QUERY } from '../../../wire/protocol.ts';
+import { MAX_COPY_BYTES } from '../../frame/copy-limit.ts';
 import { fetchWithToken } from '../../frame/fetch-with-token.ts';
 import { formatBytes } from '../../frame/format.ts';
 import { mayGrow } from '../../state/stream-state.ts';
 import { tabToken } from '../../state/tab-token.ts';
 import { FileFrame } from '../file-frame.ts';
-import { MAX_BLOB_BYTES, type MediaKind, type MediaSource, mediaSource } from './media-source.ts';
+import { type MediaKind, type MediaSource, mediaSource } from './media-source.ts';
 
 /** What is there and what comes, in one answer. */
 const LIVE_URL = `?${VERB_QUERY}=FOLLOW`;
@@ -84,7 +85,7 @@ export class MediaPage {
         break;
       case 'none':
         this.#say(
-          `It is larger than ${formatBytes(MAX_BLOB_BYTES)}, and a browser sends no token for a part of it: it cannot be shown here.`,
+          `It is larger than ${formatBytes(MAX_COPY_BYTES)}, and a browser sends no token for a part of it: it cannot be shown here.`,
         );
     }
   }

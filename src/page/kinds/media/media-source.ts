@@ -1,8 +1,7 @@
+import { MAX_COPY_BYTES } from '../../frame/copy-limit.ts';
+
 /** What a page shows by an element of its own. */
 export type MediaKind = 'image' | 'audio' | 'video';
-
-/** As much is loaded into the page at most where an element cannot load it by itself, in bytes. */
-export const MAX_BLOB_BYTES = 256 * 1024 * 1024;
 
 /** How an element gets at what it shows. */
 export type MediaSource =
@@ -33,6 +32,6 @@ export function mediaSource({
   size: number;
 }): MediaSource {
   if (!hasToken) return isLive ? 'live' : 'ranges';
-  if (size > MAX_BLOB_BYTES) return 'none';
+  if (size > MAX_COPY_BYTES) return 'none';
   return isLive ? 'wait' : 'copy';
 }

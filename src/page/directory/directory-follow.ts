@@ -1,0 +1,140 @@
+import { connectorOf } from '../../browser/page-connection.ts';
+import type { Connection, ConnectionEnd, Refusal } from '../../client/session/connection.ts';
+import { Reconnector } from '../../client/session/reconnector.ts';
+import { ConnectionLostError, type HttpfstreamError } from '../../wire/errors.ts';
+import { CloseCode, type ControlMessage } from '../../wire/protocol.ts';
+import type { StreamState } from '../state/stream-state.ts';
+import { tabToken } from '../state/tab-token.ts';
+import type { DirectoryEntry } from './directory-entry.ts';
+import { entryOf, LIST_URL } from './listing.ts';
+
+/** A page that is open tries for as long as it is. The longest wait, in milliseconds, is one that nobody minds. */
+const RETRY = { times: Number.POSITIVE_INFINITY, maxDelayMs: 10_000 };
+
+/** Statuses of a server that wants a token, or another one. */
+const LOCKED: readonly number[] = [401, 403];
+
+const NOT_FOUND = 404;
+
+/** What is told of a directory. */
+export interface DirectoryFollowEvents {
+  /** The list is to be read, for the first time or anew. */
+  list(): void;
+  /** What is at a name by now; undefined: nothing. */
+  changed(name: string, entry: DirectoryEntry | undefined): void;
+  /** It is in another state. */
+  stateChanged(state: StreamState): void;
+}
+
+/** What changes in a directory, over one connection at a time. After one that broke the list is to be read anew. */
+export class DirectoryFollow {
+  readonly #url: URL;
+  readonly #events: DirectoryFollowEvents;
+  #reconnector: Reconnector | undefined;
+  #connection: Connection | undefined;
+  #isDeleted = false;
+  /** Whether the last answer was a refusal for another reason than rights, or that nothing is there. */
+  #isRefused = false;
+
+  /** Does nothing before `start`. */
+  constructor(url: URL, events: DirectoryFollowEvents) {
+    this.#url = new URL(LIST_URL, url);
+    this.#events = events;
+  }
+
+  /** Follows it, also after an end. */
+  start(): void {
+    this.#reconnector?.cancel();
+    this.#connection?.abandon();
+    this.#reconnector = new Reconnector(
+      {
+        retry: RETRY,
+        onReconnect: ({ delayMs }) => this.#enter({ kind: 'reconnecting', at: Date.now() + delayMs }),
+      },
+      (error) => this.#enter({ kind: 'failed', detail: error.message }),
+    );
+    this.#enter({ kind: 'connecting' });
+    void this.#connect();
+  }
+
+  /** Connects now, and not when the wait for the next attempt is over. */
+  reconnect(): void {
+    this.#reconnector?.hurry();
+  }
+
+  async #connect(): Promise<void> {
+    this.#isDeleted = false;
+    try {
+      const connect = await connectorOf(tabToken())();
+      this.#connection = connect(this.#url, 'FOLLOW', {
+        onOpen: () => this.#reconnector?.opened(),
+        onRefused: (refusal) => this.#onRefused(refusal),
+        // A file is at the path by now: its page is another one.
+        onPayload: () => location.reload(),
+        onMessage: (message) => this.#onMessage(message),
+        onEnd: (end) => this.#onEnd(end),
+      });
+    } catch {
+      // A token with characters that no token has.
+      this.#enter({ kind: 'locked', refused: true });
+    }
+  }
+
+  #onMessage(message: ControlMessage): void {
+    switch (message.type) {
+      case 'list':
+        this.#reconnector?.progressed();
+        this.#isRefused = false;
+        this.#enter({ kind: 'watching' });
+        this.#events.list();
+        break;
+      case 'entry': {
+        const entry = entryOf(message.row);
+        this.#events.changed(entry.name, entry);
+        break;
+      }
+      case 'gone':
+        this.#events.changed(message.name, undefined);
+        break;
+      case 'end':
+        this.#isDeleted = message.reason === 'deleted';
+    }
+  }
+
+  #onRefused({ status, error }: Refusal): void {
+    if (LOCKED.includes(status)) {
+      this.#enter({ kind: 'locked', refused: tabToken() !== undefined });
+    } else if (status === NOT_FOUND) {
+      this.#retry(error);
+      this.#enter({ kind: 'missing' });
+    } else if (status >= 500 || !this.#isRefused) {
+      // Why a handshake failed is asked afterwards. A server that has come meanwhile refuses the question itself.
+      this.#isRefused = status < 500;
+      this.#retry(error);
+    } else {
+      // It can be listed, at a relay for example, but nobody tells what changes.
+      this.#enter({ kind: 'listed' });
+      this.#events.list();
+    }
+  }
+
+  #onEnd({ code, error }: ConnectionEnd): void {
+    if (this.#isDeleted) this.#enter({ kind: 'ended', reason: 'deleted' });
+    else if (code === CloseCode.unauthorized || code === CloseCode.forbidden) {
+      this.#enter({ kind: 'locked', refused: tabToken() !== undefined });
+    } else {
+      this.#retry(new ConnectionLostError('the connection broke', { cause: error }));
+    }
+  }
+
+  #retry(error: HttpfstreamError): void {
+    this.#reconnector?.schedule(error, () => {
+      this.#enter({ kind: 'reconnecting' });
+      void this.#connect();
+    });
+  }
+
+  #enter(state: StreamState): void {
+    this.#events.stateChanged(state);
+  }
+}
