@@ -1,4 +1,5 @@
-import { type AppendStream, openAppend } from '../../browser/index.ts';
+import type { AppendStream } from '../../browser/append-options.ts';
+import { openAppend } from '../../browser/open-append.ts';
 import { tabToken } from '../state/tab-token.ts';
 
 /** What those are told who show what is typed. */

@@ -1,4 +1,5 @@
-import { type AppendState, append } from '../../browser/index.ts';
+import { append } from '../../browser/append.ts';
+import type { AppendState } from '../../browser/append-options.ts';
 import { RAW_QUERY } from '../../wire/page.ts';
 import { fetchWithToken } from '../frame/fetch-with-token.ts';
 import { tabToken } from '../state/tab-token.ts';

@@ -1,16 +1,14 @@
+import { follow } from '../../browser/follow.ts';
+import type { FollowActivity, FollowState, FollowStream } from '../../browser/follow-options.ts';
+import type { FollowOpening } from '../../client/session/follow-request.ts';
 import {
   ConnectionError,
   ConnectionLostError,
-  type EndReason,
-  type FollowActivity,
-  type FollowOpening,
-  type FollowState,
-  type FollowStream,
   ForbiddenRightError,
-  follow,
   ResourceNotFoundError,
   UnauthorizedError,
-} from '../../browser/index.ts';
+} from '../../wire/errors.ts';
+import type { EndReason } from '../../wire/protocol.ts';
 import { Arrivals } from '../bytes/arrivals.ts';
 import { BlockStore } from '../bytes/block-store.ts';
 import { lookAtFile, readBytesOf } from '../bytes/read-bytes.ts';
