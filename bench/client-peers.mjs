@@ -37,15 +37,17 @@ export function makeClients({ baseline }) {
 }
 
 function httpfstreamOf(directory, title) {
-  const file = (name) => path.join(directory, 'dist/src/http', name);
+  const { node, default: elsewhere } = JSON.parse(readFileSync(path.join(directory, 'package.json'), 'utf8'))
+    .exports['./http'];
+  const entry = path.join(directory, node.default);
   return {
     title,
     module: 'httpfstream.mjs',
-    entry: urlOf(file('index.node.js')),
-    browserEntry: urlOf(file('index.js')),
+    entry: urlOf(entry),
+    browserEntry: urlOf(path.join(directory, elsewhere.default)),
     // What most programs do with.
     names: ['client', 'ok', 'text', 'json'],
-    isInstalled: () => existsSync(file('index.node.js')),
+    isInstalled: () => existsSync(entry),
   };
 }
 

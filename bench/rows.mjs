@@ -4,9 +4,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import headless from '@xterm/headless';
-import { marksIn } from '../dist/src/page/groups/marks.js';
-import { stateAfter } from '../dist/src/page/log/pen.js';
-import { rowsOf } from '../dist/src/page/log/rows.js';
+import { marksIn } from '../build/src/page/groups/marks.js';
+import { stateAfter } from '../build/src/page/log/pen.js';
+import { rowsOf } from '../build/src/page/log/rows.js';
 
 const WINDOW_BYTES = 64 * 1024;
 const TOTAL_BYTES = 16 * 1024 * 1024;

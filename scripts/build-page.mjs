@@ -18,7 +18,7 @@ const styles = names.filter((name) => name.endsWith('.css'));
 
 const { metafile, outputFiles } = await build({
   entryPoints: [
-    ...kinds.map((kind) => `dist/${ENTRIES}/${kind}.js`),
+    ...kinds.map((kind) => `build/${ENTRIES}/${kind}.js`),
     ...styles.map((name) => `${ENTRIES}/${name}`),
   ],
   outdir: OUTPUT,
@@ -56,7 +56,7 @@ const manifest = {
   kinds: Object.fromEntries(
     kinds.map((kind) => {
       const style = outputOf(`${ENTRIES}/${kind}.css`);
-      const script = outputOf(`dist/${ENTRIES}/${kind}.js`);
+      const script = outputOf(`build/${ENTRIES}/${kind}.js`);
       return [kind, { script, imports: importsOf(script), ...(style && { style }) }];
     }),
   ),

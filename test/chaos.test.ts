@@ -29,7 +29,7 @@ const { resources, followersOfEach, bytesOfEach, kills, competingMs, killsOfCont
       resources: 2,
       followersOfEach: 2,
       bytesOfEach: 500_000,
-      kills: 2,
+      kills: 1,
       competingMs: 2000,
       killsOfContest: 1,
     };

@@ -117,7 +117,8 @@ test('the build context has nothing but what the build needs', async () => {
     .flatMap(({ instructions }) => instructions)
     .filter(({ name, flags }) => name === 'COPY' && flags.from === undefined)
     .flatMap(({ args }) => args.slice(0, -1));
-  const sent = (await readdir(CHECKOUT)).filter((name) => !isIgnored(name));
+  const scripts = (await readdir(path.join(CHECKOUT, 'scripts'))).map((name) => `scripts/${name}`);
+  const sent = [...(await readdir(CHECKOUT)), ...scripts].filter((name) => !isIgnored(name));
   expect(sent.toSorted()).toEqual(needed.toSorted());
 });
 

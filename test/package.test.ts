@@ -130,10 +130,10 @@ describe('the package, packed and installed in an empty directory', () => {
   });
 
   test('holds the compiled files and their types, and neither sources, tests nor source maps', () => {
-    expect(packed).toContain('dist/src/index.js');
+    expect(packed).toContain('dist/lib/index.js');
     expect(packed).toContain('dist/src/index.d.ts');
     const allowed =
-      /^(dist\/(bin|src)\/.+\.(js|d\.ts)|dist\/page\/.+\.(js|css|json)|(docs|deploy)\/.+|package\.json|[A-Z]+(\.md)?)$/;
+      /^(dist\/((bin|lib)\/[^/]+\.js|src\/.+\.d\.ts|page\/.+)|(docs|deploy)\/.+|package\.json|[A-Z]+(\.md)?)$/;
     expect(packed.filter((file) => !allowed.test(file))).toEqual([]);
     // Of pages there are the bundles.
     expect(packed).toContain('dist/page/manifest.json');
@@ -212,8 +212,12 @@ describe('the package, packed and installed in an empty directory', () => {
       const app = Fastify();
       await app.register(httpfstream, { root: ${JSON.stringify(root)}, prefix: '/logs' });
       process.stdout.write((await app.inject('/logs/hello.txt')).body);
+      const { body } = await app.inject('/logs/hello.txt?view');
+      const [, script] = /src="\\.\\/([^"]+)"/.exec(body);
+      console.log(' with a page,', (await app.inject('/logs/' + script)).statusCode);
+      console.log((await app.inject('/logs/hello.txt?view=search&mode=regex&q=h.l')).body);
       await app.close();
     `);
-    expect(output).toBe('hello');
+    expect(output).toMatch(/^hello with a page, 200\n.*"at":0,.*"end":"complete"/s);
   });
 });

@@ -6,7 +6,7 @@ import { startSource } from './support/http/source.ts';
 import { runSuccessfully } from './support/programs/program.ts';
 import { startServer } from './support/server/server.ts';
 
-const CLIENT = path.join(import.meta.dirname, '../dist/src/client/index.js');
+const CLIENT = path.join(import.meta.dirname, '../dist/lib/client.js');
 const SCRIPT = path.join(import.meta.dirname, 'support/programs/runtime-client.mjs');
 
 /** With what a runtime runs a script. `npm run test:runtimes` brings those that this machine does not have. */

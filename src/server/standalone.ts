@@ -65,10 +65,12 @@ export interface StandaloneOptions extends HttpfstreamOptions {
   isConfigurationCurrent?: () => boolean;
 }
 
-/** In the place of the compilers of schemas, which would take a sixth of the start to load. */
 function noSchemas(): never {
   throw new Error('no route has a schema');
 }
+
+/** In the place of the compilers of schemas, which would take a sixth of the start to load. */
+const WITHOUT_SCHEMAS = { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } };
 
 /** Makes the server that `httpfstream-server` runs: the plugin, at `/`, and its own pages. Call `listen` on it. */
 export async function createStandaloneServer(options: StandaloneOptions): Promise<FastifyInstance> {
@@ -112,7 +114,7 @@ export async function createServers({
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
-    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
+    schemaController: WITHOUT_SCHEMAS,
     trustProxy: trustProxy.length > 0 && [...trustProxy],
     clientErrorHandler: answerClientError,
     genReqId: requestIdOf,
@@ -202,6 +204,7 @@ function createAdminServer(logger: FastifyBaseLogger, allowedHosts: readonly str
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
+    schemaController: WITHOUT_SCHEMAS,
     forceCloseConnections: true,
     // Who sends nothing must not have the place of somebody who asks.
     http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: CONNECTIONS_CHECK_MS },

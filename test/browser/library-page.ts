@@ -5,7 +5,7 @@ import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { PATIENCE_MS } from '../support/patience.ts';
 import { launchChromium } from '../support/programs/chromium.ts';
 
-const LIBRARY = path.join(import.meta.dirname, '../../dist/src/browser/index.js');
+const LIBRARY = path.join(import.meta.dirname, '../../dist/lib/browser.js');
 
 /** Where the page is, on whatever server: the browser makes it, and asks nobody. */
 const PAGE_PATH = '/-page-of-the-test';

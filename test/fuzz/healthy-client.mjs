@@ -7,7 +7,7 @@
 
 import http from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { follow, openAppend } from '../../dist/src/client/index.js';
+import { follow, openAppend } from '../../dist/lib/client.js';
 
 const PAUSE_MS = 20;
 

@@ -13,7 +13,7 @@ const PARSER = path.join(import.meta.dirname, '../../node_modules/eventsource-pa
 
 /** A page as an application makes it: it imports what browsers are given, without a bundler. */
 const PAGE = `<!doctype html>
-<script type="importmap">{ "imports": { "httpfstream/http": "/src/http/index.js", "eventsource-parser": "/eventsource-parser.js" } }</script>
+<script type="importmap">{ "imports": { "httpfstream/http": "/lib/http.js", "eventsource-parser": "/eventsource-parser.js" } }</script>
 <script type="module">
   import * as http from 'httpfstream/http';
   window.http = http;

@@ -1,5 +1,6 @@
 /** The page of a text. */
 import { pageData } from '../page-data.ts';
+import { LogGroups } from '../view/log-groups.ts';
 import { LogPage } from '../view/log-page.ts';
 
-new LogPage(pageData()).start();
+new LogPage(pageData(), { rows: (url, found) => new LogGroups(url, found) }).start();

@@ -2,16 +2,23 @@ import { readBytesOf } from '../bytes/read-bytes.ts';
 import { GroupOutline, MAX_MARKS } from '../groups/group-outline.ts';
 import { type FindMarks, MarkFinder } from '../groups/mark-finder.ts';
 import { MARK_EXPRESSION, marksIn } from '../groups/marks.ts';
+import { rowsOf } from '../log/rows.ts';
 import { type SearchText, searchOf } from '../search/search-stream.ts';
 import { tabToken } from '../state/tab-token.ts';
+import type { LogRows } from './log-page.ts';
+import type { RowsOf } from './row-window.ts';
 
 const LF = 0x0a;
 
 const MARKS: SearchText = { text: MARK_EXPRESSION, mode: 'regex', case: 'sensitive', per: 'line' };
 
-/** The groups of a log: learnt from what is read to be shown, and of the rest by a search. */
-export class LogGroups {
+/** The rows of a log, as a terminal would show them; and its groups: learnt from what is read for that, and of the rest by a search. */
+export class LogGroups implements LogRows {
   readonly outline = new GroupOutline();
+  readonly rowsOf: RowsOf = (bytes, at, state) => {
+    this.#learn(bytes, at);
+    return rowsOf(bytes, at, state);
+  };
   readonly #finder: MarkFinder;
 
   /**
@@ -27,7 +34,7 @@ export class LogGroups {
   }
 
   /** Learns which groups begin and end in these bytes. `at` is the position of the first. */
-  learn(bytes: Uint8Array, at: number): void {
+  #learn(bytes: Uint8Array, at: number): void {
     // A row may begin within a line: only whole lines tell all.
     const first = at === 0 ? 0 : bytes.indexOf(LF) + 1;
     const end = bytes.lastIndexOf(LF) + 1;

@@ -5,8 +5,6 @@ import type { GroupOutline } from '../groups/group-outline.ts';
 import { HelpSheet } from '../keys/help-sheet.ts';
 import { type KeyAction, KeyTable } from '../keys/key-table.ts';
 import { FileFrame } from '../kinds/file-frame.ts';
-import type { TerminalState } from '../log/pen.ts';
-import { rowsOf as rowsOfLog } from '../log/rows.ts';
 import { LogSearch } from '../search/log-search.ts';
 import { searchOf } from '../search/search-stream.ts';
 import { tabToken } from '../state/tab-token.ts';
@@ -15,7 +13,6 @@ import { TypeInput } from '../upload/type-input.ts';
 import { FoldedRows } from './folded-rows.ts';
 import { LinkedLines } from './linked-lines.ts';
 import type { LiveLog } from './live-log.ts';
-import { LogGroups } from './log-groups.ts';
 import { LogSelection } from './log-selection.ts';
 import { LogView } from './log-view.ts';
 import { newLinesText, Pill } from './pill.ts';
@@ -33,10 +30,21 @@ const FULL_SCREEN = 'A program wrote here that draws on the whole screen: Raw ha
 /** Of what is in one of these states it is asked whether it may be appended to. */
 const CAN_BE_APPENDED: ReadonlySet<string> = new Set(['missing', 'live', 'open', 'waiting', 'ended']);
 
-/** What is different where the lines are of another kind than those of a terminal. */
+/** What is shown of the bytes. */
+export interface LogRows {
+  readonly rowsOf: RowsOf;
+  /** What of it folds. */
+  readonly outline: GroupOutline;
+}
+
+/** What differs with the kind of lines. */
 export interface LogPageOptions {
-  /** Makes rows of bytes. Default: as a terminal would show them, and with groups that fold. */
-  rowsOf?: RowsOf;
+  /**
+   * Makes what makes rows.
+   *
+   * @param found to be called when more of it folds
+   */
+  rows: (url: URL, found: () => void) => LogRows;
   /** Keys that do more, or something else. Default none. */
   keys?: readonly KeyAction[];
 }
@@ -49,7 +57,6 @@ export class LogPage {
   /** What the view is in, with all that is beside it. */
   readonly frame = document.createElement('div');
   readonly #file: FileFrame;
-  readonly #groups: LogGroups;
   readonly #outline: GroupOutline;
   readonly #list: RowList;
   readonly #index: LineIndex;
@@ -65,7 +72,7 @@ export class LogPage {
   #saidFullScreen = false;
   #linesSaid = 0;
 
-  constructor({ path }: PageData, { rowsOf, keys = [] }: LogPageOptions = {}) {
+  constructor({ path }: PageData, { rows: makeRows, keys = [] }: LogPageOptions) {
     this.#file = new FileFrame(path, {
       grown: () => this.#onGrown(),
       changed: () => this.#onChanged(),
@@ -81,8 +88,8 @@ export class LogPage {
         if (live.state.kind === 'ended') live.start();
       },
     });
-    this.#groups = new LogGroups(live.url, () => this.view.refresh());
-    this.#outline = this.#groups.outline;
+    const { rowsOf, outline } = makeRows(live.url, () => this.view.refresh());
+    this.#outline = outline;
     this.#index = new LineIndex(readCountsOf(live.url, tabToken), store, () => this.#onCounted());
     this.#notes = new RowNotesSource(
       (position) => this.#index.lineNow(position),
@@ -91,7 +98,7 @@ export class LogPage {
       this.#outline,
     );
     this.#list = new RowList((row) => this.#notes.of(row));
-    const rows = new RowWindow(store, rowsOf ?? ((...window) => this.#rowsOf(...window)));
+    const rows = new RowWindow(store, rowsOf);
     this.view = new LogView(store, new FoldedRows(rows, this.#outline), this.#list, {
       painted: (extent, isFullScreen) => {
         this.#scrollbar.show(extent);
@@ -123,11 +130,6 @@ export class LogPage {
   /** Says something for some seconds. */
   tell(text: string): void {
     this.#file.tell(text);
-  }
-
-  #rowsOf(bytes: Uint8Array, at: number, state: TerminalState): ReturnType<RowsOf> {
-    this.#groups.learn(bytes, at);
-    return rowsOfLog(bytes, at, state);
   }
 
   #build(more: readonly KeyAction[]): void {

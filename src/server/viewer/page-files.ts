@@ -4,7 +4,7 @@ import { constants, gzip } from 'node:zlib';
 import type { PageAssets, PageKind } from '../../wire/page.ts';
 
 /** Where the build puts them: see scripts/build-page.mjs. */
-const DIRECTORY = new URL('../../../page/', import.meta.url);
+const DIRECTORY = new URL('dist/page/', import.meta.resolve('httpfstream/package.json'));
 
 const TYPES: Readonly<Record<string, string>> = {
   css: 'text/css; charset=utf-8',

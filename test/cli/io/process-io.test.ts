@@ -8,7 +8,7 @@ import { loggedPort, startProgram } from '../../support/programs/program.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
-const PROCESS_IO = pathToFileURL(path.join(import.meta.dirname, '../../../dist/src/cli/io/process-io.js'));
+const PROCESS_IO = pathToFileURL(path.join(import.meta.dirname, '../../../build/src/cli/io/process-io.js'));
 
 const SERVER = path.join(import.meta.dirname, '../../../dist/bin/httpfstream-server.js');
 

@@ -119,6 +119,17 @@ describe('the options', () => {
     expect(librariesIn(stderr)).toEqual(['commander']);
   });
 
+  test('it starts without the compilers of schemas, of which no route has any', async () => {
+    const args = [`-root=${await temporaryDirectory()}`, '-http=127.0.0.1:0', '-drain=0'];
+    const command = new RunningCommand('httpfstream-server', args, { env: tellLoaded() });
+    await portOf(command);
+    command.signal('SIGTERM');
+    expect(await command.exit).toBe(0);
+    const libraries = librariesIn(command.stderr);
+    expect(libraries).toContain('fastify');
+    expect(libraries.filter((name) => /ajv/.test(name))).toEqual([]);
+  });
+
   test.each([
     [['-nonsense']],
     [['--root']],

@@ -272,7 +272,7 @@ describe('connections', () => {
   test('that are idle do not keep the process', async () => {
     const url = await serve((_request, response) => response.end('hello'));
     const script = `
-      import { client, text } from ${JSON.stringify(new URL('../../../dist/src/http/index.node.js', import.meta.url).href)};
+      import { client, text } from ${JSON.stringify(new URL('../../../build/src/http/index.node.js', import.meta.url).href)};
       const idle = await text(await client('${url}').get('/').send());
       process.on('exit', () => console.log(idle, Math.round(performance.now())));
     `;

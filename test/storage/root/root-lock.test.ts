@@ -154,7 +154,7 @@ describe('a root', () => {
 
 describe('httpfstream-server', () => {
   test('is not kept running by its lock', async () => {
-    const module = fileURLToPath(new URL('../../../dist/src/storage/root/root-lock.js', import.meta.url));
+    const module = fileURLToPath(new URL('../../../build/src/storage/root/root-lock.js', import.meta.url));
     const directory = path.join(await diskDirectory(), 'lock');
     const script = `import { RootLock } from ${JSON.stringify(module)};
       await RootLock.acquire(${JSON.stringify(directory)}, { root: '', report: console.error });`;

@@ -7,11 +7,11 @@ import { appendFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { getEnvironmentData } from 'node:worker_threads';
-import { Core } from '../../../dist/src/core/core.js';
-import { Permit } from '../../../dist/src/core/permit.js';
-import { checkRoot } from '../../../dist/src/core/recovery/check/root-check.js';
-import { Root } from '../../../dist/src/storage/root/root.js';
-import { ResourcePath } from '../../../dist/src/wire/resource-path.js';
+import { Core } from '../../../build/src/core/core.js';
+import { Permit } from '../../../build/src/core/permit.js';
+import { checkRoot } from '../../../build/src/core/recovery/check/root-check.js';
+import { Root } from '../../../build/src/storage/root/root.js';
+import { ResourcePath } from '../../../build/src/wire/resource-path.js';
 
 const LARGE_BYTES = 300 * 1024;
 

@@ -4,7 +4,7 @@
 // most on top of what it had after the first ones, in bytes.
 
 import { once } from 'node:events';
-import { follow, openAppend } from '../../../dist/src/client/index.js';
+import { follow, openAppend } from '../../../dist/lib/client.js';
 
 const [role, url, size] = process.argv.slice(2);
 const total = Number(size);

@@ -1,9 +1,10 @@
 import type { PageData } from '../../../wire/page.ts';
 import { barButton } from '../../frame/bar.ts';
 import { formatCount } from '../../frame/format.ts';
+import { GroupOutline } from '../../groups/group-outline.ts';
 import type { Row } from '../../log/rows.ts';
 import { LogPage } from '../../view/log-page.ts';
-import { RecordPanel } from './record-panel.ts';
+import type { RecordPanel } from './record-panel.ts';
 import { columnTitles, RecordRows } from './record-rows.ts';
 import { recordsOf } from './records.ts';
 
@@ -11,19 +12,22 @@ import { recordsOf } from './records.ts';
 export class RecordsPage {
   readonly #rows = new RecordRows();
   readonly #page: LogPage;
-  readonly #panel: RecordPanel;
   readonly #columns = document.createElement('div');
   readonly #table: HTMLButtonElement;
   /** Where the record that is shown as a tree begins, and where the next one does. */
   #shown: Pick<Row, 'start' | 'end'> | undefined;
+  #panel: RecordPanel | undefined;
 
   constructor(data: PageData) {
     this.#page = new LogPage(data, {
-      rowsOf: (bytes, at) => {
-        const screen = this.#rows.rowsOf(bytes, at);
-        this.#showColumns();
-        return screen;
-      },
+      rows: () => ({
+        outline: new GroupOutline(),
+        rowsOf: (bytes, at) => {
+          const screen = this.#rows.rowsOf(bytes, at);
+          this.#showColumns();
+          return screen;
+        },
+      }),
       keys: [
         { keys: ['t'], does: 'columns, or each value on its line', run: () => this.#toggleTable() },
         { keys: ['Enter'], does: 'the first record in view as a tree', run: () => this.#openFirst() },
@@ -33,7 +37,6 @@ export class RecordsPage {
       ],
     });
     const { bar, frame, view } = this.#page;
-    this.#panel = new RecordPanel(() => this.#close());
     this.#table = barButton('Table', 'Columns, or each value on its line (t)', () => this.#toggleTable());
     this.#table.ariaPressed = 'true';
     bar.addFirst(this.#table);
@@ -43,7 +46,6 @@ export class RecordsPage {
     this.#columns.hidden = true;
     this.#columns.append(document.createElement('span'));
     frame.before(this.#columns);
-    frame.append(this.#panel.element);
     view.element.addEventListener('scroll', () => this.#alignColumns());
     view.element.addEventListener('click', ({ target }) => this.#onClick(target as Element));
   }
@@ -107,14 +109,31 @@ export class RecordsPage {
     const [record] = recordsOf(bytes, row.start);
     this.#shown = row;
     if (record?.node !== undefined) {
-      this.#panel.show(`Record at byte ${formatCount(row.start)}`, record.node);
+      const { node } = record;
+      void this.#withPanel((panel) => {
+        if (this.#shown === row) panel.show(`Record at byte ${formatCount(row.start)}`, node);
+      });
     } else {
       this.#page.tell('This line is no record, or too long for one: Raw has all of it.');
     }
   }
 
+  /** Its script is loaded when the first record is opened. */
+  async #withPanel(show: (panel: RecordPanel) => void): Promise<void> {
+    try {
+      const { RecordPanel } = await import('./record-panel.ts');
+      if (this.#panel === undefined) {
+        this.#panel = new RecordPanel(() => this.#close());
+        this.#page.frame.append(this.#panel.element);
+      }
+      show(this.#panel);
+    } catch (error) {
+      this.#page.tell(`The record could not be shown: ${(error as Error).message}`);
+    }
+  }
+
   #close(): void {
-    this.#panel.hide();
+    this.#panel?.hide();
     this.#shown = undefined;
     this.#page.view.element.focus();
   }
