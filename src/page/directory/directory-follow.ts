@@ -4,7 +4,7 @@ import { Reconnector } from '../../client/session/reconnector.ts';
 import { ConnectionLostError, type HttpfstreamError } from '../../wire/errors.ts';
 import { CloseCode, type ControlMessage } from '../../wire/protocol.ts';
 import type { StreamState } from '../state/stream-state.ts';
-import { tabToken } from '../state/tab-token.ts';
+import { tabToken } from '../token/tab-token.ts';
 import type { DirectoryEntry } from './directory-entry.ts';
 import { entryOf, LIST_URL } from './listing.ts';
 

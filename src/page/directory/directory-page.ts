@@ -1,11 +1,11 @@
 import { Bar, barButton, barLink } from '../frame/bar.ts';
-import { fetchWithToken } from '../frame/fetch-with-token.ts';
 import { formatBytes, formatCount } from '../frame/format.ts';
 import { HelpSheet } from '../keys/help-sheet.ts';
 import { KeyTable } from '../keys/key-table.ts';
 import { StateBadge } from '../state/state-badge.ts';
 import type { StreamState } from '../state/stream-state.ts';
-import { TokenPrompt } from '../state/token-prompt.ts';
+import { fetchWithToken } from '../token/fetch-with-token.ts';
+import { TokenPrompt } from '../token/token-prompt.ts';
 import { UploadInput } from '../upload/upload-input.ts';
 import type { DirectoryEntry } from './directory-entry.ts';
 import { DirectoryFollow } from './directory-follow.ts';

@@ -1,5 +1,5 @@
 import { VERB_QUERY } from '../../wire/protocol.ts';
-import { fetchWithToken } from '../frame/fetch-with-token.ts';
+import { fetchWithToken } from '../token/fetch-with-token.ts';
 
 /** What answers who may append, and has not come with a WebSocket. */
 const UPGRADE_REQUIRED = 426;

@@ -1,8 +1,8 @@
 import { append } from '../../browser/append.ts';
 import type { AppendState } from '../../browser/append-options.ts';
 import { RAW_QUERY } from '../../wire/page.ts';
-import { fetchWithToken } from '../frame/fetch-with-token.ts';
-import { tabToken } from '../state/tab-token.ts';
+import { fetchWithToken } from '../token/fetch-with-token.ts';
+import { tabToken } from '../token/tab-token.ts';
 
 /** So much of the end of what is there is compared with the file that is to go on with it. */
 const COMPARED_BYTES = 64 * 1024;

@@ -1,4 +1,5 @@
 import type { BlockStore } from '../bytes/block-store.ts';
+import { BytesGoneError } from '../bytes/file-requests.ts';
 import type { Row } from '../log/rows.ts';
 import type { FoldedRows } from './folded-rows.ts';
 import type { RowList } from './row-list.ts';
@@ -248,7 +249,8 @@ export class LogView {
         () => this.refresh(),
         (error) => {
           this.#events.failed(error);
-          setTimeout(() => this.refresh(), RETRY_MS);
+          // What is gone does not come back.
+          if (!(error instanceof BytesGoneError)) setTimeout(() => this.refresh(), RETRY_MS);
         },
       )
       .finally(() => {

@@ -1,10 +1,10 @@
 import { VERB_QUERY } from '../../../wire/protocol.ts';
-import { MAX_COPY_BYTES } from '../../frame/copy-limit.ts';
-import { fetchWithToken } from '../../frame/fetch-with-token.ts';
+import { FileFrame } from '../../file/file-frame.ts';
 import { formatBytes } from '../../frame/format.ts';
 import { mayGrow } from '../../state/stream-state.ts';
-import { tabToken } from '../../state/tab-token.ts';
-import { FileFrame } from '../file-frame.ts';
+import { MAX_COPY_BYTES } from '../../token/copy-limit.ts';
+import { fetchWithToken } from '../../token/fetch-with-token.ts';
+import { tabToken } from '../../token/tab-token.ts';
 import { type MediaKind, type MediaSource, mediaSource } from './media-source.ts';
 
 /** What is there and what comes, in one answer. */
