@@ -65,8 +65,7 @@ export class DirectoryWatches {
    */
   async watch({ path }: Permit<'list'>, listener: DirectoryListener): Promise<() => void> {
     const { root, directories } = this.#dependencies;
-    const { kind, identity } = await root.stat(path);
-    if (kind !== 'directory') throw new ResourceNotFoundError('there is no directory at this path');
+    const identity = await this.#identityOf(path);
     const { key } = path;
     const watched = this.#watched.get(key) ?? new WatchedDirectory(root, directories, path, identity);
     this.#watched.set(key, watched);
@@ -74,6 +73,17 @@ export class DirectoryWatches {
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
     this.#look();
     return () => this.#leave(watched, listener);
+  }
+
+  /** @throws what {@link watch} would throw */
+  async assertMayWatch({ path }: Permit<'list'>): Promise<void> {
+    await this.#identityOf(path);
+  }
+
+  async #identityOf(path: ResourcePath): Promise<string> {
+    const { kind, identity } = await this.#dependencies.root.stat(path);
+    if (kind !== 'directory') throw new ResourceNotFoundError('there is no directory at this path');
+    return identity;
   }
 
   #leave(watched: WatchedDirectory, listener: DirectoryListener): void {
