@@ -162,7 +162,7 @@ export class LiveLog {
     }
   }
 
-  /** What has ended may go on, by another append. */
+  /** What has ended may go on, by another append; or be gone, or cut, of which nobody tells who does not follow it any more. */
   async #lookAgain(): Promise<void> {
     try {
       const facts = await lookAtFile(this.url, tabToken());
@@ -170,6 +170,8 @@ export class LiveLog {
       if (state.kind !== 'ended') return;
       const isSame = facts?.generation === this.#generation;
       if (facts !== undefined && isSame && facts.size > this.#position) this.start();
+      else if (facts !== undefined && isSame && facts.size < this.#position)
+        this.#enter({ kind: 'ended', reason: 'truncated' });
       else if (facts === undefined && state.reason !== 'deleted')
         this.#enter({ kind: 'ended', reason: 'deleted' });
       else if (facts !== undefined && !isSame)
