@@ -67,12 +67,18 @@ export class DirectoryWatches {
     const { root, directories } = this.#dependencies;
     const identity = await this.#identityOf(path);
     const { key } = path;
-    const watched = this.#watched.get(key) ?? new WatchedDirectory(root, directories, path, identity);
-    this.#watched.set(key, watched);
+    let watched = this.#watched.get(key);
+    if (watched?.isOf(identity) !== true) {
+      // Another one was here before: who wanted to know of that is told so.
+      void watched?.look();
+      watched = new WatchedDirectory(root, directories, path, identity);
+      this.#watched.set(key, watched);
+    }
     watched.listeners.add(listener);
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
     this.#look();
-    return () => this.#leave(watched, listener);
+    const joined = watched;
+    return () => this.#leave(joined, listener);
   }
 
   /** @throws what {@link watch} would throw */
@@ -133,6 +139,11 @@ class WatchedDirectory {
     this.path = path;
     this.#identity = identity;
     this.#stop = root.entries.watch(path, (name) => this.#note(name));
+  }
+
+  /** Whether it tells of the directory with this identity, and still does. */
+  isOf(identity: string): boolean {
+    return !this.#isClosed && this.#identity === identity;
   }
 
   /** Has a name looked at that is appended to. */

@@ -72,7 +72,9 @@ export class BlockStore {
     for (let index = Math.floor(Math.max(from, 0) / BLOCK_BYTES); index < last; index++) {
       const loading = this.#loading.get(index);
       if (loading !== undefined) waits.push(loading);
-      else if (!this.#has(index)) {
+      // What is read does not take the place of what is wanted with it.
+      else if (this.#has(index)) this.#use(index);
+      else {
         const first = index;
         while (index + 1 < last && !this.#loading.has(index + 1) && !this.#has(index + 1)) index++;
         waits.push(this.#loadBlocks(first, index + 1));

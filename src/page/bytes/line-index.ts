@@ -1,20 +1,21 @@
 import { VIEW_QUERY } from '../../wire/page.ts';
 import { INDEX_VIEW, IndexHeader, IndexQueryName } from '../../wire/page-requests.ts';
 import { BLOCK_BYTES, type BlockStore } from './block-store.ts';
-
-const LF = 0x0a;
+import { BytesGoneError, type RequestFile } from './file-requests.ts';
+import { countLineFeeds, LF } from './line-feeds.ts';
 
 /** How soon it is asked again when nothing new was told, in milliseconds. */
 const RETRY_MS = 2000;
 
+/** So long an answer may take, in milliseconds: what hangs would never be asked for again. */
+const COUNT_TIMEOUT_MS = 60_000;
+
 /** How many line feeds the blocks of a file have, from a block on. */
 export interface BlockCounts {
-  /** Another one means other bytes. */
+  /** Another one means that it was counted anew. */
   generation: string;
   /** Up to where in the file the numbers reach. */
   position: number;
-  /** How many bytes the file has. */
-  size: number;
   counts: readonly number[];
 }
 
@@ -88,7 +89,7 @@ export class LineIndex {
     this.#generation = undefined;
   }
 
-  /** Asks for nothing more. */
+  /** Asks for nothing more: the file is gone. */
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
@@ -217,8 +218,10 @@ export class LineIndex {
       this.#countHere();
       if (this.#known === before) this.#askLater();
       this.#changed();
-    } catch {
-      this.#askLater();
+    } catch (error) {
+      // Lines of another file are not those of this one.
+      if (error instanceof BytesGoneError) this.stop();
+      else this.#askLater();
     } finally {
       this.#isAsking = false;
     }
@@ -242,23 +245,11 @@ export class LineIndex {
   }
 }
 
-/**
- * Makes a function that asks the server of the resource at `url`.
- *
- * @param token asked before each request
- */
-export function readCountsOf(url: URL, token: () => string | undefined): ReadCounts {
+/** Makes a function that has the server count the line feeds of a file. */
+export function readCountsOf(request: RequestFile): ReadCounts {
   return async (block) => {
-    const asked = new URL(url);
-    asked.search = new URLSearchParams({
-      [VIEW_QUERY]: INDEX_VIEW,
-      [IndexQueryName.block]: String(block),
-    }).toString();
-    asked.hash = '';
-    const credential = token();
-    const headers = new Headers();
-    if (credential !== undefined) headers.set('authorization', `Bearer ${credential}`);
-    const answer = await fetch(asked, { headers });
+    const query = new URLSearchParams({ [VIEW_QUERY]: INDEX_VIEW, [IndexQueryName.block]: String(block) });
+    const answer = await request(query.toString(), { signal: AbortSignal.timeout(COUNT_TIMEOUT_MS) });
     const generation = answer.headers.get(IndexHeader.generation);
     if (!answer.ok || generation === null || numberIn(answer, IndexHeader.blockBytes) !== BLOCK_BYTES) {
       void answer.body?.cancel();
@@ -268,7 +259,6 @@ export function readCountsOf(url: URL, token: () => string | undefined): ReadCou
     return {
       generation,
       position: numberIn(answer, IndexHeader.position),
-      size: numberIn(answer, IndexHeader.size),
       counts: Array.from({ length: view.byteLength / 4 }, (_, i) => view.getUint32(4 * i, true)),
     };
   };
@@ -280,10 +270,4 @@ function numberIn({ headers }: Response, name: string): number {
 
 function blockAt(position: number): number {
   return Math.floor(position / BLOCK_BYTES);
-}
-
-function countLineFeeds(bytes: Uint8Array): number {
-  let count = 0;
-  for (let at = bytes.indexOf(LF); at !== -1; at = bytes.indexOf(LF, at + 1)) count++;
-  return count;
 }

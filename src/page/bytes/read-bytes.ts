@@ -1,19 +1,10 @@
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { RAW_QUERY } from '../../wire/page.ts';
 import type { ReadBytes } from './block-store.ts';
+import { BytesGoneError, type RequestFile } from './file-requests.ts';
 
-/** The bytes that were asked for are not to be had: there is another file by now, or it is shorter. */
-export class BytesGoneError extends Error {
-  override readonly name = 'BytesGoneError';
-}
-
-/** What is sent and expected with each read. */
-export interface ReadContext {
-  /** Credential to send, if there is one. */
-  readonly token: string | undefined;
-  /** Tells the file from a later one at the same path; undefined: any will do. */
-  readonly generation: number | undefined;
-}
+/** So long an answer may take, in milliseconds: what hangs would never be asked for again. */
+const READ_TIMEOUT_MS = 60_000;
 
 /** Which file is at a path, and how many bytes it has. */
 export interface FileFacts {
@@ -22,50 +13,43 @@ export interface FileFacts {
 }
 
 /**
- * Makes a function that reads ranges of the resource at `url`. It rejects with {@link BytesGoneError} when what is there
- * is not the file that is expected.
- *
- * @param context asked before each read
+ * Makes a function that reads ranges of a file. It rejects with {@link BytesGoneError} when what is there is not the file
+ * that is expected.
  */
-export function readBytesOf(url: URL, context: () => ReadContext): ReadBytes {
+export function readBytesOf(request: RequestFile): ReadBytes {
   return async (from, to) => {
-    const { token, generation } = context();
-    const answer = await fetchRaw(url, token, { headers: { range: `bytes=${from}-${to - 1}` } });
-    if (answer.status !== 206) {
-      void answer.body?.cancel();
-      throw new BytesGoneError(`the server answered ${answer.status} ${answer.statusText}`);
+    const answer = await request(RAW_QUERY, {
+      headers: { range: `bytes=${from}-${to - 1}` },
+      signal: AbortSignal.timeout(READ_TIMEOUT_MS),
+    });
+    if (answer.status === 206) {
+      const bytes = new Uint8Array(await answer.arrayBuffer());
+      if (bytes.length !== to - from) throw new BytesGoneError('the file has become shorter');
+      return bytes;
     }
-    const facts = factsIn(answer.headers);
-    if (generation !== undefined && facts !== undefined && facts.generation !== generation) {
-      void answer.body?.cancel();
-      throw new BytesGoneError('another file has taken its place');
-    }
-    const bytes = new Uint8Array(await answer.arrayBuffer());
-    if (bytes.length !== to - from) throw new BytesGoneError('the file has become shorter');
-    return bytes;
+    void answer.body?.cancel();
+    const says = `the server answered ${answer.status} ${answer.statusText}`;
+    throw GONE.includes(answer.status) ? new BytesGoneError(says) : new Error(says);
   };
 }
 
+/** Statuses of what is not there, or not that long. */
+const GONE: readonly number[] = [404, 410, 416];
+
 /**
- * Asks which file is at `url` now; undefined when there is none.
+ * Asks which file is there now; undefined when there is none.
  *
  * @throws when it cannot be asked, or is not told
  */
-export async function lookAtFile(url: URL, token: string | undefined): Promise<FileFacts | undefined> {
-  const answer = await fetchRaw(url, token, { method: 'HEAD' });
+export async function lookAtFile(request: RequestFile): Promise<FileFacts | undefined> {
+  const answer = await request(RAW_QUERY, {
+    method: 'HEAD',
+    signal: AbortSignal.timeout(READ_TIMEOUT_MS),
+  });
   if (answer.status === 404 || answer.status === 410) return undefined;
   const facts = answer.ok ? factsIn(answer.headers) : undefined;
   if (facts === undefined) throw new Error(`the server answered ${answer.status} ${answer.statusText}`);
   return facts;
-}
-
-function fetchRaw(url: URL, token: string | undefined, init: RequestInit): Promise<Response> {
-  const raw = new URL(url);
-  raw.search = RAW_QUERY;
-  raw.hash = '';
-  const headers = new Headers(init.headers);
-  if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
-  return fetch(raw, { ...init, headers, cache: 'no-store' });
 }
 
 /** An answer names the file, and its end, as an offset of a stream. */

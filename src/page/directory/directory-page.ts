@@ -1,11 +1,11 @@
 import { Bar, barButton, barLink } from '../frame/bar.ts';
-import { fetchWithToken } from '../frame/fetch-with-token.ts';
 import { formatBytes, formatCount } from '../frame/format.ts';
 import { HelpSheet } from '../keys/help-sheet.ts';
 import { KeyTable } from '../keys/key-table.ts';
 import { StateBadge } from '../state/state-badge.ts';
 import type { StreamState } from '../state/stream-state.ts';
-import { TokenPrompt } from '../state/token-prompt.ts';
+import { fetchWithToken } from '../token/fetch-with-token.ts';
+import { TokenPrompt } from '../token/token-prompt.ts';
 import { UploadInput } from '../upload/upload-input.ts';
 import type { DirectoryEntry } from './directory-entry.ts';
 import { DirectoryFollow } from './directory-follow.ts';
@@ -52,7 +52,12 @@ export class DirectoryPage {
       barLink('Raw', 'The listing without this page', '?raw'),
       barButton('?', 'Keys (?)', () => help.toggle()),
     );
-    this.#uploads = new UploadInput(new URL('./', location.href), this.#bar, () => void this.#read());
+    this.#uploads = new UploadInput(
+      new URL('./', location.href),
+      this.#bar,
+      () => void this.#read(),
+      (text) => this.#say(text),
+    );
     this.#hint.className = 'hint';
     this.#hint.hidden = true;
     const main = document.createElement('main');
@@ -115,6 +120,8 @@ export class DirectoryPage {
   }
 
   #showChanges(): void {
+    // Else a list that is older than they are would take their place.
+    if (this.#reading !== undefined) return;
     const changed = [...this.#changes.values()].filter((entry) => entry !== undefined);
     const gone = [...this.#changes].filter(([, entry]) => entry === undefined).map(([name]) => name);
     this.#changes.clear();

@@ -28,6 +28,7 @@ export class FileSearch {
   readonly #leave = new AbortController();
   #state: SearchState = { kind: 'searching' };
   #size = 0;
+  #isRunning = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -63,6 +64,7 @@ export class FileSearch {
   async #run(from: number, direction: 'both' | 'forward'): Promise<void> {
     const { signal } = this.#leave;
     const { results } = this;
+    this.#isRunning = true;
     try {
       const limit = Math.max(1, this.#maxMatches - results.count);
       let hasEnded = false;
@@ -84,12 +86,14 @@ export class FileSearch {
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof SearchRefusedError && error.retryMs !== undefined) {
-        this.#timer = setTimeout(() => void this.#run(from, direction), error.retryMs);
+        this.#runLater(() => this.#run(from, direction), error.retryMs);
         return;
       }
       this.#state = { kind: 'failed', detail: (error as Error).message };
       this.#changed();
       return;
+    } finally {
+      this.#isRunning = false;
     }
     this.#goOnSoon();
   }
@@ -97,10 +101,15 @@ export class FileSearch {
   #goOnSoon(): void {
     const [, end] = this.results.searched;
     const isThrough = this.#state.kind === 'done' && this.#state.end === 'complete';
-    if (!isThrough || this.#size <= end || this.#timer !== undefined || this.#leave.signal.aborted) return;
+    const isUnderWay = this.#isRunning || this.#timer !== undefined;
+    if (!isThrough || this.#size <= end || isUnderWay || this.#leave.signal.aborted) return;
+    this.#runLater(() => this.#run(Math.max(0, end - AGAIN_BYTES), 'forward'), GROWN_MS);
+  }
+
+  #runLater(run: () => Promise<void>, delayMs: number): void {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      void this.#run(Math.max(0, end - AGAIN_BYTES), 'forward');
-    }, GROWN_MS);
+      void run();
+    }, delayMs);
   }
 }

@@ -1,7 +1,7 @@
 import type { BlockStore } from '../bytes/block-store.ts';
 import type { ListRows } from '../list/virtual-list.ts';
 import { rowsOf } from '../log/rows.ts';
-import { rowElement } from '../view/row-element.ts';
+import { rowElement } from '../rows/row-element.ts';
 import type { SearchResults } from './search-results.ts';
 
 /** The lines that match, as rows of a list: their bytes are read when they are in view. */
@@ -29,8 +29,9 @@ export class FilteredLines implements ListRows {
   render(index: number, element: HTMLElement | undefined): HTMLElement {
     const match = this.#results()?.at(index);
     if (match === undefined) return element ?? placeholder();
-    if (element !== undefined && element.dataset.at !== undefined) return element;
     const { at, lineStart, lineEnd } = match;
+    // A line that was being written is longer by now.
+    if (element?.dataset.end === String(lineEnd)) return element;
     const bytes = this.#store.slice(lineStart, lineEnd);
     if (bytes === undefined) {
       this.#load(lineStart, lineEnd);
@@ -40,6 +41,7 @@ export class FilteredLines implements ListRows {
     if (row === undefined) return element ?? placeholder();
     const line = rowElement(row);
     line.dataset.at = String(at);
+    line.dataset.end = String(lineEnd);
     return line;
   }
 

@@ -29,13 +29,17 @@ export class SearchResults {
     this.#searched = [Math.min(start, this.#searched[0]), Math.max(end, this.#searched[1])];
   }
 
-  /** Takes a match: on each side they come in order, those that are known already may come again. */
+  /**
+   * Takes a match: on each side they come in order, those that are known already may come again. Of the last one the line may
+   * have grown meanwhile.
+   */
   add(match: SearchMatch): void {
     const isBefore = match.at < this.#from && match.at < (this.#behind[0]?.at ?? Number.POSITIVE_INFINITY);
     const side = isBefore ? this.#before : this.#behind;
     const last = side.at(-1);
     const isNew = last === undefined || (isBefore ? match.at < last.at : match.at > last.at);
     if (isNew) side.push(match);
+    else if (match.at === last.at) side[side.length - 1] = match;
   }
 
   /** The one with this number, counted from the beginning of the file; the numbers of what comes before change as more is found. */

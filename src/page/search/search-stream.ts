@@ -1,5 +1,6 @@
 import { VIEW_QUERY } from '../../wire/page.ts';
 import { SEARCH_VIEW, type SearchLine, SearchQueryName } from '../../wire/page-requests.ts';
+import type { RequestFile } from '../bytes/file-requests.ts';
 
 /** Longest line that is taken, in characters: a match, or what is wrong with a regular expression. */
 const MAX_LINE_LENGTH = 16 * 1024;
@@ -36,17 +37,12 @@ export class SearchRefusedError extends Error {
 }
 
 /**
- * Makes a function that has the server of the resource at `url` search. It throws {@link SearchRefusedError} when that does
- * not, and what `fetch` throws.
- *
- * @param token asked before each search
+ * Makes a function that has the server search a file. It throws {@link SearchRefusedError} when that does not, and what a
+ * request throws.
  */
-export function searchOf(url: URL, token: () => string | undefined): Search {
+export function searchOf(request: RequestFile): Search {
   return async function* (text, place, signal) {
-    const headers = new Headers();
-    const credential = token();
-    if (credential !== undefined) headers.set('authorization', `Bearer ${credential}`);
-    const answer = await fetch(urlOf(url, text, place), { headers, signal });
+    const answer = await request(queryOf(text, place), { signal });
     if (!answer.ok || answer.headers.get('content-type') !== 'application/x-ndjson' || answer.body === null) {
       void answer.body?.cancel();
       const retrySeconds = Number(answer.headers.get('retry-after') ?? Number.NaN);
@@ -59,10 +55,8 @@ export function searchOf(url: URL, token: () => string | undefined): Search {
   };
 }
 
-function urlOf(url: URL, { text, mode, case: wanted, per }: SearchText, place: SearchPlace): URL {
-  const asked = new URL(url);
-  asked.hash = '';
-  asked.search = new URLSearchParams({
+function queryOf({ text, mode, case: wanted, per }: SearchText, place: SearchPlace): string {
+  return new URLSearchParams({
     [VIEW_QUERY]: SEARCH_VIEW,
     [SearchQueryName.text]: text,
     [SearchQueryName.mode]: mode,
@@ -72,7 +66,6 @@ function urlOf(url: URL, { text, mode, case: wanted, per }: SearchText, place: S
     [SearchQueryName.direction]: place.direction,
     [SearchQueryName.limit]: String(place.limit),
   }).toString();
-  return asked;
 }
 
 /**

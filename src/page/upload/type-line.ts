@@ -1,6 +1,6 @@
 import type { AppendStream } from '../../browser/append-options.ts';
 import { openAppend } from '../../browser/open-append.ts';
-import { tabToken } from '../state/tab-token.ts';
+import { tabToken } from '../token/tab-token.ts';
 
 /** What those are told who show what is typed. */
 export interface TypeLineEvents {

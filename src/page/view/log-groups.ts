@@ -1,14 +1,13 @@
+import { LF } from '../bytes/line-feeds.ts';
 import { readBytesOf } from '../bytes/read-bytes.ts';
+import type { LiveFile } from '../file/live-file.ts';
 import { GroupOutline, MAX_MARKS } from '../groups/group-outline.ts';
 import { type FindMarks, MarkFinder } from '../groups/mark-finder.ts';
 import { MARK_EXPRESSION, marksIn } from '../groups/marks.ts';
 import { rowsOf } from '../log/rows.ts';
+import type { RowsOf } from '../rows/row-window.ts';
 import { type SearchText, searchOf } from '../search/search-stream.ts';
-import { tabToken } from '../state/tab-token.ts';
 import type { LogRows } from './log-page.ts';
-import type { RowsOf } from './row-window.ts';
-
-const LF = 0x0a;
 
 const MARKS: SearchText = { text: MARK_EXPRESSION, mode: 'regex', case: 'sensitive', per: 'line' };
 
@@ -22,15 +21,14 @@ export class LogGroups implements LogRows {
   readonly #finder: MarkFinder;
 
   /**
-   * @param url of the log
+   * @param file whose rows these are
    * @param found called when the search has found more
    */
-  constructor(url: URL, found: () => void) {
-    const search = searchOf(url, tabToken);
+  constructor({ request }: LiveFile, found: () => void) {
+    const search = searchOf(request);
     const find: FindMarks = (from, signal) =>
       search(MARKS, { from, direction: 'forward', limit: MAX_MARKS }, signal);
-    const read = readBytesOf(url, () => ({ token: tabToken(), generation: undefined }));
-    this.#finder = new MarkFinder(this.outline, find, read, found);
+    this.#finder = new MarkFinder(this.outline, find, readBytesOf(request), found);
   }
 
   /** Learns which groups begin and end in these bytes. `at` is the position of the first. */

@@ -1,26 +1,25 @@
 import type { PageData } from '../../wire/page.ts';
 import { LineIndex, readCountsOf } from '../bytes/line-index.ts';
+import { FileFrame } from '../file/file-frame.ts';
+import type { LiveFile } from '../file/live-file.ts';
 import { type Bar, barButton } from '../frame/bar.ts';
 import type { GroupOutline } from '../groups/group-outline.ts';
 import { HelpSheet } from '../keys/help-sheet.ts';
 import { type KeyAction, KeyTable } from '../keys/key-table.ts';
-import { FileFrame } from '../kinds/file-frame.ts';
+import { ScrollInput } from '../list/scroll-input.ts';
+import { Scrollbar } from '../list/scrollbar.ts';
+import { FoldedRows } from '../rows/folded-rows.ts';
+import { RowList } from '../rows/row-list.ts';
+import { type PlacedRow, type RowsOf, RowWindow } from '../rows/row-window.ts';
 import { LogSearch } from '../search/log-search.ts';
 import { searchOf } from '../search/search-stream.ts';
-import { tabToken } from '../state/tab-token.ts';
 import { Voice } from '../state/voice.ts';
 import { TypeInput } from '../upload/type-input.ts';
-import { FoldedRows } from './folded-rows.ts';
 import { LinkedLines } from './linked-lines.ts';
-import type { LiveLog } from './live-log.ts';
 import { LogSelection } from './log-selection.ts';
 import { LogView } from './log-view.ts';
 import { newLinesText, Pill } from './pill.ts';
-import { RowList } from './row-list.ts';
 import { RowNotesSource } from './row-notes.ts';
-import { type PlacedRow, type RowsOf, RowWindow } from './row-window.ts';
-import { ScrollInput } from './scroll-input.ts';
-import { Scrollbar } from './scrollbar.ts';
 
 /** So many lines are shown above the one that somebody goes to. */
 const LINES_ABOVE = 4;
@@ -29,6 +28,9 @@ const FULL_SCREEN = 'A program wrote here that draws on the whole screen: Raw ha
 
 /** Of what is in one of these states it is asked whether it may be appended to. */
 const CAN_BE_APPENDED: ReadonlySet<string> = new Set(['missing', 'live', 'open', 'waiting', 'ended']);
+
+/** Of what has ended so there is no more to be read. */
+const GONE: ReadonlySet<string> = new Set(['deleted', 'truncated']);
 
 /** What is shown of the bytes. */
 export interface LogRows {
@@ -42,16 +44,17 @@ export interface LogPageOptions {
   /**
    * Makes what makes rows.
    *
+   * @param file of which they are
    * @param found to be called when more of it folds
    */
-  rows: (url: URL, found: () => void) => LogRows;
+  rows: (file: LiveFile, found: () => void) => LogRows;
   /** Keys that do more, or something else. Default none. */
   keys?: readonly KeyAction[];
 }
 
 /** The page of a text: all its parts, and who tells whom. */
 export class LogPage {
-  readonly live: LiveLog;
+  readonly live: LiveFile;
   readonly view: LogView;
   readonly bar: Bar;
   /** What the view is in, with all that is beside it. */
@@ -88,9 +91,9 @@ export class LogPage {
         if (live.state.kind === 'ended') live.start();
       },
     });
-    const { rowsOf, outline } = makeRows(live.url, () => this.view.refresh());
+    const { rowsOf, outline } = makeRows(live, () => this.view.refresh());
     this.#outline = outline;
-    this.#index = new LineIndex(readCountsOf(live.url, tabToken), store, () => this.#onCounted());
+    this.#index = new LineIndex(readCountsOf(live.request), store, () => this.#onCounted());
     this.#notes = new RowNotesSource(
       (position) => this.#index.lineNow(position),
       () => this.#linked.range,
@@ -150,7 +153,7 @@ export class LogPage {
 
   #makeSearch(): LogSearch {
     return new LogSearch({
-      search: searchOf(this.live.url, tabToken),
+      search: searchOf(this.live.request),
       store: this.live.store,
       index: this.#index,
       list: this.#list,
@@ -192,8 +195,10 @@ export class LogPage {
   }
 
   #onChanged(): void {
-    const { kind } = this.live.state;
+    const { state } = this.live;
+    const { kind } = state;
     this.frame.hidden = kind === 'locked';
+    if (kind === 'ended' && GONE.has(state.reason)) this.#index.stop();
     if (CAN_BE_APPENDED.has(kind)) void this.#typing.offer();
     // Times of arrival become known after the bytes.
     this.view.grown();

@@ -49,6 +49,13 @@ describe('the bytes that a page has', () => {
     expect(store.slice(0, 100)).toEqual(new Uint8Array(pattern(0, 100)));
   });
 
+  it('are all there when they were read, those that had not been used for longest, too', async () => {
+    const { store } = storeOfPattern(3);
+    store.append(0, pattern(0, 3 * BLOCK_BYTES + 1));
+    await store.load(0, 2 * BLOCK_BYTES);
+    expect(store.slice(0, 2 * BLOCK_BYTES)).toEqual(new Uint8Array(pattern(0, 2 * BLOCK_BYTES)));
+  });
+
   it('are forgotten when others were used since, and never wrong', async () => {
     const place = fc.nat({ max: 6 * BLOCK_BYTES });
     const step = fc.record({ at: place, length: fc.nat({ max: BLOCK_BYTES + 9 }), isLive: fc.boolean() });

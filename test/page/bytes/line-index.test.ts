@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { BLOCK_BYTES, BlockStore } from '../../../src/page/bytes/block-store.ts';
+import { BytesGoneError } from '../../../src/page/bytes/file-requests.ts';
 import { type BlockCounts, LineIndex } from '../../../src/page/bytes/line-index.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -23,7 +24,7 @@ class CountedFile {
     for (let at = start; at < position; at += BLOCK_BYTES) {
       counts.push(feedsIn(this.bytes.subarray(at, Math.min(at + BLOCK_BYTES, position))));
     }
-    return { generation: this.generation, position, size: this.bytes.length, counts };
+    return { generation: this.generation, position, counts };
   };
 }
 
@@ -99,15 +100,33 @@ it('counts by itself what came live, and asks for nothing then', async () => {
   expect(file.answers).toBe(1);
 });
 
-it('begins anew when the file is another one', async () => {
+it('begins anew when the server has done so', async () => {
   const file = new CountedFile(linesOf(BLOCK_BYTES));
   const { store, index } = indexOf(file);
   index.advance();
-  await waitFor(() => index.isWhole, 'the first file');
+  await waitFor(() => index.isWhole, 'the first count');
   file.bytes = Buffer.alloc(3 * BLOCK_BYTES, 'x\n');
   file.generation = '2';
   store.extend(file.bytes.length);
   index.advance();
-  await waitFor(() => index.isWhole, 'the other file');
+  await waitFor(() => index.isWhole, 'the other count');
   expect(index.lineCount).toBe(feedsIn(file.bytes));
+});
+
+it('takes nothing from another file that is there by now, and asks no more', async () => {
+  const file = new CountedFile(linesOf(2 * BLOCK_BYTES), 1);
+  const { read } = file;
+  let hasFailed = false;
+  file.read = async (block) => {
+    if (block === 0) return read(block);
+    hasFailed = true;
+    throw new BytesGoneError('another file has taken its place');
+  };
+  const { index } = indexOf(file);
+  index.advance();
+  await waitFor(() => hasFailed, 'the answer of another file');
+  hasFailed = false;
+  index.advance();
+  await new Promise(setImmediate);
+  expect([index.known, hasFailed]).toEqual([BLOCK_BYTES, false]);
 });

@@ -87,15 +87,55 @@ it('says that it was cut off, and what is wrong with what is searched for', asyn
   expect(invalid.state).toEqual({ kind: 'invalid', detail: 'Nothing to repeat' });
 });
 
-it('asks again when the server has too much to do', async () => {
+it('asks again when the server has too much to do, and goes on with what comes then', async () => {
   let attempts = 0;
+  let content = 'ab';
   const search = start(async function* (...asked) {
     attempts++;
     if (attempts === 1) throw new SearchRefusedError('busy', 1);
-    yield* searchIn(() => 'ab')(...asked);
+    yield* searchIn(() => content)(...asked);
   });
   await isDone(search);
   expect([search.state.kind, attempts]).toEqual(['done', 2]);
+  content = 'ab ab';
+  search.grown(content.length);
+  await waitFor(() => search.results.count === 2, 'what has come');
+});
+
+it('asks once at a time, however much comes', async () => {
+  let content = 'ab';
+  let underWay = 0;
+  let most = 0;
+  const letGo = [() => {}];
+  const search = start(async function* (...asked) {
+    most = Math.max(most, ++underWay);
+    if (asked[1].direction === 'forward') await new Promise<void>((resolve) => letGo.push(resolve));
+    yield* searchIn(() => content)(...asked);
+    underWay--;
+  });
+  await isDone(search);
+  content = 'ab ab';
+  search.grown(content.length);
+  await waitFor(() => letGo.length === 2, 'the search in what has come');
+  content = 'ab ab ab';
+  search.grown(content.length);
+  search.grown(content.length);
+  letGo[1]!();
+  await waitFor(() => search.results.count === 3, 'what has come meanwhile');
+  expect(most).toBe(1);
+});
+
+it('has the whole of a line that was being written when it was found', async () => {
+  let content = 'ab so';
+  const search = start(async function* (_text, { from }) {
+    yield { at: 0, length: 2, lineStart: 0, lineEnd: content.length };
+    yield { end: 'complete', searched: [from, content.length], count: 1 };
+  });
+  await isDone(search);
+  content = 'ab so far';
+  search.grown(content.length);
+  await waitFor(() => search.results.at(0)?.lineEnd === content.length, 'the line as it is now');
+  expect(search.results.count).toBe(1);
 });
 
 it('ends the answer when nobody wants it any more', async () => {

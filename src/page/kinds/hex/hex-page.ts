@@ -1,7 +1,7 @@
+import { FileFrame } from '../../file/file-frame.ts';
 import { barButton } from '../../frame/bar.ts';
 import { HelpSheet } from '../../keys/help-sheet.ts';
 import { KeyTable } from '../../keys/key-table.ts';
-import { FileFrame } from '../file-frame.ts';
 import { parseOffset } from './hex-rows.ts';
 import { HexView } from './hex-view.ts';
 

@@ -1,4 +1,5 @@
 import type { BlockStore } from '../../bytes/block-store.ts';
+import { BytesGoneError } from '../../bytes/file-requests.ts';
 import { VirtualList } from '../../list/virtual-list.ts';
 import { BYTES_PER_ROW, formatOffset, type HexRow, hexRow, hexRowCount } from './hex-rows.ts';
 
@@ -15,7 +16,7 @@ export class HexView {
   #linked: number | undefined;
   #isLoading = false;
 
-  /** @param failed is told why bytes could not be read: it is tried again */
+  /** @param failed is told why bytes could not be read: it is tried again, unless they are gone */
   constructor(store: BlockStore, failed: (error: unknown) => void) {
     this.#store = store;
     this.#failed = failed;
@@ -77,7 +78,8 @@ export class HexView {
         () => this.list.refresh(),
         (error) => {
           this.#failed(error);
-          setTimeout(() => this.list.refresh(), RETRY_MS);
+          // What is gone does not come back.
+          if (!(error instanceof BytesGoneError)) setTimeout(() => this.list.refresh(), RETRY_MS);
         },
       )
       .finally(() => {

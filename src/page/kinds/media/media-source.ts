@@ -1,4 +1,4 @@
-import { MAX_COPY_BYTES } from '../../frame/copy-limit.ts';
+import { MAX_COPY_BYTES } from '../../token/copy-limit.ts';
 
 /** What a page shows by an element of its own. */
 export type MediaKind = 'image' | 'audio' | 'video';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { MAX_COPY_BYTES } from '../../../../src/page/frame/copy-limit.ts';
 import { mediaSource } from '../../../../src/page/kinds/media/media-source.ts';
+import { MAX_COPY_BYTES } from '../../../../src/page/token/copy-limit.ts';
 
 test('an element loads by itself what everybody may read: as it comes, or in any order', () => {
   expect(mediaSource({ hasToken: false, isLive: true, size: 2 ** 40 })).toBe('live');

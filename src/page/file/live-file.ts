@@ -11,12 +11,13 @@ import {
 import type { EndReason } from '../../wire/protocol.ts';
 import { Arrivals } from '../bytes/arrivals.ts';
 import { BlockStore } from '../bytes/block-store.ts';
+import { BytesGoneError, type RequestFile, requestsOf } from '../bytes/file-requests.ts';
+import { countLineFeeds } from '../bytes/line-feeds.ts';
 import { lookAtFile, readBytesOf } from '../bytes/read-bytes.ts';
-import { EndWatch } from '../state/end-watch.ts';
+import { RETRY } from '../state/retry.ts';
 import { mayGrow, type StreamState } from '../state/stream-state.ts';
-import { tabToken } from '../state/tab-token.ts';
-
-const LF = 0x0a;
+import { tabToken } from '../token/tab-token.ts';
+import { EndWatch } from './end-watch.ts';
 
 /** So much of the end is asked for at once: the first screen, and some scrolling. */
 const TAIL_BYTES = 128 * 1024;
@@ -24,16 +25,13 @@ const TAIL_BYTES = 128 * 1024;
 /** For so long a server waits for what is not there yet, in seconds: a day, the most that it allows. */
 const MAX_WAIT_SECONDS = 86_400;
 
-/** A page that is open tries for as long as it is. The longest wait, in milliseconds, is one that nobody minds. */
-const RETRY = { times: Number.POSITIVE_INFINITY, maxDelayMs: 10_000 };
-
 /** How soon a first connection that has failed is made again, in milliseconds. */
 const FIRST_RETRY_MS = 2000;
 
 const ANOTHER_FILE = 'There is another file at its path now: load the page again to see that.';
 
-/** What is told of a log. */
-export interface LiveLogEvents {
+/** What is told of a file. */
+export interface LiveFileEvents {
   /** Bytes have come. */
   grown(): void;
   /** It is in another state, or more is known of it. */
@@ -41,15 +39,17 @@ export interface LiveLogEvents {
 }
 
 /**
- * The log as it comes, over one connection: the end of what was written, then what is being written. Without a gap
+ * A file as it comes, over one connection: the end of what was written, then what is being written. Without a gap
  * between them, and with nothing twice when it had to connect again.
  */
-export class LiveLog {
+export class LiveFile {
   readonly store: BlockStore;
   readonly arrivals = new Arrivals();
   /** Where it is, without a query. */
   readonly url: URL;
-  readonly #events: LiveLogEvents;
+  /** Asks the server of this file, and of no other one that is at its path by now. */
+  readonly request: RequestFile;
+  readonly #events: LiveFileEvents;
   #stream: FollowStream | undefined;
   #leave = new AbortController();
   #state: StreamState = { kind: 'connecting' };
@@ -64,14 +64,17 @@ export class LiveLog {
   readonly #endWatch = new EndWatch(() => this.#lookAgain());
 
   /** Does nothing before `start`. */
-  constructor(url: URL, events: LiveLogEvents) {
+  constructor(url: URL, events: LiveFileEvents) {
     this.url = new URL(url);
     this.url.search = '';
     this.url.hash = '';
     this.#events = events;
-    this.store = new BlockStore(
-      readBytesOf(this.url, () => ({ token: tabToken(), generation: this.#generation })),
-    );
+    const request = requestsOf(this.url, () => ({ token: tabToken(), generation: this.#generation }));
+    this.request = async (query, init) => {
+      if (isCut(this.#state)) throw new BytesGoneError('the file was cut');
+      return request(query, init);
+    };
+    this.store = new BlockStore(readBytesOf(this.request));
   }
 
   /** How many follow it, and how many bytes a second come; of what is not known nothing. */
@@ -99,20 +102,31 @@ export class LiveLog {
       this.#generation === undefined
         ? { from: -TAIL_BYTES }
         : { from: this.#position, generation: this.#generation };
-    this.#stream = follow(this.url, {
-      ...from,
-      signal,
-      wait: MAX_WAIT_SECONDS,
-      retry: RETRY,
-      // Not a function: that would be asked again for a token that was refused.
-      token: tabToken(),
-      onOpen: (opening) => this.#onOpen(opening),
-      onActivity: (activity) => this.#onActivity(activity),
-      onState: (state) => {
-        if (!signal.aborted) this.#onState(state);
-      },
-    });
-    void this.#read(this.#stream);
+    try {
+      this.#stream = follow(this.url, {
+        ...from,
+        signal,
+        wait: MAX_WAIT_SECONDS,
+        retry: RETRY,
+        // Not a function: that would be asked again for a token that was refused.
+        token: tabToken(),
+        // What was left may have been under way.
+        onOpen: (opening) => {
+          if (!signal.aborted) this.#onOpen(opening);
+        },
+        onActivity: (activity) => {
+          if (!signal.aborted) this.#onActivity(activity);
+        },
+        onState: (state) => {
+          if (!signal.aborted) this.#onState(state);
+        },
+      });
+    } catch {
+      // A token with characters that no token has.
+      this.#enter({ kind: 'locked', refused: true });
+      return;
+    }
+    void this.#read(this.#stream, signal);
   }
 
   /** Connects now, and not when the wait for the next attempt is over. */
@@ -121,9 +135,12 @@ export class LiveLog {
     else this.#stream?.reconnect();
   }
 
-  async #read(stream: FollowStream): Promise<void> {
+  async #read(stream: FollowStream, signal: AbortSignal): Promise<void> {
     try {
-      for await (const bytes of stream) this.#take(bytes);
+      for await (const bytes of stream) {
+        if (signal.aborted) return;
+        this.#take(bytes);
+      }
     } catch {
       // The state says what it was.
     }
@@ -165,7 +182,8 @@ export class LiveLog {
   /** What has ended may go on, by another append; or be gone, or cut, of which nobody tells who does not follow it any more. */
   async #lookAgain(): Promise<void> {
     try {
-      const facts = await lookAtFile(this.url, tabToken());
+      const anyFile = requestsOf(this.url, () => ({ token: tabToken(), generation: undefined }));
+      const facts = await lookAtFile(anyFile);
       const state = this.#state;
       if (state.kind !== 'ended') return;
       const isSame = facts?.generation === this.#generation;
@@ -183,15 +201,14 @@ export class LiveLog {
 
   #enter(state: StreamState): void {
     this.#state = state;
-    this.#endWatch.isOn = state.kind === 'ended' && state.reason !== 'truncated';
+    this.#endWatch.isOn = state.kind === 'ended' && !isCut(state);
     this.#events.changed();
   }
 }
 
-function countLineFeeds(bytes: Uint8Array): number {
-  let count = 0;
-  for (let at = bytes.indexOf(LF); at !== -1; at = bytes.indexOf(LF, at + 1)) count++;
-  return count;
+/** Whether what is at its positions now are other bytes. */
+function isCut(state: StreamState): boolean {
+  return state.kind === 'ended' && state.reason === 'truncated';
 }
 
 /** Whether another attempt may do: nothing was said of the file. */

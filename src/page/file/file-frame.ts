@@ -1,9 +1,9 @@
 import { Bar, barLink } from '../frame/bar.ts';
 import { formatBytes, formatCount } from '../frame/format.ts';
-import { withTabToken } from '../frame/token-links.ts';
 import { StateBadge } from '../state/state-badge.ts';
-import { TokenPrompt } from '../state/token-prompt.ts';
-import { LiveLog, type LiveLogEvents } from '../view/live-log.ts';
+import { withTabToken } from '../token/token-links.ts';
+import { TokenPrompt } from '../token/token-prompt.ts';
+import { LiveFile, type LiveFileEvents } from './live-file.ts';
 
 /** For so long a notice is shown, in milliseconds. */
 const NOTICE_MS = 5000;
@@ -13,7 +13,7 @@ const FACTS_MS = 200;
 
 /** What the page of any file has: the bar with its state, size and links, the prompt for a token, and notices. */
 export class FileFrame {
-  readonly live: LiveLog;
+  readonly live: LiveFile;
   readonly bar: Bar;
   /** What the file is called. */
   readonly name: string;
@@ -29,9 +29,9 @@ export class FileFrame {
    * @param path of the file, decoded
    * @param events are told what the follow of it tells, when the frame says it
    */
-  constructor(path: string, events: LiveLogEvents) {
+  constructor(path: string, events: LiveFileEvents) {
     this.name = path.slice(path.lastIndexOf('/') + 1);
-    this.live = new LiveLog(new URL(location.href), {
+    this.live = new LiveFile(new URL(location.href), {
       grown: () => {
         this.#showFacts();
         events.grown();

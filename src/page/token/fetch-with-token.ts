@@ -1,4 +1,4 @@
-import { tabToken } from '../state/tab-token.ts';
+import { tabToken } from './tab-token.ts';
 
 /** Fetches from this server with the token that the tab was given, if it was. */
 export function fetchWithToken(url: string, init: RequestInit = {}): Promise<Response> {

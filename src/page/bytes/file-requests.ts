@@ -1,0 +1,55 @@
+import { StreamHeader } from '../../wire/durable-streams.ts';
+import { IndexHeader } from '../../wire/page-requests.ts';
+import { GENERATION_HEADER } from '../../wire/protocol.ts';
+
+/** What was asked for is not to be had: there is another file by now, or it is shorter. */
+export class BytesGoneError extends Error {
+  override readonly name = 'BytesGoneError';
+}
+
+/** What is sent and expected with each request. */
+export interface RequestContext {
+  /** Credential to send, if there is one. */
+  readonly token: string | undefined;
+  /** Tells the file from a later one at the same path; undefined: any will do. */
+  readonly generation: number | undefined;
+}
+
+/**
+ * Asks something of one file, by the query of its URL. Rejects with {@link BytesGoneError} when the answer is of another
+ * one, and with what `fetch` throws.
+ */
+export type RequestFile = (query: string, init?: RequestInit) => Promise<Response>;
+
+/**
+ * Makes a function that asks the server of the file at `url`.
+ *
+ * @param context asked before each request
+ */
+export function requestsOf(url: URL, context: () => RequestContext): RequestFile {
+  return async (query, init = {}) => {
+    const { token, generation } = context();
+    const asked = new URL(url);
+    asked.search = query;
+    asked.hash = '';
+    const headers = new Headers(init.headers);
+    if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
+    const fresh: RequestInit & { cache: 'no-store' } = { ...init, headers, cache: 'no-store' };
+    const answer = await fetch(asked, fresh);
+    const told = generationIn(answer.headers);
+    if (generation !== undefined && told !== undefined && told !== generation) {
+      void answer.body?.cancel();
+      throw new BytesGoneError('another file has taken its place');
+    }
+    return answer;
+  };
+}
+
+/** Which file an answer is of, if it says so: each kind of answer has a header for that. */
+function generationIn(headers: Headers): number | undefined {
+  const told = [StreamHeader.nextOffset, GENERATION_HEADER, IndexHeader.generation]
+    .map((name) => headers.get(name))
+    .find((value) => value !== null);
+  const digits = /^\d+/.exec(told ?? '')?.[0];
+  return digits === undefined ? undefined : Number(digits);
+}
