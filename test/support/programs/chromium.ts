@@ -5,6 +5,12 @@ import { PATIENCE_MS } from '../patience.ts';
 /** Where a Chromium is, if this machine has one: as `CHROMIUM` says, or where Debian puts it. */
 export const CHROMIUM = [process.env.CHROMIUM ?? '', '/usr/bin/chromium'].find((file) => existsSync(file));
 
+if (CHROMIUM === undefined && process.env.CI) {
+  throw new Error(
+    'there is no Chromium at /usr/bin/chromium, nor where CHROMIUM says: nothing of pages is tested',
+  );
+}
+
 /** Flags for a browser that talks to nobody but the tests; `evil.example` is this machine. */
 const ARGS = [
   '--no-sandbox',
