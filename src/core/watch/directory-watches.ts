@@ -65,8 +65,7 @@ export class DirectoryWatches {
    */
   async watch({ path }: Permit<'list'>, listener: DirectoryListener): Promise<() => void> {
     const { root, directories } = this.#dependencies;
-    const { kind, identity } = await root.stat(path);
-    if (kind !== 'directory') throw new ResourceNotFoundError('there is no directory at this path');
+    const identity = await this.#identityOf(path);
     const { key } = path;
     let watched = this.#watched.get(key);
     if (watched?.isOf(identity) !== true) {
@@ -80,6 +79,17 @@ export class DirectoryWatches {
     this.#look();
     const joined = watched;
     return () => this.#leave(joined, listener);
+  }
+
+  /** @throws what {@link watch} would throw */
+  async assertMayWatch({ path }: Permit<'list'>): Promise<void> {
+    await this.#identityOf(path);
+  }
+
+  async #identityOf(path: ResourcePath): Promise<string> {
+    const { kind, identity } = await this.#dependencies.root.stat(path);
+    if (kind !== 'directory') throw new ResourceNotFoundError('there is no directory at this path');
+    return identity;
   }
 
   #leave(watched: WatchedDirectory, listener: DirectoryListener): void {

@@ -194,6 +194,20 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     expect(await page.rows()).toEqual(['one', 'two']);
   });
 
+  it.each([
+    ['Deleted', (file: string) => rm(file)],
+    ['Truncated', (file: string) => truncate(file, 4)],
+  ])('sees that what has ended was %s', async (word, change) => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'f.log'), 'one\ntwo\n');
+    const page = await browser.open(server.url('/f.log'));
+    await page.state('Finished');
+    await change(path.join(server.root, 'f.log'));
+    await page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
+    await page.state(word);
+    expect(await page.rows()).toEqual(['one', 'two']);
+  });
+
   it('waits for what is not there yet', async () => {
     const server = await ViewerServer.start();
     const page = await browser.open(server.url('/later/f.log'));
