@@ -1,5 +1,5 @@
 // Measures how fast the page makes rows of bytes, in windows of 64 KiB, beside the terminal that is the
-// oracle of the tests. Needs dist/ (npm run build). Processor time: other programs disturb less.
+// oracle of the tests. Needs build/ (npm run build). Processor time: other programs disturb less.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
-import { openAppend } from '../dist/src/client/index.js';
-import { createStandaloneServer } from '../dist/src/server/standalone.js';
+import { openAppend } from '../build/src/client/index.js';
+import { createStandaloneServer } from '../build/src/server/standalone.js';
 import { palettePng } from './palette-png.mjs';
 
 /** As large as a picture may be, in bytes: the repository keeps each one for ever. */
