@@ -50,6 +50,8 @@ async function takeAll() {
     ready: async (page) => {
       await page.getByText('/api/orders').first().waitFor();
       await page.keyboard.press('Enter');
+      // Its script is loaded with the first one.
+      await page.locator('.record-panel').waitFor();
     },
   });
   await take('search', 'builds/42.log', {
