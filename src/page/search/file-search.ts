@@ -29,6 +29,8 @@ export class FileSearch {
   #state: SearchState = { kind: 'searching' };
   #size = 0;
   #isRunning = false;
+  /** Whether all that was there was searched once: then what comes is searched, too, also after a failure. */
+  #isThrough = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -75,6 +77,7 @@ export class FileSearch {
         else {
           hasEnded = true;
           results.noteSearched(line.searched);
+          this.#isThrough = line.end === 'complete';
           this.#state =
             line.end === 'invalid'
               ? { kind: 'invalid', detail: line.detail ?? '' }
@@ -100,9 +103,8 @@ export class FileSearch {
 
   #goOnSoon(): void {
     const [, end] = this.results.searched;
-    const isThrough = this.#state.kind === 'done' && this.#state.end === 'complete';
     const isUnderWay = this.#isRunning || this.#timer !== undefined;
-    if (!isThrough || this.#size <= end || isUnderWay || this.#leave.signal.aborted) return;
+    if (!this.#isThrough || this.#size <= end || isUnderWay || this.#leave.signal.aborted) return;
     this.#runLater(() => this.#run(Math.max(0, end - AGAIN_BYTES), 'forward'), GROWN_MS);
   }
 

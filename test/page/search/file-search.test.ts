@@ -102,6 +102,25 @@ it('asks again when the server has too much to do, and goes on with what comes t
   await waitFor(() => search.results.count === 2, 'what has come');
 });
 
+it('goes on with what comes when the server is back', async () => {
+  let content = 'ab';
+  let isAway = false;
+  const search = start(async function* (...asked) {
+    if (isAway) throw new TypeError('Failed to fetch');
+    yield* searchIn(() => content)(...asked);
+  });
+  await isDone(search);
+  isAway = true;
+  content = 'ab ab';
+  search.grown(content.length);
+  await waitFor(() => search.state.kind === 'failed', 'what is said of the failure');
+  isAway = false;
+  content = 'ab ab ab';
+  search.grown(content.length);
+  await waitFor(() => search.results.count === 3, 'what has come');
+  expect(search.state).toEqual({ kind: 'done', end: 'complete' });
+});
+
 it('asks once at a time, however much comes', async () => {
   let content = 'ab';
   let underWay = 0;
