@@ -39,8 +39,16 @@ const OF_RELAYS = ['copies', 'upstream'].map((name) => `relay/${name}`);
 /** What of the HTTP client runs in a browser. */
 const IN_BROWSERS = ['http', 'http/answer', 'http/body'];
 
-/** What of a page has elements. */
-const SHOWN = ['directory', 'kinds', 'search', 'state', 'upload', 'view'].map((name) => `page/${name}`);
+/** What pages know nothing of. */
+const OUTSIDE_PAGES = ['http/node', 'rights', 'storage', 'core', 'server', 'client', 'relay', 'cli'];
+
+/** The rooms of pages: what knows bytes only; what several pages are made of; parts of pages; pages. */
+const [OF_BYTES, OF_ALL_PAGES, PARTS, PAGES] = [
+  ['bytes', 'groups', 'log'],
+  ['file', 'frame', 'keys', 'list', 'rows', 'state', 'token'],
+  ['search', 'upload'],
+  ['directory', 'kinds', 'view'],
+].map((rooms) => rooms.map((name) => `page/${name}`)) as [string[], string[], string[], string[]];
 
 const othersThan = (room: string, rooms: readonly string[]) => rooms.filter((other) => other !== room);
 
@@ -147,13 +155,14 @@ const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
     'page',
     'cli',
   ],
-  page: ['http/node', 'rights', 'storage', 'core', 'server', 'relay', 'cli'],
+  page: OUTSIDE_PAGES,
   ...Object.fromEntries(
-    ['page/bytes', 'page/log'].map(
-      (room) =>
-        [room, ['http/node', 'rights', 'storage', 'core', 'server', 'relay', 'cli', ...SHOWN]] as const,
-    ),
+    OF_BYTES.map((room) => [room, [...OUTSIDE_PAGES, ...OF_ALL_PAGES, ...PARTS, ...PAGES]] as const),
   ),
+  ...Object.fromEntries(OF_ALL_PAGES.map((room) => [room, [...OUTSIDE_PAGES, ...PARTS, ...PAGES]] as const)),
+  ...Object.fromEntries(PARTS.map((room) => [room, [...OUTSIDE_PAGES, ...PAGES]] as const)),
+  'page/view': [...OUTSIDE_PAGES, 'page/directory', 'page/kinds'],
+  'page/directory': [...OUTSIDE_PAGES, 'page/kinds', 'page/search', 'page/view'],
   cli: ['storage', 'core', 'relay', ...BESIDE_THE_CORE],
   ...Object.fromEntries(
     COMMANDS.map(
@@ -183,10 +192,13 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   client: ['wire', 'client', 'client/connection', 'client/session', 'http', 'http/body', 'http/node'],
   'client/session': ['wire', 'http', 'client/session'],
   browser: ['wire', 'client/session', 'http', 'browser'],
-  page: ['wire', 'browser', 'http', 'page', 'page/bytes', 'page/log', ...SHOWN],
-  'page/view': ['wire', 'browser', 'page/bytes', 'page/log', ...SHOWN],
-  'page/log': ['wire', 'page/log'],
-  'page/bytes': ['wire', 'browser', 'page/log', 'page/bytes'],
+  page: ['wire', 'client/session', 'browser', 'http', 'page', ...PAGES],
+  'page/kinds': ['wire', ...OF_BYTES, ...OF_ALL_PAGES, 'page/view', 'page/kinds'],
+  'page/view': ['wire', 'browser', ...OF_BYTES, ...OF_ALL_PAGES, ...PARTS, 'page/view'],
+  'page/directory': ['wire', 'client/session', 'browser', ...OF_ALL_PAGES, 'page/upload', 'page/directory'],
+  ...Object.fromEntries(PARTS.map((room) => [room, ['wire', 'browser', ...OF_BYTES, ...OF_ALL_PAGES]])),
+  ...Object.fromEntries(OF_ALL_PAGES.map((room) => [room, ['wire', ...OF_BYTES, ...OF_ALL_PAGES]])),
+  ...Object.fromEntries(OF_BYTES.map((room) => [room, ['wire', ...OF_BYTES]])),
   cli: ['client', 'http', 'http/body', 'server', 'cli/io', ...COMMANDS],
   'cli/append': ['client', 'http', 'http/body', 'http/node', 'cli', 'cli/io', 'cli/append'],
 };

@@ -25,12 +25,13 @@ const LAST_CLOSE_MS = 1000;
 /** What a subprotocol may consist of (RFC 6455, section 4.1). */
 const SUBPROTOCOL_FORM = /^[-!#$%&'*+.^_`|~\dA-Za-z]+$/;
 
+/** Connects by WebSockets of the browser, with this token. */
+export function connectWith(token: string | undefined): Connect {
+  return (url, verb, handlers) => new PageConnection(url, verb, token, handlers);
+}
+
 /** Connects by WebSockets of the browser, with the token that is given or asked for. */
 export function connectorOf(token: StreamToken | undefined): Connector {
-  const connectWith =
-    (given: string | undefined): Connect =>
-    (url, verb, handlers) =>
-      new PageConnection(url, verb, given, handlers);
   return typeof token === 'function' ? async () => connectWith(await token()) : () => connectWith(token);
 }
 

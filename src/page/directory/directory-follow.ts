@@ -1,15 +1,13 @@
-import { connectorOf } from '../../browser/page-connection.ts';
+import { connectWith } from '../../browser/page-connection.ts';
 import type { Connection, ConnectionEnd, Refusal } from '../../client/session/connection.ts';
 import { Reconnector } from '../../client/session/reconnector.ts';
 import { ConnectionLostError, type HttpfstreamError } from '../../wire/errors.ts';
 import { CloseCode, type ControlMessage } from '../../wire/protocol.ts';
+import { RETRY } from '../state/retry.ts';
 import type { StreamState } from '../state/stream-state.ts';
 import { tabToken } from '../token/tab-token.ts';
 import type { DirectoryEntry } from './directory-entry.ts';
 import { entryOf, LIST_URL } from './listing.ts';
-
-/** A page that is open tries for as long as it is. The longest wait, in milliseconds, is one that nobody minds. */
-const RETRY = { times: Number.POSITIVE_INFINITY, maxDelayMs: 10_000 };
 
 /** Statuses of a server that wants a token, or another one. */
 const LOCKED: readonly number[] = [401, 403];
@@ -54,7 +52,7 @@ export class DirectoryFollow {
       (error) => this.#enter({ kind: 'failed', detail: error.message }),
     );
     this.#enter({ kind: 'connecting' });
-    void this.#connect();
+    this.#connect();
   }
 
   /** Connects now, and not when the wait for the next attempt is over. */
@@ -62,11 +60,10 @@ export class DirectoryFollow {
     this.#reconnector?.hurry();
   }
 
-  async #connect(): Promise<void> {
+  #connect(): void {
     this.#isDeleted = false;
     try {
-      const connect = await connectorOf(tabToken())();
-      this.#connection = connect(this.#url, 'FOLLOW', {
+      this.#connection = connectWith(tabToken())(this.#url, 'FOLLOW', {
         onOpen: () => this.#reconnector?.opened(),
         onRefused: (refusal) => this.#onRefused(refusal),
         // A file is at the path by now: its page is another one.
@@ -130,7 +127,7 @@ export class DirectoryFollow {
   #retry(error: HttpfstreamError): void {
     this.#reconnector?.schedule(error, () => {
       this.#enter({ kind: 'reconnecting' });
-      void this.#connect();
+      this.#connect();
     });
   }
 

@@ -52,7 +52,12 @@ export class DirectoryPage {
       barLink('Raw', 'The listing without this page', '?raw'),
       barButton('?', 'Keys (?)', () => help.toggle()),
     );
-    this.#uploads = new UploadInput(new URL('./', location.href), this.#bar, () => void this.#read());
+    this.#uploads = new UploadInput(
+      new URL('./', location.href),
+      this.#bar,
+      () => void this.#read(),
+      (text) => this.#say(text),
+    );
     this.#hint.className = 'hint';
     this.#hint.hidden = true;
     const main = document.createElement('main');
@@ -115,6 +120,8 @@ export class DirectoryPage {
   }
 
   #showChanges(): void {
+    // Else a list that is older than they are would take their place.
+    if (this.#reading !== undefined) return;
     const changed = [...this.#changes.values()].filter((entry) => entry !== undefined);
     const gone = [...this.#changes].filter(([, entry]) => entry === undefined).map(([name]) => name);
     this.#changes.clear();

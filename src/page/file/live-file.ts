@@ -14,6 +14,7 @@ import { BlockStore } from '../bytes/block-store.ts';
 import { BytesGoneError, type RequestFile, requestsOf } from '../bytes/file-requests.ts';
 import { countLineFeeds } from '../bytes/line-feeds.ts';
 import { lookAtFile, readBytesOf } from '../bytes/read-bytes.ts';
+import { RETRY } from '../state/retry.ts';
 import { mayGrow, type StreamState } from '../state/stream-state.ts';
 import { tabToken } from '../token/tab-token.ts';
 import { EndWatch } from './end-watch.ts';
@@ -23,9 +24,6 @@ const TAIL_BYTES = 128 * 1024;
 
 /** For so long a server waits for what is not there yet, in seconds: a day, the most that it allows. */
 const MAX_WAIT_SECONDS = 86_400;
-
-/** A page that is open tries for as long as it is. The longest wait, in milliseconds, is one that nobody minds. */
-const RETRY = { times: Number.POSITIVE_INFINITY, maxDelayMs: 10_000 };
 
 /** How soon a first connection that has failed is made again, in milliseconds. */
 const FIRST_RETRY_MS = 2000;
@@ -104,24 +102,30 @@ export class LiveFile {
       this.#generation === undefined
         ? { from: -TAIL_BYTES }
         : { from: this.#position, generation: this.#generation };
-    this.#stream = follow(this.url, {
-      ...from,
-      signal,
-      wait: MAX_WAIT_SECONDS,
-      retry: RETRY,
-      // Not a function: that would be asked again for a token that was refused.
-      token: tabToken(),
-      // What was left may have been under way.
-      onOpen: (opening) => {
-        if (!signal.aborted) this.#onOpen(opening);
-      },
-      onActivity: (activity) => {
-        if (!signal.aborted) this.#onActivity(activity);
-      },
-      onState: (state) => {
-        if (!signal.aborted) this.#onState(state);
-      },
-    });
+    try {
+      this.#stream = follow(this.url, {
+        ...from,
+        signal,
+        wait: MAX_WAIT_SECONDS,
+        retry: RETRY,
+        // Not a function: that would be asked again for a token that was refused.
+        token: tabToken(),
+        // What was left may have been under way.
+        onOpen: (opening) => {
+          if (!signal.aborted) this.#onOpen(opening);
+        },
+        onActivity: (activity) => {
+          if (!signal.aborted) this.#onActivity(activity);
+        },
+        onState: (state) => {
+          if (!signal.aborted) this.#onState(state);
+        },
+      });
+    } catch {
+      // A token with characters that no token has.
+      this.#enter({ kind: 'locked', refused: true });
+      return;
+    }
     void this.#read(this.#stream, signal);
   }
 

@@ -30,8 +30,11 @@ export const MARK_EXPRESSION = String.raw`^(?:${TIME})?(?:::(?:group|endgroup|er
 /** Colours, erasure and Buildkite's times, before the mark or around the time of the line. */
 const LEAD = String.raw`(?:\x1b\[[0-9;]*[A-Za-z]|\x1b_bk;t=[0-9]+\x07)*`;
 
-/** The same in bytes as they are, one character each. */
-const RAW_MARK = new RegExp(MARK_EXPRESSION.replace(`^(?:${TIME})?`, `^${LEAD}(?:${TIME})?${LEAD}`), 'gm');
+/**
+ * The same in bytes as they are, one character each. The second lead is there only behind a time: of two that follow each other
+ * every way is tried to share out a long one.
+ */
+const RAW_MARK = new RegExp(MARK_EXPRESSION.replace(`^(?:${TIME})?`, `^${LEAD}(?:${TIME}${LEAD})?`), 'gm');
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
 const SEQUENCES = /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]P^_X][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])/g;

@@ -1,5 +1,5 @@
-import { ScrollInput } from '../view/scroll-input.ts';
-import { Scrollbar } from '../view/scrollbar.ts';
+import { ScrollInput } from './scroll-input.ts';
+import { Scrollbar } from './scrollbar.ts';
 
 /** What a list shows: so many rows, each of the same height. */
 export interface ListRows {

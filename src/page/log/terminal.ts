@@ -11,6 +11,9 @@ export const SCREEN_ROWS = 200;
 /** The cursor moves no further to the right than text goes, or than this. */
 export const SCREEN_COLUMNS = 1000;
 
+/** How many rows are made because the cursor was sent to them: twelve bytes can ask for 200 of them, over and over. */
+const MAX_ADDRESSED_ROWS = 10_000;
+
 const TAB_COLUMNS = 8;
 
 const NUL = 0x00;
@@ -48,6 +51,7 @@ export class Terminal {
   #saved = { row: 0, column: 0 };
   /** The cursor is where no row is known. What is written there is not shown. */
   #isAstray = false;
+  #addressedRows = 0;
 
   /** @param at position of the first byte */
   constructor(bytes: Uint8Array, at: number, state: TerminalState) {
@@ -266,7 +270,8 @@ export class Terminal {
         this.#line.remove(this.#column, count);
         break;
       case '@':
-        this.#line.insert(this.#column, count);
+        // Nothing falls off at the right: what is pushed there is not pushed on for ever.
+        this.#line.insert(this.#column, Math.min(count, Math.max(0, SCREEN_COLUMNS - this.#line.width)));
         break;
       case 's':
         if (parameters === '') this.#saveCursor();
@@ -316,11 +321,20 @@ export class Terminal {
         this.#isAstray = true;
       } else {
         const target = this.#top + Math.min(row, SCREEN_ROWS) - 1;
-        while (this.lines.length <= target) this.lines.push(new Line(this.#at + next, this.#lineFeeds));
-        this.#row = target;
+        this.#addressTarget(target, next);
       }
     }
     this.#column = Math.min(column, SCREEN_COLUMNS) - 1;
+  }
+
+  #addressTarget(target: number, next: number): void {
+    this.#addressedRows += Math.max(0, target + 1 - this.lines.length);
+    if (this.#addressedRows > MAX_ADDRESSED_ROWS) {
+      this.#isAstray = true;
+      return;
+    }
+    while (this.lines.length <= target) this.lines.push(new Line(this.#at + next, this.#lineFeeds));
+    this.#row = target;
   }
 
   /** Begins a screen below all rows, unless the one that is there is blank. */

@@ -1,7 +1,7 @@
 import type { BlockStore } from '../bytes/block-store.ts';
 import type { ListRows } from '../list/virtual-list.ts';
 import { rowsOf } from '../log/rows.ts';
-import { rowElement } from '../view/row-element.ts';
+import { rowElement } from '../rows/row-element.ts';
 import type { SearchResults } from './search-results.ts';
 
 /** The lines that match, as rows of a list: their bytes are read when they are in view. */

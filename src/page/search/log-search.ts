@@ -1,6 +1,7 @@
 import type { KeyAction } from '../keys/key-table.ts';
 import type { SearchPanel } from './search-panel.ts';
 import type { SearchedLog } from './searched-log.ts';
+import { TypedAhead } from './typed-ahead.ts';
 
 /** The search of a log: its panel is loaded when it is first opened. */
 export class LogSearch {
@@ -15,16 +16,16 @@ export class LogSearch {
   /** What keys do with it. */
   keys(): KeyAction[] {
     return [
-      { keys: ['/'], does: 'search', run: () => void this.#open((panel) => panel.open()) },
+      { keys: ['/'], does: 'search', run: () => this.open() },
       { keys: ['n'], does: 'the next match', run: () => this.#panel?.go(1) },
       { keys: ['N'], does: 'the match before', run: () => this.#panel?.go(-1) },
-      { keys: ['g'], does: 'go to a line', run: () => void this.#open((panel) => panel.askLine()) },
+      { keys: ['g'], does: 'go to a line', run: () => void this.#open((panel, text) => panel.askLine(text)) },
     ];
   }
 
   /** Opens it, as the key does. */
   open(): void {
-    void this.#open((panel) => panel.open());
+    void this.#open((panel, text) => panel.open(text));
   }
 
   /** To be called when rows were painted. */
@@ -37,12 +38,21 @@ export class LogSearch {
     this.#panel?.grown();
   }
 
-  async #open(use: (panel: SearchPanel) => void): Promise<void> {
+  /** @param use is told what was typed until there was a panel to take it */
+  async #open(use: (panel: SearchPanel, typed: string) => void): Promise<void> {
+    if (this.#panel !== undefined) {
+      use(this.#panel, '');
+      return;
+    }
+    // The first key that opens it has the other ones.
+    if (this.#loading !== undefined) return;
+    const typed = new TypedAhead();
     this.#loading ??= import('./search-panel.ts').then(({ SearchPanel }) => new SearchPanel(this.#log));
     try {
       this.#panel = await this.#loading;
-      use(this.#panel);
+      use(this.#panel, typed.end());
     } catch {
+      typed.end();
       this.#loading = undefined;
       this.#log.tell('The search could not be loaded: the server may be away.');
     }

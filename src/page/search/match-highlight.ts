@@ -1,7 +1,7 @@
 import type { SearchMatch } from '../../wire/page-requests.ts';
 import type { BlockStore } from '../bytes/block-store.ts';
 import type { Row } from '../log/rows.ts';
-import type { RowList } from '../view/row-list.ts';
+import type { RowList } from '../rows/row-list.ts';
 import { partsOf, plainText, type TextPart } from './match-text.ts';
 import type { SearchResults } from './search-results.ts';
 

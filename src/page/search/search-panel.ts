@@ -57,19 +57,17 @@ export class SearchPanel {
     log.element.after(this.#lines.element);
   }
 
-  /** Shows it, and takes what is typed. */
-  open(): void {
+  /** Shows it, and takes what is typed, behind what was typed before. */
+  open(typed: string): void {
     this.element.hidden = false;
-    this.#text.focus();
-    this.#text.select();
-    if (this.#search === undefined) this.#begin();
+    take(this.#text, typed);
+    if (this.#search === undefined || typed !== '') this.#begin();
   }
 
-  /** Takes the number of a line, and goes there. */
-  askLine(): void {
+  /** Takes the number of a line, of which some may have been typed before, and goes there. */
+  askLine(typed: string): void {
     this.element.hidden = false;
-    this.#line.focus();
-    this.#line.select();
+    take(this.#line, typed);
   }
 
   /** Goes to another match: so many further down, or up if negative; at the end, to the other one. */
@@ -125,18 +123,11 @@ export class SearchPanel {
     });
     this.element.append(
       ...[this.#text, this.#case, this.#regex, this.#said],
-      barButton('↑', 'The match before (N)', () => this.go(-1)),
-      barButton('↓', 'The next match (n)', () => this.go(1)),
+      sign('↑', 'The match before', 'N', () => this.go(-1)),
+      sign('↓', 'The next match', 'n', () => this.go(1)),
       ...[this.#filter, this.#line],
-      barButton('×', 'Close the search (Esc)', () => this.#close()),
+      sign('×', 'Close the search', 'Esc', () => this.#close()),
     );
-    for (const [index, name] of [
-      [4, 'The match before'],
-      [5, 'The next match'],
-      [8, 'Close the search'],
-    ] as const) {
-      (this.element.children[index] as HTMLElement).ariaLabel = name;
-    }
   }
 
   get #position(): number {
@@ -270,6 +261,20 @@ export class SearchPanel {
     this.#highlight.show(undefined, undefined);
     (this.#log.element.querySelector<HTMLElement>('[tabindex]') ?? this.#log.element).focus();
   }
+}
+
+/** Lets a field take what is typed: in place of what is in it, or behind what was typed before. */
+function take(field: HTMLInputElement, typed: string): void {
+  field.focus();
+  if (typed === '') field.select();
+  else field.value = typed;
+}
+
+/** A button with a sign on it, which is read aloud by its name. */
+function sign(text: string, name: string, key: string, onClick: () => void): HTMLButtonElement {
+  const button = barButton(text, `${name} (${key})`, onClick);
+  button.ariaLabel = name;
+  return button;
 }
 
 function toggle(text: string, hint: string, changed: () => void): HTMLButtonElement {

@@ -1,6 +1,6 @@
 import type { BlockStore } from '../bytes/block-store.ts';
 import type { LineIndex } from '../bytes/line-index.ts';
-import type { RowList } from '../view/row-list.ts';
+import type { RowList } from '../rows/row-list.ts';
 import type { Search } from './search-stream.ts';
 
 /** What is searched, and where it is shown. */

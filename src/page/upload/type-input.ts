@@ -35,6 +35,11 @@ export class TypeInput {
       document.body.append(line.element);
       return line;
     });
-    (await this.#line).focus();
+    try {
+      (await this.#line).focus();
+    } catch {
+      this.#line = undefined;
+      this.#events.tell('What appends could not be loaded: the server may be away.');
+    }
   }
 }

@@ -10,15 +10,20 @@ export class UploadInput {
   readonly #directory: URL;
   readonly #bar: Bar;
   readonly #onDone: () => void;
+  readonly #tell: (text: string) => void;
   readonly #files = document.createElement('input');
   #list: Promise<UploadList> | undefined;
   #isOffered = false;
 
-  /** @param onDone called when something has come to the directory */
-  constructor(directory: URL, bar: Bar, onDone: () => void) {
+  /**
+   * @param onDone called when something has come to the directory
+   * @param tell says why nothing can be taken
+   */
+  constructor(directory: URL, bar: Bar, onDone: () => void, tell: (text: string) => void) {
     this.#directory = directory;
     this.#bar = bar;
     this.#onDone = onDone;
+    this.#tell = tell;
     this.#files.type = 'file';
     this.#files.multiple = true;
     this.#files.hidden = true;
@@ -30,7 +35,9 @@ export class UploadInput {
 
   /** Offers it to who may append, once. */
   async offer(): Promise<void> {
-    if (this.#isOffered || !(await mayAppend(new URL(ANY_NAME, this.#directory))) || this.#isOffered) return;
+    if (this.#isOffered) return;
+    const may = await mayAppend(new URL(ANY_NAME, this.#directory)).catch(() => false);
+    if (!may || this.#isOffered) return;
     this.#isOffered = true;
     this.#bar.addFirst(barButton('Upload', 'Append files here; or drop them', () => this.#files.click()));
     document.body.append(this.#files);
@@ -60,6 +67,11 @@ export class UploadInput {
       document.body.append(list.element);
       return list;
     });
-    (await this.#list).add(files);
+    try {
+      (await this.#list).add(files);
+    } catch {
+      this.#list = undefined;
+      this.#tell('What uploads could not be loaded: the server may be away.');
+    }
   }
 }

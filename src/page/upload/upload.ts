@@ -1,14 +1,12 @@
 import { append } from '../../browser/append.ts';
 import type { AppendState } from '../../browser/append-options.ts';
 import { RAW_QUERY } from '../../wire/page.ts';
+import { RETRY } from '../state/retry.ts';
 import { fetchWithToken } from '../token/fetch-with-token.ts';
 import { tabToken } from '../token/tab-token.ts';
 
 /** So much of the end of what is there is compared with the file that is to go on with it. */
 const COMPARED_BYTES = 64 * 1024;
-
-/** A page that is open tries for as long as it is. */
-const RETRY = { times: Number.POSITIVE_INFINITY };
 
 /** How it stands with a file that is uploaded. */
 export type UploadState =

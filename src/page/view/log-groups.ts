@@ -5,9 +5,9 @@ import { GroupOutline, MAX_MARKS } from '../groups/group-outline.ts';
 import { type FindMarks, MarkFinder } from '../groups/mark-finder.ts';
 import { MARK_EXPRESSION, marksIn } from '../groups/marks.ts';
 import { rowsOf } from '../log/rows.ts';
+import type { RowsOf } from '../rows/row-window.ts';
 import { type SearchText, searchOf } from '../search/search-stream.ts';
 import type { LogRows } from './log-page.ts';
-import type { RowsOf } from './row-window.ts';
 
 const MARKS: SearchText = { text: MARK_EXPRESSION, mode: 'regex', case: 'sensitive', per: 'line' };
 

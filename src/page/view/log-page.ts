@@ -6,20 +6,20 @@ import { type Bar, barButton } from '../frame/bar.ts';
 import type { GroupOutline } from '../groups/group-outline.ts';
 import { HelpSheet } from '../keys/help-sheet.ts';
 import { type KeyAction, KeyTable } from '../keys/key-table.ts';
+import { ScrollInput } from '../list/scroll-input.ts';
+import { Scrollbar } from '../list/scrollbar.ts';
+import { FoldedRows } from '../rows/folded-rows.ts';
+import { RowList } from '../rows/row-list.ts';
+import { type PlacedRow, type RowsOf, RowWindow } from '../rows/row-window.ts';
 import { LogSearch } from '../search/log-search.ts';
 import { searchOf } from '../search/search-stream.ts';
 import { Voice } from '../state/voice.ts';
 import { TypeInput } from '../upload/type-input.ts';
-import { FoldedRows } from './folded-rows.ts';
 import { LinkedLines } from './linked-lines.ts';
 import { LogSelection } from './log-selection.ts';
 import { LogView } from './log-view.ts';
 import { newLinesText, Pill } from './pill.ts';
-import { RowList } from './row-list.ts';
 import { RowNotesSource } from './row-notes.ts';
-import { type PlacedRow, type RowsOf, RowWindow } from './row-window.ts';
-import { ScrollInput } from './scroll-input.ts';
-import { Scrollbar } from './scrollbar.ts';
 
 /** So many lines are shown above the one that somebody goes to. */
 const LINES_ABOVE = 4;

@@ -1,7 +1,7 @@
 import type { Row } from '../log/rows.ts';
+import { textOfRow, textOfRows } from '../rows/row-text.ts';
+import type { RowWindow } from '../rows/row-window.ts';
 import type { LogView } from './log-view.ts';
-import { textOfRow, textOfRows } from './row-text.ts';
-import type { RowWindow } from './row-window.ts';
 
 /** So much is copied at most, in bytes of the file: what somebody selects by hand. */
 const MAX_COPIED_BYTES = 8 * 1024 * 1024;

@@ -1,10 +1,10 @@
 import type { BlockStore } from '../bytes/block-store.ts';
 import { BytesGoneError } from '../bytes/file-requests.ts';
+import type { Extent } from '../list/thumb.ts';
 import type { Row } from '../log/rows.ts';
-import type { FoldedRows } from './folded-rows.ts';
-import type { RowList } from './row-list.ts';
-import type { MissingBytes, PlacedRow, RowRun } from './row-window.ts';
-import type { Extent } from './thumb.ts';
+import type { FoldedRows } from '../rows/folded-rows.ts';
+import type { RowList } from '../rows/row-list.ts';
+import type { MissingBytes, PlacedRow, RowRun } from '../rows/row-window.ts';
 
 /** In a flood of bytes the log is painted once in so many milliseconds: thirty times a second. */
 const FLOOD_PAINT_MS = 30;

@@ -1,9 +1,9 @@
 import type { Arrivals } from '../bytes/arrivals.ts';
 import { formatDuration } from '../frame/format.ts';
 import type { GroupOutline } from '../groups/group-outline.ts';
+import type { RowNotes } from '../rows/row-element.ts';
+import type { PlacedRow } from '../rows/row-window.ts';
 import type { LineRange } from './permalink.ts';
-import type { RowNotes } from './row-element.ts';
-import type { PlacedRow } from './row-window.ts';
 
 /** Says how many line feeds are before a position of the file; undefined as long as that is not known. */
 export type LineAt = (position: number) => number | undefined;

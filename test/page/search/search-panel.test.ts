@@ -98,6 +98,28 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
     await look.expectHarmless();
   });
 
+  it('takes what is typed before it is there', async () => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'f.log'), `${LINES.join('\n')}\n`);
+    const look = await browser.open(server.url('/f.log'));
+    await look.row('20000: hay, and more hay');
+    let letGo = () => {};
+    const isHeld = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const asked = look.page.waitForRequest(/search-panel/);
+    await look.page.route(/search-panel/, async (route) => {
+      await isHeld;
+      await route.continue();
+    });
+    await look.press('/');
+    await asked;
+    for (const key of ['n', 'e', 'x', 'Backspace', 'e', 'd', 'l', 'e']) await look.press(key);
+    letGo();
+    await says(look, '4 of 4');
+    expect(await look.page.getByLabel('Search in the whole file').inputValue()).toBe('needle');
+  });
+
   it('goes to a line by its number', async () => {
     const server = await ViewerServer.start();
     await writeFile(path.join(server.root, 'f.log'), `${LINES.join('\n')}\n`);

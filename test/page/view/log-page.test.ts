@@ -232,9 +232,12 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     const page = await browser.open(server.url('/f.log'));
     await page.state('Token needed');
     const token = page.page.getByLabel('Token');
-    await token.fill('wrong');
-    await token.press('Enter');
-    await page.page.getByText('That token may not read this.').waitFor();
+    // The second one has characters that no token has.
+    for (const other of ['wrong', 'wröng ☹']) {
+      await token.fill(other);
+      await token.press('Enter');
+      await page.page.getByText('That token may not read this.').waitFor();
+    }
     await token.fill('right');
     await token.press('Enter');
     await page.row('the secret');

@@ -94,6 +94,18 @@ describe('who follows a directory', () => {
     expect(other.end).toMatchObject({ reason: 'shutdown' });
   });
 
+  it('is told of the directory that has taken the place of another one, whose followers are told of its end', async () => {
+    const { url, directory } = await serve();
+    const { peer: before } = await watch(url('/d/'));
+    await rename(directory, `${directory}2`);
+    await mkdir(directory);
+    const { peer, until } = await watch(url('/d/'));
+    await writeFile(path.join(directory, 'f'), 'new');
+    await until('f', ([, size]) => size === 3, 'the file');
+    await before.until(() => before.end !== undefined, 'the end of the other one');
+    expect([before.end?.reason, peer.end]).toEqual(['deleted', undefined]);
+  });
+
   it('must find one', async () => {
     const { url, directory } = await serve();
     await writeFile(path.join(directory, 'f'), '');

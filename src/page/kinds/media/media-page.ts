@@ -52,7 +52,13 @@ export class MediaPage {
     if (this.#source === 'live' && !mayGrow(state) && this.#goesOn()) {
       this.#source = source;
       // What plays goes on to its end; then it can be seen in any order.
-      this.#element.addEventListener('pause', () => this.#show(source), { once: true });
+      this.#element.addEventListener(
+        'pause',
+        () => {
+          if (this.#source === source) void this.#show(source);
+        },
+        { once: true },
+      );
       return;
     }
     void this.#show(source);
@@ -75,9 +81,12 @@ export class MediaPage {
       case 'ranges':
         this.#load(RANGES_URL);
         break;
-      case 'copy':
-        this.#load(await this.#copy());
+      case 'copy': {
+        const url = await this.#copy();
+        // Meanwhile it may have to be had in another way.
+        if (this.#source === source) this.#load(url);
         break;
+      }
       case 'wait':
         this.#say(
           'It is being written, and shown when it is whole: a browser sends no token for a part of it.',

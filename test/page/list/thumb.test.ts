@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { positionOfThumb, thumbOf } from '../../../src/page/view/thumb.ts';
+import { positionOfThumb, thumbOf } from '../../../src/page/list/thumb.ts';
 
 const TRACK_PX = 800;
 
