@@ -3,7 +3,13 @@ import { literalMatcher, type Matcher } from './matcher.ts';
 import type { SearchedPart, WantedMatches } from './matches.ts';
 import type { SearchQuery } from './search-query.ts';
 
-/** Looks for a literal text in this thread: a part takes about a millisecond, whatever is in it. */
+/**
+ * Longest text that is looked for in this thread, in characters. A part takes about a millisecond; but where all but the end
+ * of the text is at each place of it (many `=` in a line of `=`), that times the text's length.
+ */
+export const MAX_INLINE_LENGTH = 32;
+
+/** Looks for a literal text in this thread. Only for short ones: see {@link MAX_INLINE_LENGTH}. */
 export class LiteralFinder implements Finder {
   readonly blocks = [Buffer.allocUnsafeSlow(BLOCK_BYTES), Buffer.allocUnsafeSlow(BLOCK_BYTES)] as const;
   readonly #matcher: Matcher;

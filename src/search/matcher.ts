@@ -11,7 +11,7 @@ export type Matcher = (part: SearchedPart, wanted: WantedMatches) => number[];
 /** What takes a match, see {@link Matches.add}. */
 type Take = (start: number, end: number) => GoOn;
 
-/** Finds a literal text. It takes as long as there are bytes, whatever they are. */
+/** Finds a literal text. It takes as long as there are bytes, times its length where most of it is everywhere. */
 export function literalMatcher(query: SearchQuery): Matcher {
   const { text } = query;
   if (isCaseSensitive(query)) {

@@ -36,6 +36,9 @@ export class Matches {
   readonly #part: SearchedPart;
   readonly #plain: PlainBytes;
   readonly #wanted: WantedMatches;
+  /** The line of the last match: a long one, with many of them, is looked for once. */
+  #lineStart = 0;
+  #lineEnd = -1;
 
   /** @param plain what is looked at of it */
   constructor(part: SearchedPart, plain: PlainBytes, wanted: WantedMatches) {
@@ -63,11 +66,16 @@ export class Matches {
   }
 
   #note(at: number, end: number): void {
-    const { bytes } = this.#part;
-    const start = at === 0 ? 0 : bytes.lastIndexOf(LINE_FEED, at - 1) + 1;
-    const feed = bytes.indexOf(LINE_FEED, at);
-    const stop = feed === -1 ? bytes.length : feed;
+    if (at > this.#lineEnd) this.#findLine(at);
+    const start = this.#lineStart;
     const cut = start + Math.floor((at - start) / MAX_LINE_BYTES) * MAX_LINE_BYTES;
-    this.#numbers.push(at, end, cut, Math.max(Math.min(stop, cut + MAX_LINE_BYTES), end));
+    this.#numbers.push(at, end, cut, Math.max(Math.min(this.#lineEnd, cut + MAX_LINE_BYTES), end));
+  }
+
+  #findLine(at: number): void {
+    const { bytes } = this.#part;
+    this.#lineStart = at === 0 ? 0 : bytes.lastIndexOf(LINE_FEED, at - 1) + 1;
+    const feed = bytes.indexOf(LINE_FEED, at);
+    this.#lineEnd = feed === -1 ? bytes.length : feed;
   }
 }

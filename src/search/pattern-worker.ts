@@ -1,14 +1,14 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { type Matcher, textMatcher } from './matcher.ts';
-import type { FindRequest, PatternRequest, WorkerData } from './pattern-workers.ts';
+import { literalMatcher, type Matcher, textMatcher } from './matcher.ts';
+import type { FindRequest, SoughtRequest, WorkerData } from './pattern-workers.ts';
 
 const blocks = (workerData as WorkerData).blocks.map((block) => Buffer.from(block));
 
 let matcher: Matcher = () => [];
 
-parentPort?.on('message', (request: PatternRequest | FindRequest) => {
-  if (request.kind === 'pattern') {
-    matcher = textMatcher(request.pattern);
+parentPort?.on('message', (request: SoughtRequest | FindRequest) => {
+  if (request.kind !== 'find') {
+    matcher = request.kind === 'literal' ? literalMatcher(request.query) : textMatcher(request.pattern);
     return;
   }
   const { block, length, start, end, wanted } = request;

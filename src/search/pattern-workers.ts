@@ -1,18 +1,15 @@
 import { Worker } from 'node:worker_threads';
 import { BLOCK_BYTES, type Finder, StalledError } from './file-search.ts';
 import type { SearchedPart, WantedMatches } from './matches.ts';
-import type { Pattern } from './search-query.ts';
+import type { Pattern, SearchQuery } from './search-query.ts';
 
 /** What a worker is made with. */
 export interface WorkerData {
   blocks: readonly [SharedArrayBuffer, SharedArrayBuffer];
 }
 
-/** Tells a worker what to search for. */
-export interface PatternRequest {
-  kind: 'pattern';
-  pattern: Pattern;
-}
+/** Tells a worker what to search for: what a regular expression matches, or a literal text. */
+export type SoughtRequest = { kind: 'pattern'; pattern: Pattern } | { kind: 'literal'; query: SearchQuery };
 
 /** Has a worker look through a part of what is in a block. It answers with the numbers of the matches. */
 export interface FindRequest {
@@ -38,7 +35,7 @@ export interface PatternWorkersOptions {
 
 /**
  * Threads in which regular expressions are applied: one may take longer than the universe will last, and nothing but the end
- * of its thread stops it.
+ * of its thread stops it. And in which long texts are searched for.
  */
 export class PatternWorkers {
   readonly #idle: PatternWorker[] = [];
@@ -49,14 +46,14 @@ export class PatternWorkers {
   }
 
   /**
-   * One that searches for a pattern, until {@link PatternWorker.release}.
+   * One that searches, until {@link PatternWorker.release}.
    *
    * @param signal ends it in the middle of a match
    */
-  take(pattern: Pattern, signal: AbortSignal): PatternWorker {
+  take(sought: SoughtRequest, signal: AbortSignal): PatternWorker {
     const worker = this.#idle.pop() ?? new PatternWorker(this.#options, this.#idle);
-    if (worker.hasEnded) return this.take(pattern, signal);
-    worker.begin(pattern, signal);
+    if (worker.hasEnded) return this.take(sought, signal);
+    worker.begin(sought, signal);
     return worker;
   }
 
@@ -107,11 +104,11 @@ export class PatternWorker implements Finder {
   }
 
   /** Called when it is taken. */
-  begin(pattern: Pattern, signal: AbortSignal): void {
+  begin(sought: SoughtRequest, signal: AbortSignal): void {
     clearTimeout(this.#idleTimer);
     this.#signal = signal;
     signal.addEventListener('abort', this.#abort);
-    this.#send({ kind: 'pattern', pattern });
+    this.#send(sought);
   }
 
   find(block: number, { bytes, start, end }: SearchedPart, wanted: WantedMatches): Promise<Float64Array> {
@@ -154,7 +151,7 @@ export class PatternWorker implements Finder {
     if (this.#answer !== undefined) void this.terminate();
   };
 
-  #send(request: PatternRequest | FindRequest): void {
+  #send(request: SoughtRequest | FindRequest): void {
     this.#worker.postMessage(request);
   }
 

@@ -172,3 +172,15 @@ it('finds the same as who goes through the text line by line', () => {
     { numRuns: 300 },
   );
 });
+
+it('looks for a line once, however many matches it has', () => {
+  const bytes = Buffer.alloc(1024 * 1024, 'a');
+  const before = performance.now();
+  const found = literalMatcher(query('a'))(
+    { bytes, start: 0, end: bytes.length },
+    { ...ALL, last: true, max: 1 },
+  );
+  expect(found).toEqual([bytes.length - 1, bytes.length, bytes.length - MAX_LINE_BYTES, bytes.length]);
+  // Anew for each match it would be a minute.
+  expect(performance.now() - before).toBeLessThan(5000);
+});

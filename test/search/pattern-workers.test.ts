@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { FileSearch, type SearchRange, type SearchStep } from '../../src/search/file-search.ts';
-import { PatternWorkers } from '../../src/search/pattern-workers.ts';
+import { PatternWorkers, type SoughtRequest } from '../../src/search/pattern-workers.ts';
 import { patternOf } from '../../src/search/search-query.ts';
 import { MemoryFile } from '../support/core/memory-file.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
@@ -16,8 +16,8 @@ function startWorkers(stallMs = PATIENCE_MS): PatternWorkers {
 
 const NEVER = new AbortController().signal;
 
-function pattern(text: string) {
-  return patternOf({ text, mode: 'regex', case: 'sensitive' });
+function pattern(text: string): SoughtRequest {
+  return { kind: 'pattern', pattern: patternOf({ text, mode: 'regex', case: 'sensitive' }) };
 }
 
 function rangeOf(file: MemoryFile, rest: Partial<SearchRange> = {}): SearchRange {
@@ -44,6 +44,16 @@ it('finds in another thread, one search after the other', async () => {
     expect(found).toEqual(expected);
     worker.release();
   }
+});
+
+it('finds a text in another thread as in this one, also beside bytes that are no UTF-8', async () => {
+  const workers = startWorkers();
+  const file = new MemoryFile(Buffer.from('one \xff t\xc3\xb6\xc3\xb6t\n', 'latin1'));
+  const query = { text: 'tööt', mode: 'literal', case: 'sensitive' } as const;
+  const worker = workers.take({ kind: 'literal', query }, NEVER);
+  const { value } = await new FileSearch(file, worker, rangeOf(file)).steps().next();
+  expect(value?.matches).toEqual([{ at: 6, end: 12, lineStart: 0, lineEnd: 12 }]);
+  worker.release();
 });
 
 it('uses the thread of a search that is over for the next one', async () => {

@@ -65,15 +65,31 @@ export class DirectoryWatches {
    */
   async watch({ path }: Permit<'list'>, listener: DirectoryListener): Promise<() => void> {
     const { root, directories } = this.#dependencies;
-    const { kind, identity } = await root.stat(path);
-    if (kind !== 'directory') throw new ResourceNotFoundError('there is no directory at this path');
+    const identity = await this.#identityOf(path);
     const { key } = path;
-    const watched = this.#watched.get(key) ?? new WatchedDirectory(root, directories, path, identity);
-    this.#watched.set(key, watched);
+    let watched = this.#watched.get(key);
+    if (watched?.isOf(identity) !== true) {
+      // Another one was here before: who wanted to know of that is told so.
+      void watched?.look();
+      watched = new WatchedDirectory(root, directories, path, identity);
+      this.#watched.set(key, watched);
+    }
     watched.listeners.add(listener);
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
     this.#look();
-    return () => this.#leave(watched, listener);
+    const joined = watched;
+    return () => this.#leave(joined, listener);
+  }
+
+  /** @throws what {@link watch} would throw */
+  async assertMayWatch({ path }: Permit<'list'>): Promise<void> {
+    await this.#identityOf(path);
+  }
+
+  async #identityOf(path: ResourcePath): Promise<string> {
+    const { kind, identity } = await this.#dependencies.root.stat(path);
+    if (kind !== 'directory') throw new ResourceNotFoundError('there is no directory at this path');
+    return identity;
   }
 
   #leave(watched: WatchedDirectory, listener: DirectoryListener): void {
@@ -106,6 +122,10 @@ class WatchedDirectory {
   readonly #directories: Directories;
   readonly #identity: string;
   readonly #stop: (() => void) | undefined;
+  /** Whether the system has notified of anything since the last look. */
+  #isNotified = false;
+  /** Whether it had not of a change that the last look saw. */
+  #wasSilent = false;
   /** Names at which something may have changed. */
   readonly #names = new Set<string>();
   /** What was told last of those that are appended to, which may change without a change of the file. */
@@ -122,7 +142,15 @@ class WatchedDirectory {
     this.#directories = directories;
     this.path = path;
     this.#identity = identity;
-    this.#stop = root.entries.watch(path, (name) => this.#note(name));
+    this.#stop = root.entries.watch(path, (name) => {
+      this.#isNotified = true;
+      this.#note(name);
+    });
+  }
+
+  /** Whether it tells of the directory with this identity, and still does. */
+  isOf(identity: string): boolean {
+    return !this.#isClosed && this.#identity === identity;
   }
 
   /** Has a name looked at that is appended to. */
@@ -140,7 +168,11 @@ class WatchedDirectory {
       return;
     }
     const hasChanged = this.#mtimeNs !== undefined && this.#mtimeNs !== stat.mtimeNs;
-    if (this.#stop === undefined && hasChanged) this.#noteAll();
+    // It may just be under way; on network file systems, say, it never comes.
+    const isSilent = this.#wasSilent && !this.#isNotified;
+    if (isSilent || (this.#stop === undefined && hasChanged)) this.#noteAll();
+    this.#wasSilent = this.#stop !== undefined && hasChanged && !this.#isNotified;
+    this.#isNotified = false;
     this.#mtimeNs = stat.mtimeNs;
     for (const [name, said] of [...this.#live].slice(0, MAX_LIVE_LOOKS)) {
       this.#live.delete(name);

@@ -179,7 +179,7 @@ export class LiveFile {
     }
   }
 
-  /** What has ended may go on, by another append. */
+  /** What has ended may go on, by another append; or be gone, or cut, of which nobody tells who does not follow it any more. */
   async #lookAgain(): Promise<void> {
     try {
       const anyFile = requestsOf(this.url, () => ({ token: tabToken(), generation: undefined }));
@@ -188,6 +188,8 @@ export class LiveFile {
       if (state.kind !== 'ended') return;
       const isSame = facts?.generation === this.#generation;
       if (facts !== undefined && isSame && facts.size > this.#position) this.start();
+      else if (facts !== undefined && isSame && facts.size < this.#position)
+        this.#enter({ kind: 'ended', reason: 'truncated' });
       else if (facts === undefined && state.reason !== 'deleted')
         this.#enter({ kind: 'ended', reason: 'deleted' });
       else if (facts !== undefined && !isSame)

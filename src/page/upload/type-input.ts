@@ -20,7 +20,11 @@ export class TypeInput {
   async offer(): Promise<void> {
     if (this.#isAsked) return;
     this.#isAsked = true;
-    const may = await mayAppend(this.#url).catch(() => false);
+    // What could not be asked is asked with the next change.
+    const may = await mayAppend(this.#url).catch(() => {
+      this.#isAsked = false;
+      return false;
+    });
     if (may) this.#bar.add(barButton('Append', 'Type lines that are appended', () => void this.#show()));
   }
 

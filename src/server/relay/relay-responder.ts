@@ -7,7 +7,7 @@ import { StreamQuery } from '../../wire/durable-streams.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
 import { descriptorLimit, liveResourcesWithin } from '../node/connections/descriptor-limit.ts';
-import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
+import { followRequestOf, isWatch, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake } from '../request/request-target.ts';
 import { permitToPass } from '../rights/needs.ts';
 import { askerOf, Client, viaOf } from './client.ts';
@@ -155,7 +155,7 @@ export class RelayResponder {
         await reply.code(204).header('x-content-type-options', 'nosniff').send();
       } else {
         const { authorization } = route;
-        if (isHandshake(request) && authorization === undefined) {
+        if ((isHandshake(request) || isWatch(request)) && authorization === undefined) {
           await this.#routes.assertHttpfstream(path, askerOf(request, 0, client));
         }
         const headers = {

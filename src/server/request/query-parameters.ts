@@ -41,7 +41,7 @@ const NAMES: Readonly<Record<Operation, string>> = {
   follow: 'the verb FOLLOW',
   read: 'GET and HEAD without a verb',
   search: `${VIEW_QUERY}=${SEARCH_VIEW}`,
-  watch: 'handshakes that follow a directory',
+  watch: 'following a directory',
 };
 
 /**
@@ -99,11 +99,14 @@ export function asksForStatus(request: FastifyRequest): boolean {
   throw new InvalidRequestError(`the query parameter ${QueryName.status} must be 0 or 1`);
 }
 
-/** Whether a request follows what is in a directory: a handshake for its list. */
+/**
+ * Whether a request follows what is in a directory: a handshake for its list, or one without an upgrade that names the verb,
+ * with which pages ask why theirs was refused.
+ */
 export function isWatch(request: FastifyRequest): boolean {
-  return (
-    isHandshake(request) && parameterOf(request, VIEW_QUERY) === LIST_VIEW && verbOf(request) !== 'APPEND'
-  );
+  if (request.method !== 'GET' || parameterOf(request, VIEW_QUERY) !== LIST_VIEW) return false;
+  const verb = verbOf(request);
+  return verb === 'FOLLOW' || (verb === undefined && isHandshake(request));
 }
 
 const SESSION = /^[\w-]{16,128}$/;

@@ -5,15 +5,15 @@ import {
   type SearchRange,
   type SearchStep,
 } from '../../search/file-search.ts';
-import { LiteralFinder } from '../../search/literal-finder.ts';
-import { PatternWorkers } from '../../search/pattern-workers.ts';
+import { LiteralFinder, MAX_INLINE_LENGTH } from '../../search/literal-finder.ts';
+import { PatternWorkers, type SoughtRequest } from '../../search/pattern-workers.ts';
 import { patternOf, type SearchQuery } from '../../search/search-query.ts';
 import { ServerBusyError, ServerClosingError } from '../../wire/errors.ts';
 
 /** How many may search at the same time: each has some 2 MiB, and reads one block after the other. */
 const MAX_SEARCHES = 8;
 
-/** How many threads apply regular expressions: the other searches for them wait. */
+/** How many threads apply regular expressions, and look for long texts: the other searches for these wait. */
 const MAX_WORKERS = 2;
 
 /** How long a search takes at most, in milliseconds; it says up to where it has come. */
@@ -87,13 +87,14 @@ export class Searches {
   ): AsyncGenerator<SearchStep, void, undefined> {
     const signal = AbortSignal.any([range.signal, this.#closing.signal]);
     const whole: SearchRange = { ...range, signal, timeMs: this.#searchMs };
-    if (query.mode === 'literal') {
+    if (query.mode === 'literal' && query.text.length <= MAX_INLINE_LENGTH) {
       yield* new FileSearch(file, new LiteralFinder(query), whole).steps();
       return;
     }
-    const pattern = patternOf(query);
+    const sought: SoughtRequest =
+      query.mode === 'literal' ? { kind: 'literal', query } : { kind: 'pattern', pattern: patternOf(query) };
     const giveBack = await this.#turn(signal);
-    const worker = this.#workers.take(pattern, signal);
+    const worker = this.#workers.take(sought, signal);
     try {
       yield* new FileSearch(file, worker, whole).steps();
     } finally {

@@ -57,7 +57,7 @@ export class WebSocketUpgrades {
 
   /** Whether a request asks for a WebSocket, or for what needs one. */
   concerns(request: FastifyRequest): boolean {
-    return request.ws || verbOf(request) === 'APPEND' || dialectOf(request) === v2Dialect;
+    return request.ws || verbOf(request) === 'APPEND' || isWatch(request) || dialectOf(request) === v2Dialect;
   }
 
   /**
@@ -125,12 +125,16 @@ export class WebSocketUpgrades {
   }
 
   /**
-   * Opens what tells of the changes in a directory.
+   * Opens what tells of the changes in a directory. A request that is no handshake is refused as one would be.
    *
+   * @throws {UpgradeRequiredError} when the request is no handshake, and as one would be accepted
    * @throws {InvalidRequestError} when the client does not speak the subprotocol: it would not understand
    * @throws what {@link DirectoryWatches.watch} throws
    */
   async #openDirectory(request: Upgrading, path: ResourcePath): Promise<void> {
+    if (!isHandshake(request)) {
+      await this.#core.directoryWatches.assertMayWatch(admissionOf(request).require('list', path));
+    }
     assertHandshake(request);
     if (dialectOf(request) !== v2Dialect) {
       throw new InvalidRequestError(`to follow a directory, offer the subprotocol ${SUBPROTOCOL}`);

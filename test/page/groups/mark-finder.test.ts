@@ -47,6 +47,16 @@ function learnLines(outline: GroupOutline, bytes: Uint8Array, from: number): voi
   outline.learn({ from, to: bytes.length }, marksIn(bytes.subarray(from), from));
 }
 
+it('looks for marks once in a line, however many colours it begins with', () => {
+  const colours = '\x1b[1m'.repeat(100_000);
+  const before = performance.now();
+  expect(marksIn(encoder.encode(`${colours}none\n`), 0)).toEqual([]);
+  const [mark] = marksIn(encoder.encode(`${colours}2026-01-02T03:04:05Z ${colours}::group::a\n`), 0);
+  expect(mark?.title).toBe('a');
+  // If each way to share them out were tried it would be minutes.
+  expect(performance.now() - before).toBeLessThan(5000);
+});
+
 const whole = new GroupOutline();
 learnLines(whole, LOG, 0);
 

@@ -137,3 +137,19 @@ describe('characters', () => {
     expect(shown('e\x1b[31m\u0301x\b\bo')).toEqual(['ox']);
   });
 });
+
+describe('what a few bytes could ask for', () => {
+  const BYTES = 64 * 1024;
+
+  it('is no line of millions of blanks', () => {
+    const { rows } = rowsOf(encoder.encode(`ab\r${'\x1b[1000@'.repeat(BYTES / 8)}`), 0);
+    expect(rows[0]!.spans.reduce((sum, { text }) => sum + text.length, 0)).toBe(1000);
+    expect(shown(`ab\r\x1b[2@x\n`)).toEqual(['x ab']);
+  });
+
+  it('is no million rows', () => {
+    const { rows } = rowsOf(encoder.encode('\x1b[Hx\n\x1b[200H.'.repeat(BYTES / 12)), 0);
+    expect(rows.length).toBeLessThan(30_000);
+    expect(rows.at(-1)!.end).toBe(12 * Math.floor(BYTES / 12));
+  });
+});

@@ -195,6 +195,20 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     expect(await page.rows()).toEqual(['one', 'two']);
   });
 
+  it.each([
+    ['Deleted', (file: string) => rm(file)],
+    ['Truncated', (file: string) => truncate(file, 4)],
+  ])('sees that what has ended was %s', async (word, change) => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'f.log'), 'one\ntwo\n');
+    const page = await browser.open(server.url('/f.log'));
+    await page.state('Finished');
+    await change(path.join(server.root, 'f.log'));
+    await page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
+    await page.state(word);
+    expect(await page.rows()).toEqual(['one', 'two']);
+  });
+
   it('waits for what is not there yet', async () => {
     const server = await ViewerServer.start();
     const page = await browser.open(server.url('/later/f.log'));
@@ -274,13 +288,14 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
 
   it('runs nothing that stands in a text or a name', async () => {
     const server = await ViewerServer.start();
-    const name = '<img src=x onerror=window.ran=1>"\'&.log';
+    const name = '<img src=x onerror=window.ran=1>"\'&\u202egnp.log';
     await writeFile(path.join(server.root, name), `${XSS.join('\n')}\n`);
     const page = await browser.open(
       server.url(`/${encodeURIComponent(name)}?q=${encodeURIComponent(XSS[1]!)}`),
     );
     await page.row(XSS[0]!);
     await page.row('U+202Egnp.exeU+202C');
+    expect(await page.page.title()).toContain('&\\u202egnp.log');
     const links = page.page.locator('.text a');
     expect(await links.evaluateAll((all) => all.map((link) => link.getAttribute('href')))).toEqual([
       'https://example.test/"onmouseover="window.ran=1',

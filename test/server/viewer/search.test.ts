@@ -118,6 +118,25 @@ it('gives up a regular expression that takes too long, and says so', async () =>
   await searches.close();
 });
 
+it('keeps no one else waiting, whatever is searched for where', async () => {
+  const searches = new Searches();
+  // Nearly there at each place.
+  const file = new MemoryFile('é'.repeat(500_000));
+  const query = { text: `${'é'.repeat(998)}b`, mode: 'literal', case: 'insensitive' } as const;
+  const range = { from: 0, size: file.bytes.length, direction: 'both', limit: 1, onePerLine: false } as const;
+  const { signal } = new AbortController();
+  let turns = 0;
+  const others = setInterval(() => turns++, 1);
+  const steps = searches.search(file, query, { ...range, signal });
+  const step = await steps.next();
+  clearInterval(others);
+  expect(step.value).toMatchObject({ matches: [], end: 'complete' });
+  await steps.return();
+  await searches.close();
+  // It takes a second of somebody's time.
+  expect(turns).toBeGreaterThan(20);
+});
+
 it('ends all when the server closes', async () => {
   const searches = new Searches();
   const file = new MemoryFile(EVIL_LINE);

@@ -61,3 +61,19 @@ test.each([
   await appender.append('one', 3);
   await appender.finish();
 });
+
+test('who asks why a handshake for a directory was refused is told the same', async () => {
+  const server = await startServer();
+  await mkdir(path.join(server.root, 'd'));
+  await writeFile(path.join(server.root, 'f'), '');
+  const asked = async (urlPath: string) => {
+    const response = await fetch(server.url(`${urlPath}?view=list&verb=FOLLOW`));
+    return [response.status, ((await response.json()) as { code: string }).code];
+  };
+  for (const urlPath of ['/none/', '/f/']) {
+    const handshake = await refusalOf(server.url(urlPath), 'FOLLOW', { view: 'list' });
+    expect([urlPath, ...(await asked(urlPath))]).toEqual([urlPath, ...handshake]);
+  }
+  expect(await asked('/none/')).toEqual([404, 'HFS_RESOURCE_NOT_FOUND']);
+  expect(await asked('/d/')).toEqual([426, 'HFS_UPGRADE_REQUIRED']);
+});
