@@ -1,5 +1,6 @@
-import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
 import { ViewerServer } from '../../support/page/viewer-server.ts';
@@ -259,7 +260,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.row('the secret');
     const download = page.page.waitForEvent('download');
     await page.page.getByRole('link', { name: 'Download' }).click();
-    expect(await readFile(await (await download).path(), 'utf8')).toBe('the secret\n');
+    expect(await text(await (await download).createReadStream())).toBe('the secret\n');
     await page.page.evaluate('sessionStorage.clear()');
   });
 
