@@ -85,7 +85,11 @@ const COMMON = {
 
 export default defineConfig({
   test: {
-    globalSetup: ['./test/support/build-commands.ts', './test/support/server/reserves.ts'],
+    globalSetup: [
+      './test/support/build-commands.ts',
+      './test/support/programs/chromium-server.ts',
+      './test/support/server/reserves.ts',
+    ],
     reporters: ['default', './test/support/count-reporter.ts'],
     sequence: { sequencer: LongFirst },
     projects: [

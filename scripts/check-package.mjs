@@ -1,4 +1,4 @@
-// Has two tools look at the package as it would be published, which is packed once for both.
+// Has two tools look at the package as it would be published, which is packed once for both. It must have been built.
 
 import { execSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,9 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
 const directory = mkdtempSync(path.join(os.tmpdir(), 'httpfstream-packed-'));
 try {
-  execSync(`npm pack --silent --pack-destination ${directory}`, { stdio: ['ignore', 'ignore', 'inherit'] });
+  execSync(`npm pack --silent --ignore-scripts --pack-destination ${directory}`, {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   const tarball = path.join(directory, readdirSync(directory)[0]);
   const tools = [
     ['publint', '--strict', tarball],

@@ -3,7 +3,7 @@ import { build } from 'esbuild';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { PATIENCE_MS } from '../support/patience.ts';
-import { launchChromium } from '../support/programs/chromium.ts';
+import { connectChromium } from '../support/programs/chromium.ts';
 
 const LIBRARY = path.join(import.meta.dirname, '../../dist/lib/browser.js');
 
@@ -39,7 +39,7 @@ export class LibraryPage {
   }
 
   async #start(): Promise<void> {
-    const [html, browser] = await Promise.all([htmlOfPage(), launchChromium()]);
+    const [html, browser] = await Promise.all([htmlOfPage(), connectChromium()]);
     this.#browser = browser;
     this.#context = await browser.newContext({ permissions: ['local-network-access'] });
     this.#page = await this.#context.newPage();

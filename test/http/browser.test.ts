@@ -5,7 +5,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { serve } from '../support/http/servers.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
-import { CHROMIUM, launchChromium } from '../support/programs/chromium.ts';
+import { CHROMIUM, connectChromium } from '../support/programs/chromium.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const DIST = path.join(import.meta.dirname, '../../dist');
@@ -61,7 +61,7 @@ if (CHROMIUM === undefined) {
     let browser: Browser;
     let page: Page;
     beforeAll(async () => {
-      browser = await launchChromium();
+      browser = await connectChromium();
       // Of all tests: each new one would be a process of its own.
       page = await browser.newPage();
       page.setDefaultTimeout(PATIENCE_MS);

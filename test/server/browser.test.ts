@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { httpfstream } from '../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../src/server/settings.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
-import { CHROMIUM, launchChromium } from '../support/programs/chromium.ts';
+import { CHROMIUM, connectChromium } from '../support/programs/chromium.ts';
 import { listen, temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -87,7 +87,7 @@ if (CHROMIUM === undefined) {
   let browser: Browser;
   let context: BrowserContext;
   beforeAll(async () => {
-    browser = await launchChromium();
+    browser = await connectChromium();
     context = await browser.newContext();
     context.setDefaultTimeout(PATIENCE_MS);
   });

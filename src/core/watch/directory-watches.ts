@@ -122,6 +122,10 @@ class WatchedDirectory {
   readonly #directories: Directories;
   readonly #identity: string;
   readonly #stop: (() => void) | undefined;
+  /** Whether the system has notified of anything since the last look. */
+  #isNotified = false;
+  /** Whether it had not of a change that the last look saw. */
+  #wasSilent = false;
   /** Names at which something may have changed. */
   readonly #names = new Set<string>();
   /** What was told last of those that are appended to, which may change without a change of the file. */
@@ -138,7 +142,10 @@ class WatchedDirectory {
     this.#directories = directories;
     this.path = path;
     this.#identity = identity;
-    this.#stop = root.entries.watch(path, (name) => this.#note(name));
+    this.#stop = root.entries.watch(path, (name) => {
+      this.#isNotified = true;
+      this.#note(name);
+    });
   }
 
   /** Whether it tells of the directory with this identity, and still does. */
@@ -161,7 +168,11 @@ class WatchedDirectory {
       return;
     }
     const hasChanged = this.#mtimeNs !== undefined && this.#mtimeNs !== stat.mtimeNs;
-    if (this.#stop === undefined && hasChanged) this.#noteAll();
+    // It may just be under way; on network file systems, say, it never comes.
+    const isSilent = this.#wasSilent && !this.#isNotified;
+    if (isSilent || (this.#stop === undefined && hasChanged)) this.#noteAll();
+    this.#wasSilent = this.#stop !== undefined && hasChanged && !this.#isNotified;
+    this.#isNotified = false;
     this.#mtimeNs = stat.mtimeNs;
     for (const [name, said] of [...this.#live].slice(0, MAX_LIVE_LOOKS)) {
       this.#live.delete(name);

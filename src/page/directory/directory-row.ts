@@ -13,7 +13,7 @@ const WORDS: Record<EntryState, readonly [tone: Tone, word: string]> = {
 };
 
 /** The state of an entry in a word, and how it looks; undefined when there is nothing to say. */
-export function wordOfEntry({ state, status }: DirectoryEntry): readonly [Tone, string] | undefined {
+function wordOfEntry({ state, status }: DirectoryEntry): readonly [Tone, string] | undefined {
   if (status !== undefined && state !== 'live') return [status === 0 ? 'done' : 'bad', `Exit ${status}`];
   return state && WORDS[state];
 }

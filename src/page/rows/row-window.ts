@@ -158,7 +158,7 @@ function enough(last: Rendered, position: number, before: number, after: number,
 }
 
 /** The index of the last row that begins at `position` or before it: 0 if none does. */
-export function indexOfRow(rows: readonly Row[], position: number): number {
+function indexOfRow(rows: readonly Row[], position: number): number {
   let low = 0;
   let high = rows.length;
   while (low < high) {

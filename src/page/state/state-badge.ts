@@ -1,3 +1,4 @@
+import { visible } from '../frame/visible.ts';
 import { type StateWords, type StreamState, wordsOf } from './stream-state.ts';
 
 const TICK_MS = 1000;
@@ -10,12 +11,11 @@ export class StateBadge {
   readonly #voice = document.createElement('span');
   readonly #icon = document.createElement('link');
   readonly #name: string;
-  #state: StreamState = { kind: 'connecting' };
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `name` is what the tab is called; `reconnect` is for those who do not want to wait for the next attempt. */
   constructor(name: string, reconnect: () => void) {
-    this.#name = name;
+    this.#name = visible(name);
     const dot = document.createElement('span');
     dot.className = 'dot';
     // A countdown would be read aloud each second: what is heard is another text.
@@ -29,15 +29,10 @@ export class StateBadge {
     this.element.append(dot, this.#word, this.#now, this.#voice);
     this.#icon.rel = 'icon';
     document.head.append(this.#icon);
-    this.show(this.#state);
-  }
-
-  get state(): StreamState {
-    return this.#state;
+    this.show({ kind: 'connecting' });
   }
 
   show(state: StreamState): void {
-    this.#state = state;
     clearTimeout(this.#timer);
     const words = wordsOf(state, Date.now());
     this.#showWords(words);

@@ -1,5 +1,6 @@
-import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
 import { ViewerServer } from '../../support/page/viewer-server.ts';
@@ -263,7 +264,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.row('the secret');
     const download = page.page.waitForEvent('download');
     await page.page.getByRole('link', { name: 'Download' }).click();
-    expect(await readFile(await (await download).path(), 'utf8')).toBe('the secret\n');
+    expect(await text(await (await download).createReadStream())).toBe('the secret\n');
     await page.page.evaluate('sessionStorage.clear()');
   });
 
@@ -291,13 +292,14 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
 
   it('runs nothing that stands in a text or a name', async () => {
     const server = await ViewerServer.start();
-    const name = '<img src=x onerror=window.ran=1>"\'&.log';
+    const name = '<img src=x onerror=window.ran=1>"\'&\u202egnp.log';
     await writeFile(path.join(server.root, name), `${XSS.join('\n')}\n`);
     const page = await browser.open(
       server.url(`/${encodeURIComponent(name)}?q=${encodeURIComponent(XSS[1]!)}`),
     );
     await page.row(XSS[0]!);
     await page.row('U+202Egnp.exeU+202C');
+    expect(await page.page.title()).toContain('&\\u202egnp.log');
     const links = page.page.locator('.text a');
     expect(await links.evaluateAll((all) => all.map((link) => link.getAttribute('href')))).toEqual([
       'https://example.test/"onmouseover="window.ran=1',

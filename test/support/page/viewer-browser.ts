@@ -1,7 +1,7 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { PATIENCE_MS } from '../patience.ts';
-import { CHROMIUM, launchChromium } from '../programs/chromium.ts';
+import { CHROMIUM, connectChromium } from '../programs/chromium.ts';
 import { LogLook } from './log-look.ts';
 
 const NOTE_VIOLATIONS = `document.addEventListener('securitypolicyviolation', (event) => {
@@ -43,7 +43,7 @@ export class ViewerBrowser {
   }
 
   async #start(): Promise<void> {
-    this.#browser = await launchChromium();
+    this.#browser = await connectChromium();
     this.#context = await this.#browser.newContext({ viewport: { width: 1000, height: 600 } });
     this.#page = await this.#context.newPage();
     this.#page.setDefaultTimeout(PATIENCE_MS);

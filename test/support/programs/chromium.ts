@@ -5,25 +5,17 @@ import { PATIENCE_MS } from '../patience.ts';
 /** Where a Chromium is, if this machine has one: as `CHROMIUM` says, or where Debian puts it. */
 export const CHROMIUM = [process.env.CHROMIUM ?? '', '/usr/bin/chromium'].find((file) => existsSync(file));
 
-if (CHROMIUM === undefined && process.env.CI) {
-  throw new Error(
-    'there is no Chromium at /usr/bin/chromium, nor where CHROMIUM says: nothing of pages is tested',
-  );
-}
+/** The environment variable that says where it is told how to reach the one browser of all tests. */
+export const CHROMIUM_SERVER = 'HTTPFSTREAM_TEST_CHROMIUM';
 
-/** Flags for a browser that talks to nobody but the tests; `evil.example` is this machine. */
-const ARGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--host-resolver-rules=MAP evil.example 127.0.0.1',
-];
-
-/** Starts the browser, without a window. To be closed by the caller. */
-export function launchChromium(): Promise<Browser> {
-  return chromium.launch({ executablePath: CHROMIUM as string, args: ARGS, timeout: PATIENCE_MS });
+/**
+ * Connects to the browser of all tests, which has no window. To be closed by the caller, whose pages go with that.
+ *
+ * @throws {Error} when it does not start
+ */
+export async function connectChromium(): Promise<Browser> {
+  const answer = await fetch(process.env[CHROMIUM_SERVER] as string);
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(text);
+  return chromium.connect(text, { timeout: PATIENCE_MS });
 }
