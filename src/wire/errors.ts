@@ -246,7 +246,7 @@ export class ServerBusyError extends HttpfstreamError {
 export class TooManyRequestsError extends HttpfstreamError {
   readonly code = 'HFS_TOO_MANY_REQUESTS';
   /** What there is too much of. */
-  readonly limit: 'rate' | 'waiting' | 'credentials' | 'connections_per_address';
+  readonly limit: 'rate' | 'waiting' | 'credentials' | 'connections_per_address' | 'searches';
 
   constructor(message: string, limit: TooManyRequestsError['limit']) {
     super(message);

@@ -15,7 +15,7 @@ import { BytesGoneError, type RequestFile, requestsOf } from '../bytes/file-requ
 import { countLineFeeds } from '../bytes/line-feeds.ts';
 import { lookAtFile, readBytesOf } from '../bytes/read-bytes.ts';
 import { RETRY } from '../state/retry.ts';
-import { mayGrow, type StreamState } from '../state/stream-state.ts';
+import { isTold, type StreamState } from '../state/stream-state.ts';
 import { tabToken } from '../token/tab-token.ts';
 import { EndWatch } from './end-watch.ts';
 
@@ -79,7 +79,7 @@ export class LiveFile {
 
   /** How many follow it, and how many bytes a second come; of what is not known nothing. */
   get activity(): Pick<FollowActivity, 'followers' | 'rate'> {
-    return mayGrow(this.#state) ? this.#activity : {};
+    return isTold(this.#state) ? this.#activity : {};
   }
 
   get state(): StreamState {

@@ -114,7 +114,9 @@ export class SearchPanel {
     });
     this.#text.addEventListener('keydown', (event) => this.#onKey(event));
     this.#line.addEventListener('keydown', ({ key }) => {
-      if (key === 'Enter') void this.#goToLine();
+      if (key !== 'Enter') return;
+      void this.#goToLine();
+      this.#focusLog();
     });
     this.element.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape') return;
@@ -259,6 +261,11 @@ export class SearchPanel {
     this.#update();
     this.element.hidden = true;
     this.#highlight.show(undefined, undefined);
+    this.#focusLog();
+  }
+
+  /** Keys are the log's again. */
+  #focusLog(): void {
     (this.#log.element.querySelector<HTMLElement>('[tabindex]') ?? this.#log.element).focus();
   }
 }

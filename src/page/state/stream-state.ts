@@ -103,6 +103,11 @@ export function wordsOf(state: StreamState, now: number): StateWords {
   }
 }
 
+/** Whether the server tells at the moment who follows it, and how much comes. */
+export function isTold({ kind }: StreamState): boolean {
+  return kind === 'live' || kind === 'open' || kind === 'waiting';
+}
+
 /** Whether what is shown may still grow by itself. */
 export function mayGrow({ kind }: StreamState): boolean {
   return kind !== 'ended' && kind !== 'failed' && kind !== 'locked';

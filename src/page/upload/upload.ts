@@ -5,8 +5,11 @@ import { RETRY } from '../state/retry.ts';
 import { fetchWithToken } from '../token/fetch-with-token.ts';
 import { tabToken } from '../token/tab-token.ts';
 
-/** So much of the end of what is there is compared with the file that is to go on with it. */
-const COMPARED_BYTES = 64 * 1024;
+/**
+ * So much of both ends of what is there is compared with the file that is to go on with it: all of what people edit. At its end
+ * alone another one could be the same, as those are that end with zeros.
+ */
+const COMPARED_BYTES = 4 * 1024 * 1024;
 
 /** How it stands with a file that is uploaded. */
 export type UploadState =
@@ -90,17 +93,19 @@ export class Upload {
     if (!head.ok) throw new Error(`the server answers ${head.status}`);
     const size = Number(head.headers.get('content-length'));
     if (size === 0) return 0;
-    const from = Math.max(0, size - COMPARED_BYTES);
-    const there = await fetchWithToken(this.#raw(), {
-      headers: { range: `bytes=${from}-${size - 1}` },
-      signal,
-    });
     const isBeginning =
       size <= this.file.size &&
-      there.ok &&
-      areEqual(await there.arrayBuffer(), await this.file.slice(from, size).arrayBuffer());
+      (await this.#isThere(0, Math.min(size, COMPARED_BYTES))) &&
+      (await this.#isThere(Math.max(0, size - COMPARED_BYTES), size));
     if (!isBeginning) throw new Error('another file of this name is there');
     return size;
+  }
+
+  /** Whether the bytes of the file from one position to another are those that are there. */
+  async #isThere(start: number, end: number): Promise<boolean> {
+    const range = `bytes=${start}-${end - 1}`;
+    const there = await fetchWithToken(this.#raw(), { headers: { range }, signal: this.#abort.signal });
+    return there.ok && areEqual(await there.arrayBuffer(), await this.file.slice(start, end).arrayBuffer());
   }
 
   #raw(): string {

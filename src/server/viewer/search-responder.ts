@@ -7,16 +7,21 @@ import { InvalidRequestError } from '../../wire/errors.ts';
 import { SearchQueryName } from '../../wire/page-requests.ts';
 import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import { clientKeyOf } from '../limits/client-key.ts';
 import { ClientSocket } from '../node/connections/client-socket.ts';
 import { parameterOf } from '../request/query-parameters.ts';
 import { sendStream } from '../response/send-bytes.ts';
 import { admissionOf } from '../rights/admission.ts';
 import { searchLines } from './search-answer.ts';
 import { Searches } from './searches.ts';
+import { takenInTime } from './taken-in-time.ts';
 import { choiceOf, wholeNumberOf } from './view-parameters.ts';
 
 /** Longest text, or regular expression, in characters. */
 const MAX_TEXT_LENGTH = 1000;
+
+/** For so long an answer waits for who reads it, in milliseconds: other searches wait for that. */
+const UNREAD_MS = 30_000;
 
 const DEFAULT_LIMIT = 1000;
 const MAX_LIMIT = 100_000;
@@ -31,7 +36,7 @@ export class SearchResponder {
   }
 
   /**
-   * Answers with what is found, as it is found. It ends when the client goes.
+   * Answers with what is found, as it is found. It ends when the client goes, and breaks off when it reads nothing for long.
    *
    * @throws {InvalidRequestError} when a parameter is missing or malformed
    * @throws what {@link Searches.enter} and {@link Resources.open} throw
@@ -40,7 +45,7 @@ export class SearchResponder {
     const query = queryOf(request);
     const wanted = rangeOf(request);
     const permit = admissionOf(request).require('follow', path);
-    const leave = this.#searches.enter();
+    const leave = this.#searches.enter(clientKeyOf(request));
     const file = await this.#core.resources.open(permit).catch((error) => {
       leave();
       throw error;
@@ -54,7 +59,8 @@ export class SearchResponder {
       const { signal, stop } = untilLeft(request);
       const from = Math.min(wanted.from, size);
       const steps = this.#searches.search(file, query, { ...wanted, from, size, signal });
-      const lines = Readable.from(searchLines(steps, from), { objectMode: false });
+      const found = takenInTime(searchLines(steps, from), UNREAD_MS, () => lines.destroy());
+      const lines = Readable.from(found, { objectMode: false });
       // Also when it never began.
       lines.once('close', () => {
         stop();

@@ -8,10 +8,13 @@ import {
 import { LiteralFinder, MAX_INLINE_LENGTH } from '../../search/literal-finder.ts';
 import { PatternWorkers, type SoughtRequest } from '../../search/pattern-workers.ts';
 import { patternOf, type SearchQuery } from '../../search/search-query.ts';
-import { ServerBusyError, ServerClosingError } from '../../wire/errors.ts';
+import { ServerBusyError, ServerClosingError, TooManyRequestsError } from '../../wire/errors.ts';
 
 /** How many may search at the same time: each has some 2 MiB, and reads one block after the other. */
 const MAX_SEARCHES = 8;
+
+/** How many of them may be of one client. */
+const MAX_PER_CLIENT = 4;
 
 /** How many threads apply regular expressions, and look for long texts: the other searches for these wait. */
 const MAX_WORKERS = 2;
@@ -28,6 +31,7 @@ const IDLE_MS = 30_000;
 /** Bounds of {@link Searches}, each with a default. */
 export interface SearchesOptions {
   maxSearches?: number;
+  maxPerClient?: number;
   searchMs?: number;
   stallMs?: number;
 }
@@ -35,18 +39,22 @@ export interface SearchesOptions {
 /** The searches that are under way, of everybody. */
 export class Searches {
   readonly #maxSearches: number;
+  readonly #maxPerClient: number;
   readonly #searchMs: number;
   readonly #workers: PatternWorkers;
   readonly #slots = new Slots(MAX_WORKERS);
   readonly #closing = new AbortController();
   #count = 0;
+  readonly #counts = new Map<string, number>();
 
   constructor({
     maxSearches = MAX_SEARCHES,
+    maxPerClient = MAX_PER_CLIENT,
     searchMs = SEARCH_MS,
     stallMs = STALL_MS,
   }: SearchesOptions = {}) {
     this.#maxSearches = maxSearches;
+    this.#maxPerClient = maxPerClient;
     this.#searchMs = searchMs;
     this.#workers = new PatternWorkers({ stallMs, idleMs: IDLE_MS });
   }
@@ -59,19 +67,32 @@ export class Searches {
   /**
    * Counts one that is to begin.
    *
+   * @param client whose it is; undefined: of one that is not limited by itself
    * @returns to be called once, when it is over
    * @throws {ServerBusyError} when there are as many as there may be
+   * @throws {TooManyRequestsError} when as many of them are of the client
    * @throws {ServerClosingError} after {@link close}
    */
-  enter(): () => void {
+  enter(client: string | undefined): () => void {
     this.#closing.signal.throwIfAborted();
     if (this.#count >= this.#maxSearches) {
       throw new ServerBusyError('as many search as the server lets search at the same time', 'searches');
     }
+    const own = client === undefined ? 0 : (this.#counts.get(client) ?? 0);
+    if (own >= this.#maxPerClient) {
+      throw new TooManyRequestsError('there are too many searches at the same time', 'searches');
+    }
     this.#count++;
-    return () => {
-      this.#count--;
-    };
+    if (client !== undefined) this.#counts.set(client, own + 1);
+    return () => this.#over(client);
+  }
+
+  #over(client: string | undefined): void {
+    this.#count--;
+    if (client === undefined) return;
+    const left = (this.#counts.get(client) as number) - 1;
+    if (left > 0) this.#counts.set(client, left);
+    else this.#counts.delete(client);
   }
 
   /**

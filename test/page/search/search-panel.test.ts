@@ -130,5 +130,8 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
     await look.page.getByLabel('Go to line').fill('12,345');
     await look.press('Enter');
     await look.row('12345: hay, and more hay');
+    // Keys are the log's again.
+    await look.press('End');
+    await look.row('the last one');
   });
 });

@@ -41,15 +41,20 @@ describe.runIf(ViewerBrowser.isThere)('who may append', () => {
     await writeFile(at('part'), bytes.subarray(0, 100_000));
     await writeFile(at('whole'), bytes);
     await writeFile(at('other'), 'something else');
+    const edited = Buffer.from(bytes);
+    edited[0]! ^= 1;
+    await writeFile(at('edited'), edited);
     const { page } = await own.open(server.url('/'));
     await page.getByRole('button', { name: 'Upload' }).waitFor();
-    const files = ['part', 'whole', 'other'].map((name) => ({ name, mimeType: '', buffer: bytes }));
+    const files = ['part', 'whole', 'other', 'edited'].map((name) => ({ name, mimeType: '', buffer: bytes }));
     await page.locator('input[type=file]').setInputFiles(files);
-    await page.locator('.upload[data-state=failed]').waitFor();
-    expect(await page.locator('.upload[data-state=failed]').innerText()).toContain('another file');
+    const failed = page.locator('.upload[data-state=failed]');
+    await waitFor(async () => (await failed.count()) === 2, 'the refusal of both');
+    for (const text of await failed.allInnerTexts()) expect(text).toContain('another file');
     expect((await readFile(at('part'))).equals(bytes)).toBe(true);
     expect((await readFile(at('whole'))).equals(bytes)).toBe(true);
     expect(await readFile(at('other'), 'utf8')).toBe('something else');
+    expect((await readFile(at('edited'))).equals(edited)).toBe(true);
   });
 
   it('types lines into a text, which are shown as they are appended, and ends it', async () => {

@@ -229,6 +229,10 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.row('one');
     await server.stop();
     await page.state(/Reconnecting in \d+ s/);
+    await waitFor(
+      async () => !(await page.page.locator('.facts').innerText()).includes('watching'),
+      'no followers',
+    );
     await server.start();
     // It may have come back by itself by now.
     await page.page.locator('.state button').dispatchEvent('click');

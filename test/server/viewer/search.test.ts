@@ -98,11 +98,21 @@ it('ends when its client goes, in the middle of a match too, and lets the next o
 
 it('lets only so many search at the same time', () => {
   const searches = new Searches({ maxSearches: 2 });
-  const leave = searches.enter();
-  searches.enter();
-  expect(() => searches.enter()).toThrow(expect.objectContaining({ code: 'HFS_SERVER_BUSY' }));
+  const leave = searches.enter(undefined);
+  searches.enter(undefined);
+  expect(() => searches.enter(undefined)).toThrow(expect.objectContaining({ code: 'HFS_SERVER_BUSY' }));
   leave();
-  searches.enter();
+  searches.enter(undefined);
+});
+
+it('leaves some of them to other clients', () => {
+  const searches = new Searches({ maxSearches: 3, maxPerClient: 2 });
+  const leave = searches.enter('a');
+  searches.enter('a');
+  expect(() => searches.enter('a')).toThrow(expect.objectContaining({ code: 'HFS_TOO_MANY_REQUESTS' }));
+  leave();
+  searches.enter('a');
+  searches.enter('b');
 });
 
 it('gives up a regular expression that takes too long, and says so', async () => {
@@ -149,5 +159,5 @@ it('ends all when the server closes', async () => {
   const ended = Promise.allSettled(under);
   await searches.close();
   for (const { status } of await ended) expect(status).toBe('rejected');
-  expect(() => searches.enter()).toThrow(expect.objectContaining({ code: 'HFS_SERVER_CLOSING' }));
+  expect(() => searches.enter(undefined)).toThrow(expect.objectContaining({ code: 'HFS_SERVER_CLOSING' }));
 });
