@@ -5,6 +5,9 @@ import type { RequestFile } from '../bytes/file-requests.ts';
 /** Longest line that is taken, in characters: a match, or what is wrong with a regular expression. */
 const MAX_LINE_LENGTH = 16 * 1024;
 
+/** Statuses of a server that has too much to do, for all or for this client. */
+const BUSY: readonly number[] = [429, 503];
+
 /** What is searched for, and how: see {@link SearchQueryName}. */
 export interface SearchText {
   readonly text: string;
@@ -48,7 +51,7 @@ export function searchOf(request: RequestFile): Search {
       const retrySeconds = Number(answer.headers.get('retry-after') ?? Number.NaN);
       throw new SearchRefusedError(
         `the server does not search: it answered ${answer.status}`,
-        answer.status === 503 && retrySeconds > 0 ? retrySeconds * 1000 : undefined,
+        BUSY.includes(answer.status) && retrySeconds > 0 ? retrySeconds * 1000 : undefined,
       );
     }
     yield* linesOf(answer.body);

@@ -5,6 +5,7 @@ import {
   type Search,
   SearchRefusedError,
   type SearchText,
+  searchOf,
 } from '../../../src/page/search/search-stream.ts';
 import type { SearchLine } from '../../../src/wire/page-requests.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -167,6 +168,16 @@ it('ends the answer when nobody wants it any more', async () => {
   await waitFor(() => signalled !== undefined, 'the request');
   search.stop();
   expect(signalled?.aborted).toBe(true);
+});
+
+it.each([429, 503])('is told by %i when to ask again', async (status) => {
+  const search = searchOf(async () => new Response('busy', { status, headers: { 'retry-after': '2' } }));
+  const { signal } = new AbortController();
+  const lines = search(TEXT, { from: 0, direction: 'both', limit: 1 }, signal);
+  await expect(lines[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+    name: 'SearchRefusedError',
+    retryMs: 2000,
+  });
 });
 
 it('reads lines however their bytes come, and cancels what is not taken', async () => {
