@@ -13,6 +13,7 @@ import { entryOf, LIST_URL } from './listing.ts';
 const LOCKED: readonly number[] = [401, 403];
 
 const NOT_FOUND = 404;
+const TOO_MANY_REQUESTS = 429;
 
 /** What is told of a directory. */
 export interface DirectoryFollowEvents {
@@ -99,14 +100,15 @@ export class DirectoryFollow {
   }
 
   #onRefused({ status, error }: Refusal): void {
+    const isPassing = status >= 500 || status === TOO_MANY_REQUESTS;
     if (LOCKED.includes(status)) {
       this.#enter({ kind: 'locked', refused: tabToken() !== undefined });
     } else if (status === NOT_FOUND) {
       this.#retry(error);
       this.#enter({ kind: 'missing' });
-    } else if (status >= 500 || !this.#isRefused) {
+    } else if (isPassing || !this.#isRefused) {
       // Why a handshake failed is asked afterwards. A server that has come meanwhile refuses the question itself.
-      this.#isRefused = status < 500;
+      this.#isRefused = !isPassing;
       this.#retry(error);
     } else {
       // It can be listed, at a relay for example, but nobody tells what changes.
