@@ -44,7 +44,11 @@ export class ViewerBrowser {
 
   async #start(): Promise<void> {
     this.#browser = await connectChromium();
-    this.#context = await this.#browser.newContext({ viewport: { width: 1000, height: 600 } });
+    this.#context = await this.#browser.newContext({
+      viewport: { width: 1000, height: 600 },
+      // What moves by itself is painted while a page waits, too.
+      reducedMotion: 'reduce',
+    });
     this.#page = await this.#context.newPage();
     this.#page.setDefaultTimeout(PATIENCE_MS);
     this.#page.on('pageerror', (error) => this.#troubles.push(error.message));
