@@ -101,7 +101,7 @@ async function measureIndex() {
     // What was counted once is known to this server.
     await stopProcess(server);
     await startServer();
-    const live = await echo();
+    const live = await echo(`echo-${run}.log`);
     const quiet = live.measure();
     const startedMs = performance.now();
     for (let block = 0, isOver = false; !isOver; ) {
@@ -249,10 +249,10 @@ async function measureTabs() {
 }
 
 /** Bytes that go round by way of the server, one after the other, while something else goes on. */
-async function echo() {
-  const appender = openAppend(url('echo.log'));
+async function echo(name) {
+  const appender = openAppend(url(name));
   appender.write('.');
-  const socket = new (await import('ws')).WebSocket(`ws://127.0.0.1:${port}/echo.log`, 'httpfstream.v2', {
+  const socket = new (await import('ws')).WebSocket(`ws://127.0.0.1:${port}/${name}`, 'httpfstream.v2', {
     headers: { 'X-Verb': 'FOLLOW' },
   });
   let come = () => {};
@@ -285,7 +285,9 @@ async function echo() {
     },
     async close() {
       socket.terminate();
+      const closed = new Promise((resolve) => appender.once('close', resolve));
       appender.end();
+      await closed;
     },
   };
 }
