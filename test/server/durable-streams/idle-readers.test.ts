@@ -19,8 +19,9 @@ const SPARE_DESCRIPTORS = 300;
 /** How many there can be: each one takes a descriptor here and one in the server. */
 const READERS = Math.min(WANTED, descriptorLimit() - SPARE_DESCRIPTORS);
 
-/** By default half of the descriptors are for connections: here nothing else needs them. */
-const ARGUMENTS = ['-max-connections', String(READERS + SPARE_DESCRIPTORS)];
+/** By default half of the descriptors are for connections, and a resource has fewer followers: here nothing else needs them. */
+const MOST = String(READERS + SPARE_DESCRIPTORS);
+const ARGUMENTS = ['-max-connections', MOST, '-max-followers', MOST];
 
 const MAX_BYTES_EACH = 20 * 1024;
 
