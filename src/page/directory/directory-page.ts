@@ -4,7 +4,7 @@ import { HelpSheet } from '../keys/help-sheet.ts';
 import { KeyTable } from '../keys/key-table.ts';
 import { StateBadge } from '../state/state-badge.ts';
 import type { StreamState } from '../state/stream-state.ts';
-import { fetchWithToken } from '../token/fetch-with-token.ts';
+import { fetchWithToken } from '../token/tab-token.ts';
 import { TokenPrompt } from '../token/token-prompt.ts';
 import { UploadInput } from '../upload/upload-input.ts';
 import type { DirectoryEntry } from './directory-entry.ts';

@@ -11,3 +11,11 @@ export function keepTabToken(token: string | undefined): void {
   if (token === undefined) sessionStorage.removeItem(KEY);
   else sessionStorage.setItem(KEY, token);
 }
+
+/** Fetches from this server with the token that the tab was given, if it was. */
+export function fetchWithToken(url: string, init: RequestInit = {}): Promise<Response> {
+  const token = tabToken();
+  const headers = new Headers(init.headers);
+  if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
+  return fetch(url, { ...init, headers });
+}

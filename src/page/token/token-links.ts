@@ -1,7 +1,6 @@
 import { formatBytes } from '../frame/format.ts';
 import { MAX_COPY_BYTES } from './copy-limit.ts';
-import { fetchWithToken } from './fetch-with-token.ts';
-import { tabToken } from './tab-token.ts';
+import { fetchWithToken, tabToken } from './tab-token.ts';
 
 /**
  * A browser sends no token with what it saves or opens. Lets a link to a file's bytes work for those who need a token: the page fetches them, and the browser saves or opens that, as

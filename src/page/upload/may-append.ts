@@ -1,6 +1,6 @@
 import type { AppendConflictError } from '../../wire/errors.ts';
 import { VERB_QUERY, type Verb } from '../../wire/protocol.ts';
-import { fetchWithToken } from '../token/fetch-with-token.ts';
+import { fetchWithToken } from '../token/tab-token.ts';
 
 /** What answers who may append, and has not come with a WebSocket. */
 const UPGRADE_REQUIRED = 426;

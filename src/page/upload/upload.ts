@@ -2,8 +2,7 @@ import { append } from '../../browser/append.ts';
 import type { AppendState } from '../../browser/append-options.ts';
 import { RAW_QUERY } from '../../wire/page.ts';
 import { RETRY } from '../state/retry.ts';
-import { fetchWithToken } from '../token/fetch-with-token.ts';
-import { tabToken } from '../token/tab-token.ts';
+import { fetchWithToken, tabToken } from '../token/tab-token.ts';
 
 /**
  * So much of both ends of what is there is compared with the file that is to go on with it: all of what people edit. At its end

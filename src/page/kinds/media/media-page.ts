@@ -3,8 +3,7 @@ import { FileFrame } from '../../file/file-frame.ts';
 import { formatBytes } from '../../frame/format.ts';
 import { mayGrow } from '../../state/stream-state.ts';
 import { MAX_COPY_BYTES } from '../../token/copy-limit.ts';
-import { fetchWithToken } from '../../token/fetch-with-token.ts';
-import { tabToken } from '../../token/tab-token.ts';
+import { fetchWithToken, tabToken } from '../../token/tab-token.ts';
 import { type MediaKind, type MediaSource, mediaSource } from './media-source.ts';
 
 /** What is there and what comes, in one answer. */
