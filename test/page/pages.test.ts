@@ -292,3 +292,49 @@ describe.runIf(ViewerBrowser.isThere)('the page of a picture or a sound', () => 
     await look.expectHarmless();
   });
 });
+
+describe.runIf(ViewerBrowser.isThere)('the console of a browser', () => {
+  it.each([
+    ['a text', 'f.log', 'Append'],
+    ['records', 'f.ndjson', 'Append'],
+    ['bytes', 'f.bin', undefined],
+    ['a picture', 'f.png', undefined],
+    ['a sound', 'f.wav', undefined],
+    ['a film', 'f.webm', undefined],
+    ['a directory', '', 'Upload'],
+  ])('has nothing of the page of %s', async (_, name, button) => {
+    const server = await ViewerServer.start();
+    const contents: Record<string, Buffer> = {
+      'f.log': Buffer.from('text\n'),
+      'f.ndjson': Buffer.from('{"a":1}\n'),
+      'f.bin': Buffer.alloc(100, 1),
+      'f.png': RED_DOT,
+      'f.wav': beginningOfSound(),
+      'f.webm': beginningOfSound(),
+    };
+    for (const [file, bytes] of Object.entries(contents))
+      await writeFile(path.join(server.root, file), bytes);
+    const look = await browser.open(server.url(`/${name}`));
+    await look.state(name === '' ? 'Live' : 'Finished');
+    // It has asked all that it asks.
+    if (button !== undefined) await look.page.getByRole('button', { name: button }).waitFor();
+    look.expectQuiet();
+  });
+
+  it('has nothing of it either where nobody may append', async () => {
+    const access = new RuleAccess({}, { '/**': ['follow', 'list'] });
+    const server = await ViewerServer.start({ access });
+    await writeFile(path.join(server.root, 'f.log'), 'text\n');
+    for (const [urlPath, word] of [
+      ['/', 'Live'],
+      ['/f.log', 'Finished'],
+    ] as const) {
+      const look = await browser.open('about:blank');
+      const asked = look.page.waitForResponse((answer) => answer.url().includes('view=append'));
+      await look.page.goto(server.url(urlPath));
+      await look.state(word);
+      expect((await asked).status()).toBe(204);
+      look.expectQuiet();
+    }
+  });
+});

@@ -9,6 +9,7 @@ import type { ActiveConnections } from '../active-connections.ts';
 import { descriptorLimit, liveResourcesWithin } from '../node/connections/descriptor-limit.ts';
 import { followRequestOf, isWatch, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake } from '../request/request-target.ts';
+import { sendAllow } from '../response/allow.ts';
 import { permitToPass } from '../rights/needs.ts';
 import { askerOf, Client, viaOf } from './client.ts';
 import { ForkedFrom } from './forked-from.ts';
@@ -149,6 +150,8 @@ export class RelayResponder {
       } else if (route.kind === 'given') {
         const passage = { permit, upstream, path, via, silenceMs: SILENCE_MS };
         this.#tunnel.give(request, reply, route.answer.release(), passage);
+      } else if (route.kind === 'readable') {
+        await sendAllow(reply, false);
       } else if (route.kind === 'forgotten') {
         this.#stored.assertMeant(request, await this.#relay.storedAt(path));
         await this.#relay.invalidate(path);

@@ -14,6 +14,7 @@ import {
   StorageBusyError,
   UpstreamError,
 } from '../../wire/errors.ts';
+import { APPEND_VIEW } from '../../wire/page-requests.ts';
 import { SUBPROTOCOL } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { headerOf } from '../request/headers.ts';
@@ -21,6 +22,7 @@ import { pageRequestOf } from '../request/page-request.ts';
 import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake, verbOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
+import { admissionOf } from '../rights/admission.ts';
 import { askerOf, type Client } from './client.ts';
 import { type Joined, tagOf } from './joined-download.ts';
 import { partOfComing } from './joined-part.ts';
@@ -53,6 +55,8 @@ export type Route =
   | ({ kind: 'cached' } & Omit<StoredCopy, 'via' | 'upstream'>)
   /** With the answer that was got for it, and is not kept. */
   | { kind: 'given'; answer: OpenAnswer }
+  /** With what may be done with it: to read it, and no more. */
+  | { kind: 'readable' }
   /** By dropping what is here. */
   | { kind: 'forgotten' }
   /** By the upstream. */
@@ -92,6 +96,7 @@ export class Routes {
     if (path.isRoot || path.trailingSlash) return PASS_ON;
     if (upstream.kind !== 'httpfstream' && !isCanonical(writtenPath(request, this.#prefix, path), path))
       return PASS_ON;
+    if (pageRequestOf(request) === APPEND_VIEW) return this.#routeOfQuestion(request, path, client);
     if (pageRequestOf(request) !== undefined) return this.#routeOfPageRequest(request, path, client);
     if (isFollow(request)) return this.#routeOfFollow(request, path, upstream, client);
     if (parameterOf(request, StreamQuery.live) !== undefined) {
@@ -159,6 +164,14 @@ export class Routes {
     if ((await this.#relay.kindOf(path, asker)) === 'httpfstream') return PASS_ON;
     if (isServed(readiness)) return { kind: 'served', served: readiness };
     throw new UpstreamError('nothing is kept here of what the server has from which this comes');
+  }
+
+  /** Whether something may be appended to is known where it would be written; and for that it takes the right here, too. */
+  async #routeOfQuestion(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Route> {
+    if (await this.#relay.isLocal(path)) return SERVED;
+    if (admissionOf(request).permit('append', path) === undefined) return { kind: 'readable' };
+    const kind = await this.#relay.kindOf(path, askerOf(request, 0, client));
+    return kind === 'httpfstream' ? PASS_ON : { kind: 'readable' };
   }
 
   /**

@@ -6,11 +6,11 @@ import { waitFor } from '../wait-for.ts';
 /** A look at the page of a text, as somebody before the screen has it. */
 export class LogLook {
   readonly page: Page;
-  readonly #troubles: () => readonly string[];
+  readonly #said: { troubles: () => readonly string[]; console: () => readonly string[] };
 
-  constructor(page: Page, troubles: () => readonly string[]) {
+  constructor(page: Page, said: { troubles: () => readonly string[]; console: () => readonly string[] }) {
     this.page = page;
-    this.#troubles = troubles;
+    this.#said = said;
   }
 
   /** Waits until the badge says so. */
@@ -68,6 +68,11 @@ export class LogLook {
   /** Nothing that the page shows has run, and its policy had nothing to forbid. */
   async expectHarmless(): Promise<void> {
     expect(await this.page.evaluate('window.ran')).toBeUndefined();
-    expect(this.#troubles()).toEqual([]);
+    expect(this.#said.troubles()).toEqual([]);
+  }
+
+  /** Whoever looks into the console finds nothing there. */
+  expectQuiet(): void {
+    expect(this.#said.console()).toEqual([]);
   }
 }
