@@ -23,6 +23,8 @@ export type StreamState =
       /** Exit status of the command that wrote it. */
       readonly status?: number | undefined;
     }
+  /** A file as it lies there: the server knows of nobody who has appended to it. */
+  | { readonly kind: 'stored' }
   /** The server is gone; the next attempt is at `at`, in milliseconds since 1970. Undefined: it is under way. */
   | { readonly kind: 'reconnecting'; readonly at?: number | undefined }
   /** Nobody may read it without a token, or not with this one. */
@@ -98,6 +100,8 @@ export function wordsOf(state: StreamState, now: number): StateWords {
       };
     case 'failed':
       return { tone: 'bad', word: 'Failed', meaning: state.detail };
+    case 'stored':
+      return { tone: 'idle', word: 'Stored', meaning: 'The file as it is. Nobody has appended to it here.' };
     case 'ended':
       return wordsOfEnd(state);
   }
@@ -110,7 +114,7 @@ export function isTold({ kind }: StreamState): boolean {
 
 /** Whether what is shown may still grow by itself. */
 export function mayGrow({ kind }: StreamState): boolean {
-  return kind !== 'ended' && kind !== 'failed' && kind !== 'locked';
+  return kind !== 'ended' && kind !== 'stored' && kind !== 'failed' && kind !== 'locked';
 }
 
 function wordsOfEnd({ reason, detail, status }: StreamState & { kind: 'ended' }): StateWords {
