@@ -168,7 +168,8 @@ export class Routes {
   /** Whether something may be appended to is known where it would be written; and for that it takes the right here, too. */
   async #routeOfQuestion(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Route> {
     if (await this.#relay.isLocal(path)) return SERVED;
-    if (admissionOf(request).permit('append', path) === undefined) return { kind: 'readable' };
+    const isPlain = (await this.#relay.storedAt(path)) !== undefined;
+    if (isPlain || admissionOf(request).permit('append', path) === undefined) return { kind: 'readable' };
     const kind = await this.#relay.kindOf(path, askerOf(request, 0, client));
     return kind === 'httpfstream' ? PASS_ON : { kind: 'readable' };
   }
