@@ -31,7 +31,8 @@ export class DirectoryFollow {
   readonly #events: DirectoryFollowEvents;
   #reconnector: Reconnector | undefined;
   #connection: Connection | undefined;
-  #isDeleted = false;
+  /** What is told while it is not there: it is waited for. */
+  #absence: StreamState | undefined;
   /** Whether the last answer was a refusal for another reason than rights, or that nothing is there. */
   #isRefused = false;
 
@@ -62,7 +63,6 @@ export class DirectoryFollow {
   }
 
   #connect(): void {
-    this.#isDeleted = false;
     try {
       this.#connection = connectWith(tabToken())(this.#url, 'FOLLOW', {
         onOpen: () => this.#reconnector?.opened(),
@@ -82,6 +82,7 @@ export class DirectoryFollow {
     switch (message.type) {
       case 'list':
         this.#reconnector?.progressed();
+        this.#absence = undefined;
         this.#isRefused = false;
         this.#enter({ kind: 'watching' });
         void this.#events.list();
@@ -95,7 +96,7 @@ export class DirectoryFollow {
         this.#events.changed(message.name, undefined);
         break;
       case 'end':
-        this.#isDeleted = message.reason === 'deleted';
+        if (message.reason === 'deleted') this.#absence = { kind: 'ended', reason: 'deleted' };
     }
   }
 
@@ -105,7 +106,8 @@ export class DirectoryFollow {
       this.#enter({ kind: 'locked', refused: tabToken() !== undefined });
     } else if (status === NOT_FOUND) {
       this.#retry(error);
-      this.#enter({ kind: 'missing' });
+      this.#absence ??= { kind: 'missing' };
+      this.#enter(this.#absence);
     } else if (isPassing || !this.#isRefused) {
       // Why a handshake failed is asked afterwards. A server that has come meanwhile refuses the question itself.
       this.#isRefused = !isPassing;
@@ -122,17 +124,18 @@ export class DirectoryFollow {
   }
 
   #onEnd({ code, error }: ConnectionEnd): void {
-    if (this.#isDeleted) this.#enter({ kind: 'ended', reason: 'deleted' });
-    else if (code === CloseCode.unauthorized || code === CloseCode.forbidden) {
+    if (code === CloseCode.unauthorized || code === CloseCode.forbidden) {
       this.#enter({ kind: 'locked', refused: tabToken() !== undefined });
     } else {
       this.#retry(new ConnectionLostError('the connection broke', { cause: error }));
+      // It may be made again.
+      if (this.#absence !== undefined && code !== CloseCode.abnormal) this.#enter(this.#absence);
     }
   }
 
   #retry(error: HttpfstreamError): void {
     this.#reconnector?.schedule(error, () => {
-      this.#enter({ kind: 'reconnecting' });
+      if (this.#absence === undefined) this.#enter({ kind: 'reconnecting' });
       this.#connect();
     });
   }

@@ -1,4 +1,4 @@
-import { Bar, barButton, barLink } from '../frame/bar.ts';
+import { Bar, barLink } from '../frame/bar.ts';
 import { formatBytes, formatCount } from '../frame/format.ts';
 import { HelpSheet } from '../keys/help-sheet.ts';
 import { KeyTable } from '../keys/key-table.ts';
@@ -47,11 +47,9 @@ export class DirectoryPage {
     this.#bar = new Bar(path, this.#badge.element);
     this.#makeFilter();
     const help = this.#makeKeys();
-    this.#bar.add(
-      this.#filter,
-      barLink('Raw', 'The listing without this page', '?raw'),
-      barButton('?', 'Keys (?)', () => help.toggle()),
-    );
+    const raw = barLink('Raw', 'The listing without this page', '?raw');
+    raw.className = 'wide-only';
+    this.#bar.add(this.#filter, raw, help.button);
     this.#uploads = new UploadInput(
       new URL('./', location.href),
       this.#bar,
@@ -68,7 +66,6 @@ export class DirectoryPage {
   /** Reads the directory, and what changes in it. */
   start(): void {
     this.#follow.start();
-    this.#view.element.focus();
   }
 
   #onState(state: StreamState): void {
@@ -162,9 +159,8 @@ export class DirectoryPage {
     });
     this.#filter.addEventListener('keydown', (event) => {
       if (event.isComposing) return;
-      if (event.key === 'Enter') this.#view.open();
+      if (event.key === 'Enter') this.#view.openFirst();
       else if (event.key === 'ArrowDown') {
-        this.#view.element.focus();
         this.#view.active.set(0);
       } else return;
       event.preventDefault();
@@ -175,7 +171,7 @@ export class DirectoryPage {
     const view = this.#view;
     const keys = new KeyTable([
       ...view.active.actions(),
-      { keys: ['Enter'], does: 'open', run: () => view.open() },
+      { keys: ['Enter'], does: 'open', run: () => view.openActive() },
       { keys: ['Backspace', 'u'], does: 'one directory up', run: () => this.#goUp() },
       { keys: ['/'], does: 'filter by name', run: () => this.#filter.focus() },
       { keys: ['Escape'], does: 'show all names', run: () => this.#clearFilter() },

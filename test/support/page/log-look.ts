@@ -51,13 +51,18 @@ export class LogLook {
     return this.page.keyboard.press(key);
   }
 
-  /** What axe finds: rules, and where they are broken. */
-  axeViolations(): Promise<{ id: string; targets: string[] }[]> {
+  /** What axe finds: rules, and where they are broken. Of all rules, or of these alone. */
+  async axeViolations(rules?: readonly string[]): Promise<{ id: string; targets: string[] }[]> {
+    if (await this.page.evaluate('window.axe === undefined')) await this.page.evaluate(axe.source);
     return this.page.evaluate(`(async () => {
-      ${axe.source}
-      const { violations } = await window.axe.run();
+      const { violations } = await window.axe.run(${JSON.stringify(rules ? { runOnly: rules } : {})});
       return violations.map(({ id, nodes }) => ({ id, targets: nodes.flatMap(({ target }) => target) }));
     })()`);
+  }
+
+  /** What has moved by itself since the page was opened, as HTML. */
+  jumps(): Promise<string[]> {
+    return this.page.evaluate('window.jumps');
   }
 
   /** Nothing that the page shows has run, and its policy had nothing to forbid. */

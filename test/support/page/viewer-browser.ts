@@ -8,6 +8,16 @@ const NOTE_VIOLATIONS = `document.addEventListener('securitypolicyviolation', (e
   window.noteTrouble(event.violatedDirective + ' ' + event.blockedURI);
 });`;
 
+/** What moves by itself, but for what the browser draws within an element, and for pictures. */
+const NOTE_JUMPS = `window.jumps = [];
+new PerformanceObserver((list) => {
+  for (const { hadRecentInput, sources } of list.getEntries()) {
+    if (hadRecentInput) continue;
+    const own = sources.map(({ node }) => node).filter((node) => node !== null && node.nodeName !== 'IMG');
+    window.jumps.push(...own.map((node) => node.outerHTML ?? node.textContent));
+  }
+}).observe({ type: 'layout-shift', buffered: true });`;
+
 /** One browser, and one page in it, for all tests of a file. */
 export class ViewerBrowser {
   /** Whether this machine has one. */
@@ -58,5 +68,6 @@ export class ViewerBrowser {
     this.#page.on('console', (message) => this.#console.push(`${message.type()}: ${message.text()}`));
     await this.#page.exposeFunction('noteTrouble', (text: string) => this.#troubles.push(text));
     await this.#page.addInitScript(NOTE_VIOLATIONS);
+    await this.#page.addInitScript(NOTE_JUMPS);
   }
 }
