@@ -17,8 +17,8 @@ const TOO_MANY_REQUESTS = 429;
 
 /** What is told of a directory. */
 export interface DirectoryFollowEvents {
-  /** The list is to be read, for the first time or anew. */
-  list(): void;
+  /** The list is to be read, for the first time or anew. Resolves to whether it could be. */
+  list(): Promise<boolean>;
   /** What is at a name by now; undefined: nothing. */
   changed(name: string, entry: DirectoryEntry | undefined): void;
   /** It is in another state. */
@@ -85,7 +85,7 @@ export class DirectoryFollow {
         this.#absence = undefined;
         this.#isRefused = false;
         this.#enter({ kind: 'watching' });
-        this.#events.list();
+        void this.#events.list();
         break;
       case 'entry': {
         const entry = entryOf(message.row);
@@ -113,10 +113,14 @@ export class DirectoryFollow {
       this.#isRefused = !isPassing;
       this.#retry(error);
     } else {
-      // It can be listed, at a relay for example, but nobody tells what changes.
-      this.#enter({ kind: 'listed' });
-      this.#events.list();
+      void this.#listOnly(error);
     }
+  }
+
+  /** It may be possible to list it, though nobody tells what changes. */
+  async #listOnly({ message }: HttpfstreamError): Promise<void> {
+    const isListed = await this.#events.list();
+    this.#enter(isListed ? { kind: 'listed' } : { kind: 'failed', detail: message });
   }
 
   #onEnd({ code, error }: ConnectionEnd): void {

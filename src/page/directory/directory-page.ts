@@ -37,7 +37,7 @@ export class DirectoryPage {
   constructor(path: string) {
     this.#isRoot = path === '/';
     this.#follow = new DirectoryFollow(new URL(location.href), {
-      list: () => void this.#read(),
+      list: () => this.#read(),
       changed: (name, entry) => this.#onChanged(name, entry),
       stateChanged: (state) => this.#onState(state),
     });
@@ -71,12 +71,15 @@ export class DirectoryPage {
   #onState(state: StreamState): void {
     this.#badge.show(state);
     const isLocked = state.kind === 'locked';
+    // What could not be listed is not tried again.
+    if (state.kind === 'failed') this.#reading = undefined;
     if (isLocked) this.#prompt.ask(state.refused);
     else this.#prompt.hide();
     this.#view.element.hidden = isLocked;
   }
 
-  async #read(): Promise<void> {
+  /** @returns whether it could be read */
+  async #read(): Promise<boolean> {
     this.#reading?.abort();
     const reading = new AbortController();
     this.#reading = reading;
@@ -93,12 +96,14 @@ export class DirectoryPage {
       this.#say(isTruncated ? 'There are more names than are listed.' : '');
       this.#showChanges();
       void this.#uploads.offer();
+      return true;
     } catch (error) {
-      if (reading.signal.aborted) return;
+      if (reading.signal.aborted) return false;
       this.#say(`It could not be listed: ${(error as Error).message}.`);
       setTimeout(() => {
         if (this.#reading === reading) void this.#read();
       }, RETRY_MS);
+      return false;
     }
   }
 

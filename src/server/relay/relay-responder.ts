@@ -18,7 +18,7 @@ import { asCopy } from './passed-on.ts';
 import { isFollow, isRead, Routes } from './routes.ts';
 import { StoredResponder } from './stored-responder.ts';
 import { type Passage, Tunnel } from './tunnel.ts';
-import { passedQuery } from './written-path.ts';
+import { othersQuery, passedQuery } from './written-path.ts';
 
 /** Longest time to the head of an answer of an upstream, in milliseconds. */
 const HEAD_TIMEOUT_MS = 30_000;
@@ -103,6 +103,26 @@ export class RelayResponder {
   /** Whether a path comes from an upstream. */
   covers(path: ResourcePath): boolean {
     return this.#relay.upstreamOf(path) !== undefined;
+  }
+
+  /**
+   * Whether people see what is at a path, and comes from an upstream, in a page of this server. What they see of a directory of a
+   * plain HTTP server, and of what such a server makes of a query, is up to that one.
+   */
+  async isShownHere(request: FastifyRequest, path: ResourcePath): Promise<boolean> {
+    const upstream = this.#relay.upstreamOf(path);
+    if (upstream === undefined) return false;
+    const isTheirs = path.isRoot || path.trailingSlash || othersQuery(request) !== '';
+    if (!isTheirs || upstream.wasHttpfstream) return true;
+    const client = new Client(request);
+    try {
+      return (await this.#relay.kindOf(path, askerOf(request, 0, client))) === 'httpfstream';
+    } catch {
+      // It is told why when it is passed on.
+      return false;
+    } finally {
+      client.release();
+    }
   }
 
   /** Fetches nothing more. */

@@ -21,13 +21,12 @@ import { headerOf } from '../request/headers.ts';
 import { pageRequestOf } from '../request/page-request.ts';
 import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake, verbOf } from '../request/request-target.ts';
-import { parseTarget } from '../request/target.ts';
 import { admissionOf } from '../rights/admission.ts';
 import { askerOf, type Client } from './client.ts';
 import { type Joined, tagOf } from './joined-download.ts';
 import { partOfComing } from './joined-part.ts';
 import type { StoredCopy } from './stored-responder.ts';
-import { writtenPath } from './written-path.ts';
+import { othersQuery, writtenPath } from './written-path.ts';
 
 /** With one of these a read is not about the file as it is now. */
 const CONDITIONS = [
@@ -169,7 +168,8 @@ export class Routes {
   /** Whether something may be appended to is known where it would be written; and for that it takes the right here, too. */
   async #routeOfQuestion(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Route> {
     if (await this.#relay.isLocal(path)) return SERVED;
-    if (admissionOf(request).permit('append', path) === undefined) return { kind: 'readable' };
+    const isPlain = (await this.#relay.storedAt(path)) !== undefined;
+    if (isPlain || admissionOf(request).permit('append', path) === undefined) return { kind: 'readable' };
     const kind = await this.#relay.kindOf(path, askerOf(request, 0, client));
     return kind === 'httpfstream' ? PASS_ON : { kind: 'readable' };
   }
@@ -238,9 +238,10 @@ export class Routes {
       const isHttpfstream = upstream.kind === 'httpfstream';
       if (!isHttpfstream || !(await this.#relay.isHeld(path, wanted, client.signal))) return PASS_ON;
     }
+    // There nobody follows anything: from where, is about what is here.
+    if (upstream.kind === 'http') return { kind: 'served', served: readiness };
     // There is more than is here, or it is known there that there is not.
-    if (upstream.kind === 'httpfstream' && !(await this.#relay.has(path, readiness, from, generation)))
-      return PASS_ON;
+    if (!(await this.#relay.has(path, readiness, from, generation))) return PASS_ON;
     const isWithin = readiness.way === 'coming' && from >= 0 && from <= readiness.fetched.committed;
     const isEnough = isCaughtUp(readiness) || (lines === undefined && isWithin);
     return isEnough ? { kind: 'served', served: readiness } : PASS_ON;
@@ -280,9 +281,9 @@ export function isRead(request: FastifyRequest): boolean {
 }
 
 /** Whether what a plain HTTP server answers may be for this reader only, or for this query. */
-function isPersonal({ headers, raw }: FastifyRequest): boolean {
-  const { queryString } = parseTarget(raw.url);
-  return queryString !== '' || headers.authorization !== undefined || headers.cookie !== undefined;
+function isPersonal(request: FastifyRequest): boolean {
+  const { headers } = request;
+  return othersQuery(request) !== '' || headers.authorization !== undefined || headers.cookie !== undefined;
 }
 
 /** Whether a request is one to follow. */
