@@ -126,6 +126,14 @@ export class Line {
   }
 }
 
+/** Tells whether both look the same. */
+export function sameSpans(one: readonly Span[], other: readonly Span[]): boolean {
+  return (
+    one.length === other.length &&
+    one.every((span, index) => span.text === other[index]!.text && looksLike(span, other[index]!))
+  );
+}
+
 function widthOf(runs: readonly Run[]): number {
   return runs.reduce((sum, run) => sum + run.width, 0);
 }

@@ -59,9 +59,10 @@ export class LogView {
     // The browser scrolls here only for a selection that is pulled over the edge, or what it has found in the page.
     this.element.addEventListener('scroll', () => {
       const { scrollTop } = this.element;
-      if (scrollTop === 0) return;
       this.element.scrollTop = 0;
-      this.scrollBy(scrollTop);
+      if (scrollTop !== 0) this.scrollBy(scrollTop);
+      // Sideways: other parts of long rows come into view.
+      else this.refresh();
     });
     new ResizeObserver(() => {
       list.forgetHeights();
@@ -173,9 +174,9 @@ export class LogView {
 
   #paintEnd({ rows, isTop }: RowRun, count: number, heightPx: number): void {
     const shown = this.list.wraps ? this.#filling(rows.toReversed(), heightPx).reverse() : rows.slice(-count);
-    const contentPx = this.list.show(shown);
+    const contentPx = this.#heightOf(shown);
     const isAll = isTop && shown.length === rows.length;
-    this.list.moveTo(isAll && contentPx < heightPx ? 0 : heightPx - contentPx);
+    this.#show(shown, isAll && contentPx < heightPx ? 0 : heightPx - contentPx);
   }
 
   #paintAnchored(run: RowRun, anchor: Anchor, count: number, heightPx: number): void {
@@ -191,7 +192,7 @@ export class LogView {
     const shown = this.list.wraps
       ? this.#filling(rows.slice(at), heightPx + offsetPx)
       : rows.slice(at, at + count);
-    const contentPx = this.list.show(shown);
+    const contentPx = this.#heightOf(shown);
     const isLast = isEnd && at + shown.length === rows.length;
     if (isLast && contentPx - offsetPx <= heightPx) {
       // Nothing is below the last row.
@@ -201,7 +202,16 @@ export class LogView {
       return;
     }
     this.#anchor = { position: shown[0]?.start ?? anchor.position, offsetPx };
-    this.list.moveTo(-offsetPx);
+    this.#show(shown, -offsetPx);
+  }
+
+  #show(rows: readonly PlacedRow[], topPx: number): void {
+    const { scrollLeft: leftPx, clientWidth: widthPx, clientHeight: heightPx } = this.element;
+    this.list.show(rows, topPx, { leftPx, widthPx, heightPx });
+  }
+
+  #heightOf(rows: readonly PlacedRow[]): number {
+    return rows.reduce((sum, row) => sum + this.list.heightOf(row), 0);
   }
 
   /** The first rows, as many as fill so many pixels: one that is wrapped may do that alone. */
