@@ -128,7 +128,11 @@ export class RowList {
    * @param topPx where the first row is, in pixels below the upper edge of the view
    */
   show(rows: readonly PlacedRow[], topPx: number, viewport: Viewport): void {
-    const before = new Map([...this.#keptRows.map((element) => this.#shownIn.get(element)!), ...this.#shown.values()].map((shown) => [shown.row.start, shown]));
+    const before = new Map(
+      [...this.#keptRows.map((element) => this.#shownIn.get(element)!), ...this.#shown.values()].map(
+        (shown) => [shown.row.start, shown],
+      ),
+    );
     this.#shown = new Map();
     let rowTopPx = topPx;
     for (const row of rows) {
@@ -177,9 +181,7 @@ export class RowList {
       const element = child as HTMLElement;
       if (element !== this.#sizes.ruler && !wanted.has(element) && !away.includes(element)) element.remove();
     }
-    const inOrder = [...wanted, ...away].sort(
-      (a, b) => this.rowOf(a)!.start - this.rowOf(b)!.start,
-    );
+    const inOrder = [...wanted, ...away].sort((a, b) => this.rowOf(a)!.start - this.rowOf(b)!.start);
     let next = this.#sizes.ruler.nextElementSibling;
     for (const element of inOrder) {
       element.classList.toggle('away', !wanted.has(element));
