@@ -10,7 +10,7 @@ export const ROW_PX = 20;
 export const PADDING_COLUMNS = 2;
 
 /** So wide is a piece of a long row that is not wrapped. */
-export const PIECE_COLUMNS = 128;
+export const PIECE_COLUMNS = 64;
 
 /** Where a long row is wrapped at the least, in columns: on a narrow screen the rest of it is to the right. */
 const MIN_COLUMNS = 16;

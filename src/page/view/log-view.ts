@@ -45,6 +45,8 @@ export class LogView {
   #isUrgent = false;
   #paintedAt = 0;
   #isLoading = false;
+  /** Where the rows began and ended that were too few when it was painted last. */
+  #lacking: readonly (number | undefined)[] = [];
 
   constructor(store: BlockStore, rows: FoldedRows, list: RowList, events: LogViewEvents) {
     this.#store = store;
@@ -164,6 +166,17 @@ export class LogView {
     if (this.#anchor === undefined) this.#paintEnd(run, count, heightPx);
     else this.#paintAnchored(run, this.#anchor, count, heightPx);
     this.#tellPainted(heightPx, run.fullScreen);
+    this.#paintMore(run, heightPx);
+  }
+
+  /** Goes on while the view is not filled: there was no time for more rows, or their bytes are not here. */
+  #paintMore({ rows, lacks }: RowRun, heightPx: number): void {
+    const bottomPx = this.list.topPx + this.#heightOf(this.list.rows);
+    if (lacks === undefined || (this.list.topPx <= 0 && bottomPx >= heightPx)) return;
+    const before = this.#lacking;
+    this.#lacking = [rows[0]?.start, rows.at(-1)?.end];
+    if (lacks !== 'time') this.#loadAndPaint(lacks);
+    else if (this.#lacking.some((position, index) => position !== before[index])) this.refresh();
   }
 
   #runAt({ position, offsetPx }: Anchor, count: number): RowRun | MissingBytes {
@@ -210,7 +223,7 @@ export class LogView {
     this.list.show(rows, topPx, { leftPx, widthPx, heightPx });
   }
 
-  #heightOf(rows: readonly PlacedRow[]): number {
+  #heightOf(rows: readonly Row[]): number {
     return rows.reduce((sum, row) => sum + this.list.heightOf(row), 0);
   }
 
