@@ -1,4 +1,5 @@
 import type { GroupOutline } from '../groups/group-outline.ts';
+import type { Row } from '../log/rows.ts';
 import type { MissingBytes, PlacedRow, RowRun, RowWindow } from './row-window.ts';
 
 /** Over so many folded groups, or places in long rows, rows are looked for at most, for one look. */
@@ -20,6 +21,11 @@ export class FoldedRows {
   /** As {@link RowWindow.forget}. */
   forget(): void {
     this.#window.forget();
+  }
+
+  /** As {@link RowWindow.charactersBefore}. */
+  charactersBefore(row: Row, position: number): number {
+    return this.#window.charactersBefore(row, position);
   }
 
   /**

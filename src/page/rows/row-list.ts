@@ -122,6 +122,11 @@ export class RowList {
     return this.#sizes.heightOf(row, shown?.row === row ? shown.element : undefined);
   }
 
+  /** Where in the row so many characters of its text end, in pixels: the line, which is known of long rows only, and the column. */
+  placeIn(row: Row, characters: number): { topPx: number; leftPx: number } {
+    return this.#sizes.placeIn(row, characters);
+  }
+
   /**
    * Shows these rows and no others, and of long ones what is in view; those that were shown keep their elements.
    *

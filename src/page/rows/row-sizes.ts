@@ -1,7 +1,9 @@
+import { widthOf } from '../log/cell-width.ts';
 import type { Row } from '../log/rows.ts';
 import { PLAIN } from '../log/style.ts';
 import { rowElement, textPart } from './row-element.ts';
 import { type CutRow, cutRow, isLong } from './row-pieces.ts';
+import { textOfRow } from './row-text.ts';
 
 /** Height of a row that is not wrapped, in pixels, as the style sheet has it. */
 export const ROW_PX = 20;
@@ -21,6 +23,7 @@ const DIGITS = 100;
 /** What is measured of the font, and where the text of a row begins. */
 interface Measured {
   readonly columnPx: number;
+  readonly textPx: number;
   /** How many columns of text fit the window. */
   readonly columns: number;
 }
@@ -78,6 +81,16 @@ export class RowSizes {
     return heightPx;
   }
 
+  /** Where in a row so many characters of its text end, in pixels. Of a row that is wrapped only the line, if it is a long one. */
+  placeIn(row: Row, characters: number): { topPx: number; leftPx: number } {
+    if (this.#wraps) {
+      const line = isLong(row) ? this.cutOf(row).pieces.findLastIndex(({ start }) => start <= characters) : 0;
+      return { topPx: line * ROW_PX, leftPx: 0 };
+    }
+    const { columnPx, textPx } = this.#measure();
+    return { topPx: 0, leftPx: textPx + widthOf(textOfRow(row).slice(0, characters)) * columnPx };
+  }
+
   /** The pieces of a long row: its lines, when it is wrapped. */
   cutOf(row: Row): CutRow {
     const known = this.#cuts.get(row);
@@ -109,9 +122,10 @@ export class RowSizes {
     const digits = new Range();
     digits.selectNodeContents(text);
     const columnPx = digits.getBoundingClientRect().width / DIGITS;
-    const columns = Math.floor((this.ruler.clientWidth - text.offsetLeft) / columnPx) - PADDING_COLUMNS;
+    const textPx = text.offsetLeft;
+    const columns = Math.floor((this.ruler.clientWidth - textPx) / columnPx) - PADDING_COLUMNS;
     this.ruler.replaceChildren();
-    this.#measured = { columnPx, columns: Math.max(columns, MIN_COLUMNS) };
+    this.#measured = { columnPx, textPx, columns: Math.max(columns, MIN_COLUMNS) };
     return this.#measured;
   }
 }

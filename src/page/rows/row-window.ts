@@ -1,7 +1,8 @@
 import type { BlockStore } from '../bytes/block-store.ts';
-import { stateAfter, type TerminalState } from '../log/pen.ts';
+import { INITIAL_STATE, stateAfter, type TerminalState } from '../log/pen.ts';
 import { rowStartBefore } from '../log/pseudo-lines.ts';
 import type { Row, Screen } from '../log/rows.ts';
+import { textOfRow } from './row-text.ts';
 
 /**
  * How many bytes before the first row that is shown are read with it: colours that are still open, and programs that go
@@ -126,6 +127,13 @@ export class RowWindow {
     const origin = rowStartBefore(bytes, start, Math.max(0, from - CONTEXT_BYTES)) ?? from;
     const { rows } = this.#screenOf(bytes, start, origin);
     return rows.filter((row) => row.start >= from);
+  }
+
+  /** How many characters of a row's text its bytes before `position` are; 0 as long as these are not here. */
+  charactersBefore({ start }: Row, position: number): number {
+    const bytes = position > start ? this.#store.slice(start, position) : undefined;
+    const row = bytes && this.#rowsOf(bytes, start, INITIAL_STATE).rows.at(-1);
+    return row === undefined ? 0 : textOfRow(row).length;
   }
 
   /** Makes rows of what is behind `origin` in bytes that begin at `from`; what is before it tells the colours. */

@@ -16,6 +16,8 @@ const RETRY_MS = 1000;
 interface Anchor {
   position: number;
   offsetPx: number;
+  /** The offset counts from the line of the row in which the position is: of a long row that is wrapped, only that is in view. */
+  isOfLine?: boolean;
 }
 
 /** What the view tells whoever made it. */
@@ -47,6 +49,8 @@ export class LogView {
   #isLoading = false;
   /** Where the rows began and ended that were too few when it was painted last. */
   #lacking: readonly (number | undefined)[] = [];
+  /** What is to be in view sideways, too. */
+  #aside: number | undefined;
 
   constructor(store: BlockStore, rows: FoldedRows, list: RowList, events: LogViewEvents) {
     this.#store = store;
@@ -99,11 +103,18 @@ export class LogView {
     this.element.scrollLeft += (steps * this.element.clientWidth) / 10;
   }
 
-  /** Goes to the row at `position`, which comes so many pixels below the upper edge. */
+  /** Goes to the row at `position`, or to its line in a long row, which comes so many pixels below the upper edge. */
   goTo(position: number, belowPx = 0): void {
-    this.#stay({ position: Math.min(position, this.#store.size), offsetPx: -belowPx });
+    this.#stay({ position: Math.min(position, this.#store.size), offsetPx: -belowPx, isOfLine: true });
     this.#goesDown = false;
+    this.#aside = undefined;
     this.refresh();
+  }
+
+  /** As {@link goTo}, and sideways, too, unless what is at `position` is in view. */
+  goToText(position: number, belowPx: number): void {
+    this.goTo(position, belowPx);
+    this.#aside = position;
   }
 
   /** Goes to the end, and follows it. */
@@ -165,6 +176,7 @@ export class LogView {
     }
     if (this.#anchor === undefined) this.#paintEnd(run, count, heightPx);
     else this.#paintAnchored(run, this.#anchor, count, heightPx);
+    this.#goAside();
     this.#tellPainted(heightPx, run.fullScreen);
     this.#paintMore(run, heightPx);
   }
@@ -196,6 +208,8 @@ export class LogView {
     const { rows, isEnd } = run;
     let { at } = run;
     let { offsetPx } = anchor;
+    const row = rows[at];
+    if (anchor.isOfLine && row !== undefined) offsetPx += this.#placeOf(row, anchor.position).topPx;
     while (offsetPx < 0 && at > 0) offsetPx += this.list.heightOf(rows[--at]!);
     // Nothing is above the first row.
     offsetPx = Math.max(0, offsetPx);
@@ -216,6 +230,25 @@ export class LogView {
     }
     this.#anchor = { position: shown[0]?.start ?? anchor.position, offsetPx };
     this.#show(shown, -offsetPx);
+  }
+
+  /** Where in a row its byte at `position` is. */
+  #placeOf(row: Row, position: number): { topPx: number; leftPx: number } {
+    return this.list.placeIn(row, this.#rows.charactersBefore(row, position));
+  }
+
+  /** Scrolls sideways to what somebody wants to see there. */
+  #goAside(): void {
+    const position = this.#aside;
+    const row = this.list.rows.find(
+      ({ start, end }) => position !== undefined && position >= start && position < end,
+    );
+    if (position === undefined || row === undefined) return;
+    this.#aside = undefined;
+    const { leftPx } = this.#placeOf(row, position);
+    const { scrollLeft, clientWidth } = this.element;
+    if (leftPx < scrollLeft || leftPx > scrollLeft + clientWidth)
+      this.element.scrollLeft = leftPx - clientWidth / 2;
   }
 
   #show(rows: readonly PlacedRow[], topPx: number): void {
@@ -248,15 +281,20 @@ export class LogView {
 
   #tellPainted(heightPx: number, isFullScreen: boolean): void {
     const { size } = this.#store;
-    const inView: Row[] = [];
+    let top: number | undefined;
+    let bottom = size;
     let topPx = this.list.topPx;
     for (const row of this.list.rows) {
-      const bottomPx = topPx + this.list.heightOf(row);
-      if (bottomPx > 0 && topPx < heightPx) inView.push(row);
-      topPx = bottomPx;
+      const rowPx = this.list.heightOf(row);
+      const positionAt = (px: number) =>
+        row.start + Math.round((row.end - row.start) * Math.min(Math.max(0, (px - topPx) / rowPx), 1));
+      if (topPx + rowPx > 0 && topPx < heightPx) {
+        top ??= positionAt(0);
+        bottom = positionAt(heightPx);
+      }
+      topPx += rowPx;
     }
-    const extent = { top: inView[0]?.start ?? 0, bottom: inView.at(-1)?.end ?? size, size };
-    this.#events.painted(extent, isFullScreen);
+    this.#events.painted({ top: top ?? 0, bottom, size }, isFullScreen);
   }
 
   /** Reads bytes that are missing. */
