@@ -1,4 +1,4 @@
-import { rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
@@ -114,6 +114,44 @@ describe.runIf(ViewerBrowser.isThere)('the page of a directory', () => {
     await entry('later.log', '1 B');
     await look.state('Live');
     await look.expectHarmless();
+  });
+
+  it('opens by Enter the row that was chosen, and no other one when that is gone', async () => {
+    const server = await ViewerServer.start();
+    const at = (name: string) => path.join(server.root, name);
+    for (const name of ['a.log', 'b.log', 'c.log']) await writeFile(at(name), name);
+    const look = await browser.open(server.url('/'));
+    await look.page.getByText('c.log').waitFor();
+    await look.press('Enter');
+    await look.press('ArrowDown');
+    await look.press('ArrowDown');
+    await look.page.locator('.active', { hasText: 'b.log' }).waitFor();
+    await rm(at('b.log'));
+    await waitFor(async () => (await namesIn(look.page)).length === 2, 'the chosen one to be gone');
+    await look.press('Enter');
+    await writeFile(at('d.log'), '');
+    await look.page.getByText('d.log').waitFor();
+    expect(look.page.url()).toBe(server.url('/'));
+    await look.press('ArrowDown');
+    await look.press('Enter');
+    await look.page.waitForURL(server.url('/c.log'));
+  });
+
+  it('comes back when the directory was deleted, and is made again', async () => {
+    const server = await ViewerServer.start();
+    const directory = path.join(server.root, 'd');
+    await mkdir(directory);
+    await writeFile(path.join(directory, 'old.log'), '');
+    const look = await browser.open(server.url('/d/'));
+    await look.page.getByText('old.log').waitFor();
+    await look.state('Live');
+    await rm(directory, { recursive: true });
+    await look.state('Deleted');
+    await mkdir(directory);
+    await writeFile(path.join(directory, 'new.log'), '');
+    await look.page.getByText('new.log').waitFor();
+    await look.state('Live');
+    expect(await namesIn(look.page)).toEqual(['new.log']);
   });
 
   it('asks for a token in its place', async () => {
@@ -252,5 +290,51 @@ describe.runIf(ViewerBrowser.isThere)('the page of a picture or a sound', () => 
     });
     await waitFor(() => audio.evaluate((element) => element.currentTime > 0), 'it to play');
     await look.expectHarmless();
+  });
+});
+
+describe.runIf(ViewerBrowser.isThere)('the console of a browser', () => {
+  it.each([
+    ['a text', 'f.log', 'Append'],
+    ['records', 'f.ndjson', 'Append'],
+    ['bytes', 'f.bin', undefined],
+    ['a picture', 'f.png', undefined],
+    ['a sound', 'f.wav', undefined],
+    ['a film', 'f.webm', undefined],
+    ['a directory', '', 'Upload'],
+  ])('has nothing of the page of %s', async (_, name, button) => {
+    const server = await ViewerServer.start();
+    const contents: Record<string, Buffer> = {
+      'f.log': Buffer.from('text\n'),
+      'f.ndjson': Buffer.from('{"a":1}\n'),
+      'f.bin': Buffer.alloc(100, 1),
+      'f.png': RED_DOT,
+      'f.wav': beginningOfSound(),
+      'f.webm': beginningOfSound(),
+    };
+    for (const [file, bytes] of Object.entries(contents))
+      await writeFile(path.join(server.root, file), bytes);
+    const look = await browser.open(server.url(`/${name}`));
+    await look.state(name === '' ? 'Live' : 'Finished');
+    // It has asked all that it asks.
+    if (button !== undefined) await look.page.getByRole('button', { name: button }).waitFor();
+    look.expectQuiet();
+  });
+
+  it('has nothing of it either where nobody may append', async () => {
+    const access = new RuleAccess({}, { '/**': ['follow', 'list'] });
+    const server = await ViewerServer.start({ access });
+    await writeFile(path.join(server.root, 'f.log'), 'text\n');
+    for (const [urlPath, word] of [
+      ['/', 'Live'],
+      ['/f.log', 'Finished'],
+    ] as const) {
+      const look = await browser.open('about:blank');
+      const asked = look.page.waitForResponse((answer) => answer.url().includes('view=append'));
+      await look.page.goto(server.url(urlPath));
+      await look.state(word);
+      expect((await asked).status()).toBe(204);
+      look.expectQuiet();
+    }
   });
 });

@@ -1,8 +1,10 @@
 /** Block `n` holds the bytes from `n * BLOCK_BYTES` on. */
 export const BLOCK_BYTES = 256 * 1024;
 
-/** How many blocks are kept: 16 MiB. */
 const MAX_BLOCKS = 64;
+
+/** How much is kept, in bytes: 16 MiB. */
+export const KEPT_BYTES = MAX_BLOCKS * BLOCK_BYTES;
 
 /** Reads the bytes of the file from `from` to before `to`; rejects when it cannot get all of them. */
 export type ReadBytes = (from: number, to: number) => Promise<Uint8Array<ArrayBuffer>>;

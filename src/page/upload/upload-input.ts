@@ -8,7 +8,7 @@ const ANY_NAME = 'upload';
 /** Files that are dropped on the page of a directory, or chosen: for who may append there. */
 export class UploadInput {
   readonly #directory: URL;
-  readonly #bar: Bar;
+  readonly #show: () => void;
   readonly #onDone: () => void;
   readonly #tell: (text: string) => void;
   readonly #files = document.createElement('input');
@@ -21,7 +21,9 @@ export class UploadInput {
    */
   constructor(directory: URL, bar: Bar, onDone: () => void, tell: (text: string) => void) {
     this.#directory = directory;
-    this.#bar = bar;
+    this.#show = bar.reserve(
+      barButton('Upload', 'Append files here; or drop them', () => this.#files.click()),
+    );
     this.#onDone = onDone;
     this.#tell = tell;
     this.#files.type = 'file';
@@ -39,7 +41,7 @@ export class UploadInput {
     const may = await mayAppend(new URL(ANY_NAME, this.#directory)).catch(() => false);
     if (!may || this.#isOffered) return;
     this.#isOffered = true;
-    this.#bar.addFirst(barButton('Upload', 'Append files here; or drop them', () => this.#files.click()));
+    this.#show();
     document.body.append(this.#files);
     document.addEventListener('dragover', (event) => this.#onDrag(event));
     document.addEventListener('dragleave', () => document.body.classList.remove('dropping'));

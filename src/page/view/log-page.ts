@@ -144,7 +144,7 @@ export class LogPage {
       this.#wrap,
     );
     this.#file.addLinks();
-    this.bar.add(barButton('?', 'Keys (?)', () => help.toggle()));
+    this.bar.add(help.button);
     this.frame.className = 'view';
     this.frame.append(this.view.element, this.#scrollbar.element, this.#pill.element, this.#voice.element);
     this.#file.add(this.frame);

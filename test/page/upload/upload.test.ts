@@ -87,7 +87,7 @@ describe.runIf(ViewerBrowser.isThere)('who may not append', () => {
     await writeFile(path.join(server.root, 'a.log'), 'text\n');
     for (const urlPath of ['/a.log', '/']) {
       const { page } = await own.open('about:blank');
-      const asked = page.waitForResponse((answer) => answer.url().includes('verb=APPEND'));
+      const asked = page.waitForResponse((answer) => answer.url().includes('view=append'));
       await page.goto(server.url(urlPath));
       await (await asked).finished();
       await page.evaluate('new Promise((resolve) => setTimeout(resolve))');
