@@ -30,7 +30,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     const server = await ViewerServer.start();
     await writeFile(path.join(server.root, 'f.log'), TEXT);
     const page = await browser.open(server.url('/f.log'));
-    await page.state('Finished');
+    await page.state('Stored');
     expect(await page.rows()).toEqual(LINES.slice(-(await page.rows()).length));
     await page.press('Home');
     await page.row(LINES[0]!);
@@ -241,7 +241,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     const server = await ViewerServer.start();
     await writeFile(path.join(server.root, 'f.log'), 'one\n');
     const page = await browser.open(server.url('/f.log'));
-    await page.state('Finished');
+    await page.state('Stored');
     const appender = await V2Peer.append(server.url('/f.log'));
     await appender.append('two\n', 8);
     // Somebody comes back to the page: it looks at once.
@@ -258,7 +258,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     const server = await ViewerServer.start();
     await writeFile(path.join(server.root, 'f.log'), 'one\ntwo\n');
     const page = await browser.open(server.url('/f.log'));
-    await page.state('Finished');
+    await page.state('Stored');
     await change(path.join(server.root, 'f.log'));
     await page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
     await page.state(word);
