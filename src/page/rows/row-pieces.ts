@@ -3,7 +3,7 @@ import type { Span } from '../log/line.ts';
 import type { Row } from '../log/rows.ts';
 
 /** A row of more UTF-16 units, … */
-const MAX_WHOLE_LENGTH = 4096;
+const MAX_WHOLE_LENGTH = 2048;
 
 /** … or of more spans, is not laid out as a whole. */
 const MAX_WHOLE_SPANS = 256;

@@ -166,6 +166,32 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await waitFor(isInView, 'a match in view, wrapped');
   });
 
+  it('keeps columns in line, whatever fonts their characters come from', async () => {
+    const server = await ViewerServer.start();
+    const cells = [
+      'abcdefgh',
+      '日本語12',
+      '한국어ab',
+      'ｱｲｳｴｵｶｷｸ',
+      '😀👍🏽 ok ',
+      '✓ ① ★ ⚡',
+      '\x1b[31m日\x1b[0m本 \x1b[4m語\x1b[0mx',
+    ];
+    await writeFile(path.join(server.root, 'f.log'), cells.map((cell) => `${cell}│\n`).join(''));
+    const page = await browser.open(server.url('/f.log'));
+    await page.row('abcdefgh│');
+    const ends: number[] = await page.page.locator('.row .text').evaluateAll((rows) =>
+      rows.map((row) => {
+        const range = new Range();
+        range.selectNodeContents(row);
+        return range.getBoundingClientRect().right;
+      }),
+    );
+    for (const [index, end] of ends.entries()) expect(Math.abs(end - ends[0]!), cells[index]).toBeLessThan(1);
+    // Browsers find them, which they do not in boxes.
+    expect(await page.page.evaluate("window.find('日本語')")).toBe(true);
+  });
+
   it('folds groups that have ended, unless something in them has failed', async () => {
     const server = await ViewerServer.start();
     const group = (name: string, inside: string) => `::group::${name}\n${inside}\n::endgroup::\n`;
