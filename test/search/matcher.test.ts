@@ -70,6 +70,10 @@ it('finds what has colours or links inside, and tells where it is with them', ()
   }
 });
 
+it('finds what begins in what looked like another beginning', () => {
+  expect(found(literalMatcher(query('aab')), 'aaa\x1b[mab')).toEqual(['a\x1b[mab']);
+});
+
 it('finds nothing in colours and links', () => {
   expect(found(literalMatcher(query('31m')), '\x1b[31mred 31m')).toEqual(['31m']);
   expect(found(literalMatcher(query('example')), '\x1b]8;;http://example.test/\x1b\\text')).toEqual([]);
