@@ -99,6 +99,8 @@ describe.runIf(ViewerBrowser.isThere)('the page of a directory', () => {
       look.page.locator('.entry', { hasText: name }).filter({ hasText: text }).waitFor();
     await look.state('Live');
     await entry('old.log', '1 B');
+    // Of what lies there nothing is to be told.
+    expect(await look.page.locator('.entry .state').count()).toBe(0);
     const appender = await V2Peer.append(server.url('/new.log'));
     await entry('new.log', 'Live');
     await appender.append('x'.repeat(2048), 2048);
@@ -315,7 +317,7 @@ describe.runIf(ViewerBrowser.isThere)('the console of a browser', () => {
     for (const [file, bytes] of Object.entries(contents))
       await writeFile(path.join(server.root, file), bytes);
     const look = await browser.open(server.url(`/${name}`));
-    await look.state(name === '' ? 'Live' : 'Finished');
+    await look.state(name === '' ? 'Live' : 'Stored');
     // It has asked all that it asks.
     if (button !== undefined) await look.page.getByRole('button', { name: button }).waitFor();
     look.expectQuiet();
@@ -327,7 +329,7 @@ describe.runIf(ViewerBrowser.isThere)('the console of a browser', () => {
     await writeFile(path.join(server.root, 'f.log'), 'text\n');
     for (const [urlPath, word] of [
       ['/', 'Live'],
-      ['/f.log', 'Finished'],
+      ['/f.log', 'Stored'],
     ] as const) {
       const look = await browser.open('about:blank');
       const asked = look.page.waitForResponse((answer) => answer.url().includes('view=append'));

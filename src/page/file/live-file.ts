@@ -240,13 +240,12 @@ export class LiveFile {
       const anyFile = requestsOf(this.url, () => ({ token: tabToken(), generation: undefined }));
       const facts = await lookAtFile(anyFile);
       const state = this.#state;
-      if (state.kind !== 'ended') return;
+      if (state.kind !== 'ended' && state.kind !== 'stored') return;
       const isSame = facts?.generation === this.#generation;
       if (facts !== undefined && isSame && facts.size > this.#position) this.start();
       else if (facts !== undefined && isSame && facts.size < this.#position)
         this.#enter({ kind: 'ended', reason: 'truncated' });
-      else if (facts === undefined && state.reason !== 'deleted')
-        this.#enter({ kind: 'ended', reason: 'deleted' });
+      else if (facts === undefined && !isDeleted(state)) this.#enter({ kind: 'ended', reason: 'deleted' });
       else if (facts !== undefined && !isSame)
         this.#enter({ kind: 'ended', reason: 'deleted', detail: ANOTHER_FILE });
     } catch {
@@ -256,7 +255,7 @@ export class LiveFile {
 
   #enter(state: StreamState): void {
     this.#state = state;
-    this.#endWatch.isOn = state.kind === 'ended' && !isCut(state);
+    this.#endWatch.isOn = state.kind === 'stored' || (state.kind === 'ended' && !isCut(state));
     this.#events.changed();
   }
 }
@@ -264,6 +263,10 @@ export class LiveFile {
 /** Whether what is at its positions now are other bytes. */
 function isCut(state: StreamState): boolean {
   return state.kind === 'ended' && state.reason === 'truncated';
+}
+
+function isDeleted(state: StreamState): boolean {
+  return state.kind === 'ended' && state.reason === 'deleted';
 }
 
 /** Whether another attempt may do: nothing was said of the file. */
@@ -290,7 +293,9 @@ function stateOf(state: FollowState, isStream: boolean): StreamState {
     case 'reconnecting':
       return { kind: 'reconnecting', at: state.retryAt };
     case 'finished':
-      return { kind: 'ended', reason: 'finished', status: state.status };
+      return state.ending.stored === true
+        ? { kind: 'stored' }
+        : { kind: 'ended', reason: 'finished', status: state.status };
     case 'failed':
       return stateOfFailure(state.error, state.reason);
     case 'closed':

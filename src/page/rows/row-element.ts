@@ -2,6 +2,7 @@ import type { Span } from '../log/line.ts';
 import { coloursOf } from '../log/palette.ts';
 import type { Row } from '../log/rows.ts';
 import { PLAIN, type Style } from '../log/style.ts';
+import { spacedTexts } from './column-spacing.ts';
 
 /** Styles that are classes of the same name. */
 const CLASSES = ['bold', 'italic', 'underline', 'strike'] as const;
@@ -31,7 +32,7 @@ export function rowElement({ spans }: Row): HTMLElement {
   const element = document.createElement('div');
   element.className = 'row';
   const text = part('text');
-  text.append(...spans.map(nodeOf));
+  text.append(...spans.flatMap(nodesOf));
   element.append(part('number'), part('time'), part('mark'), text);
   return element;
 }
@@ -67,13 +68,24 @@ function part(name: string): HTMLElement {
   return element;
 }
 
-function nodeOf({ text, style, link, chip }: Span): Node {
-  if (link === undefined && !chip && style === PLAIN) return document.createTextNode(text);
+function nodesOf({ text, style, link, chip }: Span): Node[] {
+  if (link === undefined && !chip && style === PLAIN) return textNodes(text);
   const element = link === undefined ? document.createElement('span') : linkTo(link);
-  element.textContent = text;
+  element.append(...textNodes(text));
   setStyle(element, style);
   if (chip) element.classList.add('chip');
-  return element;
+  return [element];
+}
+
+/** A text whose characters are in columns, whatever fonts they come from. */
+function textNodes(text: string): Node[] {
+  return spacedTexts(text).map(({ text, spacing }) => {
+    if (spacing === 0) return document.createTextNode(text);
+    const element = document.createElement('span');
+    element.textContent = text;
+    element.style.letterSpacing = `${spacing}em`;
+    return element;
+  });
 }
 
 function linkTo(address: string): HTMLAnchorElement {

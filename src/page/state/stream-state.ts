@@ -23,6 +23,8 @@ export type StreamState =
       /** Exit status of the command that wrote it. */
       readonly status?: number | undefined;
     }
+  /** A file as it lies there: the server knows of nobody who has appended to it. */
+  | { readonly kind: 'stored' }
   /** The server is gone; the next attempt is at `at`, in milliseconds since 1970. Undefined: it is under way. */
   | { readonly kind: 'reconnecting'; readonly at?: number | undefined }
   /**
@@ -105,6 +107,8 @@ export function wordsOf(state: StreamState, now: number): StateWords {
       };
     case 'failed':
       return { tone: 'bad', word: 'Failed', meaning: state.detail };
+    case 'stored':
+      return { tone: 'idle', word: 'Stored', meaning: 'The file as it is. Nobody has appended to it here.' };
     case 'ended':
       return wordsOfEnd(state);
   }
@@ -115,10 +119,13 @@ export function isTold({ kind }: StreamState): boolean {
   return kind === 'live' || kind === 'open' || kind === 'waiting';
 }
 
+/** In these states nothing comes by itself. */
+const OVER: ReadonlySet<StreamState['kind']> = new Set(['ended', 'stored', 'failed', 'locked']);
+
 /** Whether what is shown may still grow by itself. */
 export function mayGrow(state: StreamState): boolean {
   const { kind } = state;
-  return kind === 'read' ? !state.isOver : kind !== 'ended' && kind !== 'failed' && kind !== 'locked';
+  return kind === 'read' ? !state.isOver : !OVER.has(kind);
 }
 
 function wordsOfRead({ isOver, isPart }: StreamState & { kind: 'read' }): StateWords {

@@ -27,7 +27,14 @@ const LINES_ABOVE = 4;
 const FULL_SCREEN = 'A program wrote here that draws on the whole screen: Raw has what it wrote.';
 
 /** Of what is in one of these states it is asked whether it may be appended to. */
-const CAN_BE_APPENDED: ReadonlySet<string> = new Set(['missing', 'live', 'open', 'waiting', 'ended']);
+const CAN_BE_APPENDED: ReadonlySet<string> = new Set([
+  'missing',
+  'live',
+  'open',
+  'waiting',
+  'stored',
+  'ended',
+]);
 
 /** Of what has ended so there is no more to be read. */
 const GONE: ReadonlySet<string> = new Set(['deleted', 'truncated']);
@@ -88,7 +95,7 @@ export class LogPage {
       tell: (text) => this.tell(text),
       opened: () => {
         // An end was that of an append before.
-        if (live.state.kind === 'ended') live.start();
+        if (live.state.kind === 'ended' || live.state.kind === 'stored') live.start();
       },
     });
     const { rowsOf, outline } = makeRows(live, () => this.view.refresh());

@@ -30,7 +30,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     const server = await ViewerServer.start();
     await writeFile(path.join(server.root, 'f.log'), TEXT);
     const page = await browser.open(server.url('/f.log'));
-    await page.state('Finished');
+    await page.state('Stored');
     expect(await page.rows()).toEqual(LINES.slice(-(await page.rows()).length));
     await page.press('Home');
     await page.row(LINES[0]!);
@@ -110,6 +110,32 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.row('first');
   });
 
+  it('keeps columns in line, whatever fonts their characters come from', async () => {
+    const server = await ViewerServer.start();
+    const cells = [
+      'abcdefgh',
+      '日本語12',
+      '한국어ab',
+      'ｱｲｳｴｵｶｷｸ',
+      '😀👍🏽 ok ',
+      '✓ ① ★ ⚡',
+      '\x1b[31m日\x1b[0m本 \x1b[4m語\x1b[0mx',
+    ];
+    await writeFile(path.join(server.root, 'f.log'), cells.map((cell) => `${cell}│\n`).join(''));
+    const page = await browser.open(server.url('/f.log'));
+    await page.row('abcdefgh│');
+    const ends: number[] = await page.page.locator('.row .text').evaluateAll((rows) =>
+      rows.map((row) => {
+        const range = new Range();
+        range.selectNodeContents(row);
+        return range.getBoundingClientRect().right;
+      }),
+    );
+    for (const [index, end] of ends.entries()) expect(Math.abs(end - ends[0]!), cells[index]).toBeLessThan(1);
+    // Browsers find them, which they do not in boxes.
+    expect(await page.page.evaluate("window.find('日本語')")).toBe(true);
+  });
+
   it('folds groups that have ended, unless something in them has failed', async () => {
     const server = await ViewerServer.start();
     const group = (name: string, inside: string) => `::group::${name}\n${inside}\n::endgroup::\n`;
@@ -185,7 +211,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     const server = await ViewerServer.start();
     await writeFile(path.join(server.root, 'f.log'), 'one\n');
     const page = await browser.open(server.url('/f.log'));
-    await page.state('Finished');
+    await page.state('Stored');
     const appender = await V2Peer.append(server.url('/f.log'));
     await appender.append('two\n', 8);
     // Somebody comes back to the page: it looks at once.
@@ -202,7 +228,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     const server = await ViewerServer.start();
     await writeFile(path.join(server.root, 'f.log'), 'one\ntwo\n');
     const page = await browser.open(server.url('/f.log'));
-    await page.state('Finished');
+    await page.state('Stored');
     await change(path.join(server.root, 'f.log'));
     await page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
     await page.state(word);
