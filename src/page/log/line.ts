@@ -11,8 +11,9 @@ export interface Span {
   readonly chip: boolean;
 }
 
-/** A span that knows its place: how many columns it takes. */
+/** A span that knows its place. */
 export interface Run extends Span {
+  /** How many columns it takes. Of a chip with several each has as much of the text as the others. */
   readonly width: number;
   /** Each UTF-16 unit is one column. */
   readonly narrow: boolean;
@@ -75,12 +76,11 @@ export class Line {
   /** What is in the row; neighbours that look the same are one. */
   get spans(): readonly Span[] {
     if (!this.#overwritten) return this.#runs;
-    const spans: Span[] = [];
+    const spans: { -readonly [K in keyof Span]: Span[K] }[] = [];
     for (const run of this.#runs) {
       const last = spans.at(-1);
-      if (last !== undefined && looksLike(last, run))
-        spans[spans.length - 1] = { ...last, text: last.text + run.text };
-      else spans.push(run);
+      if (last !== undefined && looksLike(last, run)) last.text += run.text;
+      else spans.push({ text: run.text, style: run.style, link: run.link, chip: run.chip });
     }
     return spans;
   }
@@ -126,6 +126,14 @@ export class Line {
   }
 }
 
+/** Tells whether both look the same. */
+export function sameSpans(one: readonly Span[], other: readonly Span[]): boolean {
+  return (
+    one.length === other.length &&
+    one.every((span, index) => span.text === other[index]!.text && looksLike(span, other[index]!))
+  );
+}
+
 function widthOf(runs: readonly Run[]): number {
   return runs.reduce((sum, run) => sum + run.width, 0);
 }
@@ -142,10 +150,11 @@ function blank(width: number): Run {
 function split(run: Run, column: number): [Run, Run] {
   const left = { ...run, width: column };
   const right = { ...run, width: run.width - column };
-  if (run.narrow) {
+  if (run.narrow || run.chip) {
+    const index = column * (run.text.length / run.width);
     return [
-      { ...left, text: run.text.slice(0, column) },
-      { ...right, text: run.text.slice(column) },
+      { ...left, text: run.text.slice(0, index) },
+      { ...right, text: run.text.slice(index) },
     ];
   }
   left.text = '';

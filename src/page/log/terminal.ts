@@ -115,16 +115,29 @@ export class Terminal {
     while (i < to && bytes[i]! >= 0x20 && bytes[i] !== DEL) {
       const length = sequenceLength(bytes, i, to);
       const hidden = length === 2 || length === 3 ? hiddenCodePoint(bytes, i) : undefined;
-      if (length === 0 || hidden !== undefined) {
-        this.#printDecoded(textStart, i);
-        this.#chip(hidden === undefined ? byteName(bytes[i]!) : codePointName(hidden));
-        textStart = i + Math.max(length, 1);
-        i = textStart;
+      if (length > 0 && hidden === undefined) {
+        i += length;
+        continue;
+      }
+      this.#printDecoded(textStart, i);
+      if (hidden === undefined) {
+        i = this.#printInvalid(i, to);
       } else {
+        this.#chip(codePointName(hidden));
         i += length;
       }
+      textStart = i;
     }
     this.#printDecoded(textStart, i);
+    return i;
+  }
+
+  #printInvalid(from: number, to: number): number {
+    let i = from + 1;
+    while (i < to && this.#bytes[i]! > DEL && sequenceLength(this.#bytes, i, to) === 0) i++;
+    let names = '';
+    for (const byte of this.#bytes.subarray(from, i)) names += byteName(byte);
+    this.#chip(names, i - from);
     return i;
   }
 
@@ -152,17 +165,10 @@ export class Terminal {
     this.#column += width;
   }
 
-  #chip(text: string): void {
+  #chip(text: string, width = 1): void {
     if (this.#isAstray) return;
-    this.#line.write(this.#column, {
-      text,
-      style: PLAIN,
-      link: undefined,
-      chip: true,
-      width: 1,
-      narrow: false,
-    });
-    this.#column += 1;
+    this.#line.write(this.#column, { text, style: PLAIN, link: undefined, chip: true, width, narrow: false });
+    this.#column += width;
   }
 
   #control(byte: number, index: number, to: number): number {
@@ -375,8 +381,10 @@ function clamped(parameter: string): number {
   return Math.min(Number.parseInt(parameter, 10) || 0, SCREEN_COLUMNS);
 }
 
+const BYTE_NAMES = Array.from({ length: 256 }, (_, byte) => `\\x${byte.toString(16).padStart(2, '0')}`);
+
 function byteName(byte: number): string {
-  return `\\x${byte.toString(16).padStart(2, '0')}`;
+  return BYTE_NAMES[byte]!;
 }
 
 function codePointName(codePoint: number): string {

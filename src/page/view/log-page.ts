@@ -173,7 +173,7 @@ export class LogPage {
   /** Shows the line at a position with some before it, and opens the groups that it is in. */
   #showLine(position: number): void {
     this.#outline.reveal({ from: position, to: position + 1 });
-    this.view.goTo(position, LINES_ABOVE * this.#list.rowPx);
+    this.view.goToText(position, LINES_ABOVE * this.#list.rowPx);
   }
 
   #onGrown(): void {

@@ -33,8 +33,7 @@ export class LogSelection {
   #keepEnds(): void {
     const { list } = this.#view;
     const { anchorNode = null, focusNode = null, isCollapsed = true } = getSelection() ?? {};
-    const nodes = isCollapsed ? [] : [anchorNode, focusNode];
-    list.keep(nodes.flatMap((node) => list.elementOf(node) ?? []));
+    list.keep(isCollapsed ? [] : [anchorNode, focusNode].filter((node) => node !== null));
   }
 
   #onCopy(event: ClipboardEvent): void {
@@ -81,9 +80,6 @@ export class LogSelection {
     const element = list.elementOf(node);
     const row = element && list.rowOf(element);
     if (element === undefined || row === undefined) return undefined;
-    const before = document.createRange();
-    before.selectNodeContents(element);
-    before.setEnd(node, offset);
-    return { row, characters: before.toString().length };
+    return { row, characters: list.charactersBefore(element, node, offset) };
   }
 }
