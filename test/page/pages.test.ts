@@ -260,6 +260,9 @@ describe.runIf(ViewerBrowser.isThere)('the page of a document of JSON', () => {
     const tree = page.locator('.tree li');
     expect(await tree.count()).toBe(0);
     await appender.append('true}]}\n', 32);
+    await look.row('{"<b>": [1.50, {"deep": true}]}');
+    // What is being written is not called invalid.
+    expect(await page.locator('.notice:visible').count()).toBe(0);
     await appender.finish();
     await page.getByRole('button', { name: '<b>' }).click();
     await page.getByRole('button', { name: '1', exact: true }).click();
