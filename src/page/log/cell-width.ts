@@ -33,7 +33,8 @@ const MAX_REMEMBERED = 2000;
 /** … and how long these are at most: longer ones would be kept together with what they are a part of. */
 const MAX_REMEMBERED_LENGTH = 12;
 
-const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
+/** Made when a text first needs it: that takes tens of milliseconds, for which the first screen would wait. */
+let segmenter: Intl.Segmenter | undefined;
 
 /** The cells of joined texts: those that a log has it has often, and to segment them is slow. */
 const remembered = new Map<string, readonly Cell[]>();
@@ -92,6 +93,7 @@ function partsOf(text: string): (string | readonly Cell[])[] {
 function joinedCells(text: string): readonly Cell[] {
   const known = remembered.get(text);
   if (known !== undefined) return known;
+  segmenter ??= new Intl.Segmenter('en', { granularity: 'grapheme' });
   const cells = Array.from(segmenter.segment(text), ({ segment }) => ({
     text: segment,
     width: graphemeWidth(segment),
