@@ -39,32 +39,39 @@ export class LogSelection {
   #onCopy(event: ClipboardEvent): void {
     const selection = getSelection();
     if (selection === null || selection.isCollapsed) return;
+    // All of the page: all of the text, then, of which only a part is in it.
+    if (selection.containsNode(this.#view.list.element)) {
+      this.#copy(event, 0, this.#view.size, textOfRows);
+      return;
+    }
     const range = selection.getRangeAt(0);
     const first = this.#endAt(range.startContainer, range.startOffset);
     const last = this.#endAt(range.endContainer, range.endOffset);
     if (first === undefined || last === undefined) return;
-    event.preventDefault();
-    const text = this.#textBetween(first, last);
-    if (text !== undefined) event.clipboardData?.setData('text/plain', text);
+    this.#copy(event, first.row.start, last.row.end, (rows) => {
+      const text = textOfRows(rows);
+      return text.slice(first.characters, text.length - (textOfRow(last.row).length - last.characters));
+    });
   }
 
-  #textBetween(first: SelectionEnd, last: SelectionEnd): string | undefined {
+  /** Copies what is between two positions at which rows begin, or says why that cannot be done. */
+  #copy(event: ClipboardEvent, from: number, to: number, textOf: (rows: readonly Row[]) => string): void {
     const tell = this.#tell;
-    if (last.row.end - first.row.start > MAX_COPIED_BYTES) {
+    event.preventDefault();
+    if (to - from > MAX_COPIED_BYTES) {
       tell('That is more than can be copied: link its lines, or download the file.');
-      return undefined;
+      return;
     }
-    const rows = this.#window.rowsBetween(first.row.start, last.row.end);
+    const rows = this.#window.rowsBetween(from, to);
     if ('missing' in rows) {
       tell('What was selected is being read.');
       this.#view.load(rows).then(
         () => tell('What was selected can be copied now.'),
         () => tell('What was selected cannot be read.'),
       );
-      return undefined;
+      return;
     }
-    const text = textOfRows(rows);
-    return text.slice(first.characters, text.length - (textOfRow(last.row).length - last.characters));
+    event.clipboardData?.setData('text/plain', textOf(rows));
   }
 
   /** Undefined for what is not in a row. */

@@ -80,6 +80,11 @@ export class LogView {
     return this.#anchor === undefined;
   }
 
+  /** How many bytes there are, in view or not. */
+  get size(): number {
+    return this.#store.size;
+  }
+
   /** Goes on by so many pixels: down, or up if negative. */
   scrollBy(deltaPx: number): void {
     if (this.#anchor === undefined) {

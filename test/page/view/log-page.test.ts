@@ -77,6 +77,19 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     expect(await page.copied()).toBe(LINES.slice(2, 303).join('\n'));
   });
 
+  it('copies all of the text when all is selected, though little of it is in the document', async () => {
+    const server = await ViewerServer.start();
+    const lines = Array.from({ length: 40_000 }, (_, index) => `${index}: a line`);
+    await writeFile(path.join(server.root, 'f.log'), `${lines.join('\n')}\n`);
+    const page = await browser.open(server.url('/f.log'));
+    await page.row(lines.at(-1)!);
+    await page.press('Control+a');
+    // Its beginning was not read as yet.
+    expect(await page.copied()).toBe('');
+    await page.page.getByText('can be copied now').waitFor();
+    expect(await page.copied()).toBe(lines.join('\n'));
+  });
+
   it('numbers lines as sed does, and goes to those that its address links', async () => {
     const server = await ViewerServer.start();
     await writeFile(path.join(server.root, 'f.log'), `${'x'.repeat(300_000)}\n${TEXT}`);
