@@ -1,6 +1,7 @@
 import { isAscii, isUtf8 } from 'node:buffer';
+import { ColouredText } from './coloured-text.ts';
 import { type GoOn, MAX_LINE_BYTES, Matches, type SearchedPart, type WantedMatches } from './matches.ts';
-import { type PlainBytes, plainBytes } from './plain-bytes.ts';
+import { ESCAPE, type PlainBytes, plainBytes } from './plain-bytes.ts';
 import { anyCase, isCaseSensitive, type Pattern, type SearchQuery } from './search-query.ts';
 
 const LINE_FEED = 0x0a;
@@ -16,9 +17,26 @@ export function literalMatcher(query: SearchQuery): Matcher {
   const { text } = query;
   if (isCaseSensitive(query)) {
     const needle = Buffer.from(text);
-    return matcherOf(({ bytes }, take) => findBytes(bytes, needle, take));
+    const inPlain = matcherOf(({ bytes }, take) => findBytes(bytes, needle, take));
+    return throughColours(new ColouredText(text, false), inPlain);
   }
-  return textMatcher(anyCase(text));
+  const pattern = anyCase(text);
+  const inPlain = textMatcher(pattern);
+  return pattern.isOfAscii ? throughColours(new ColouredText(text, true), inPlain) : inPlain;
+}
+
+/** Finds a text in what has control sequences; in what has none as `inPlain` does. */
+function throughColours(text: ColouredText, inPlain: Matcher): Matcher {
+  return (part, wanted) => {
+    const { bytes } = part;
+    if (!bytes.includes(ESCAPE)) return inPlain(part, wanted);
+    const matches = new Matches(part, { bytes, originOf: (index) => index }, wanted);
+    text.findIn(bytes, (start, end) => {
+      const next = nextFrom(bytes, start, end, matches.add(start, end));
+      return next === -1 ? bytes.length : next;
+    });
+    return matches.taken();
+  };
 }
 
 /** Finds what a regular expression matches, in each line by itself. It may take any time. */
@@ -43,12 +61,16 @@ function matcherOf(find: (plain: PlainBytes, take: Take) => void): Matcher {
 function findBytes(bytes: Buffer, needle: Buffer, take: Take): void {
   for (let at = bytes.indexOf(needle); at !== -1; ) {
     const end = at + needle.length;
-    const goOn = take(at, end);
-    if (goOn === 'nowhere') return;
-    const next = goOn === 'line' ? bytes.indexOf(LINE_FEED, at) : end;
-    if (next === -1) return;
-    at = bytes.indexOf(needle, Math.max(next, end));
+    const next = nextFrom(bytes, at, end, take(at, end));
+    at = next === -1 ? -1 : bytes.indexOf(needle, next);
   }
+}
+
+/** Where to look on behind a match; -1: nowhere. */
+function nextFrom(bytes: Buffer, start: number, end: number, goOn: GoOn): number {
+  if (goOn === 'nowhere') return -1;
+  const feed = goOn === 'line' ? bytes.indexOf(LINE_FEED, start) : end;
+  return feed === -1 ? -1 : Math.max(feed, end);
 }
 
 /** @returns whether more are wanted */

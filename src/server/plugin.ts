@@ -231,9 +231,8 @@ export async function mount(
   /** Answers with what comes from an upstream, or is here. */
   async function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const path = resourceAt(request);
-    const isElsewhere = relay?.covers(path) === true;
-    if (isElsewhere && asksForPage(request) && (await viewer?.sendElsewhere(request, reply, path)))
-      return reply;
+    const isPage = asksForPage(request) && (await relay?.isShownHere(request, path)) === true;
+    if (isPage && (await viewer?.sendElsewhere(request, reply, path))) return reply;
     await answerBelow(request, reply, path, () => answerHere(request, reply, path));
     return reply;
   }

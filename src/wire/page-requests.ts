@@ -23,6 +23,12 @@ export const IndexHeader = {
   size: 'index-size',
 } as const;
 
+/**
+ * `?view=append`: whether who asks may append, now or when nobody else does. The answer is 204, whose `Allow` names `POST` for
+ * who may. Nothing is made by asking.
+ */
+export const APPEND_VIEW = 'append';
+
 /** `?view=search`: where something is in a file, as {@link SearchLine lines} of JSON. */
 export const SEARCH_VIEW = 'search';
 

@@ -3,7 +3,7 @@
  */
 
 /** What a page shows. Each kind has a script of its own, and may have a style. */
-export type PageKind = 'text' | 'directory' | 'records' | 'image' | 'audio' | 'video' | 'binary';
+export type PageKind = 'text' | 'directory' | 'records' | 'json' | 'image' | 'audio' | 'video' | 'binary';
 
 /** Query parameter with which a resource is read as bytes, whoever asks; a directory as the listing. */
 export const RAW_QUERY = 'raw';
@@ -47,7 +47,7 @@ export type EntryState = 'live' | 'waiting' | 'finished' | 'interrupted' | 'rela
 /**
  * An entry of a directory: its name, that of a directory with a slash at its end; how many bytes, and null for
  * directories and where nobody is to know; when it changed last, in milliseconds since 1970; how it stands, null for most
- * directories; and the exit status of the command whose output it is, if that is known.
+ * directories, and for files of no append to which the server knows; and the exit status of the command whose output it is, if that is known.
  */
 export type ListRow = [
   name: string,

@@ -149,6 +149,8 @@ export interface EndFacts {
   status?: number | undefined;
   /** With `finished`: whether the stream is closed, so that nothing will be appended any more. */
   closed?: true | undefined;
+  /** With `finished`: whether it is a file as it lies there, of no append to which the server knows. */
+  stored?: true | undefined;
   /** With `deleted`: the generation of the file that has replaced it, if the server has noticed that. */
   next?: number;
   /** With `next`: whether there may have been other files in between. */

@@ -1,4 +1,4 @@
-import { rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
@@ -99,6 +99,8 @@ describe.runIf(ViewerBrowser.isThere)('the page of a directory', () => {
       look.page.locator('.entry', { hasText: name }).filter({ hasText: text }).waitFor();
     await look.state('Live');
     await entry('old.log', '1 B');
+    // Of what lies there nothing is to be told.
+    expect(await look.page.locator('.entry .state').count()).toBe(0);
     const appender = await V2Peer.append(server.url('/new.log'));
     await entry('new.log', 'Live');
     await appender.append('x'.repeat(2048), 2048);
@@ -114,6 +116,44 @@ describe.runIf(ViewerBrowser.isThere)('the page of a directory', () => {
     await entry('later.log', '1 B');
     await look.state('Live');
     await look.expectHarmless();
+  });
+
+  it('opens by Enter the row that was chosen, and no other one when that is gone', async () => {
+    const server = await ViewerServer.start();
+    const at = (name: string) => path.join(server.root, name);
+    for (const name of ['a.log', 'b.log', 'c.log']) await writeFile(at(name), name);
+    const look = await browser.open(server.url('/'));
+    await look.page.getByText('c.log').waitFor();
+    await look.press('Enter');
+    await look.press('ArrowDown');
+    await look.press('ArrowDown');
+    await look.page.locator('.active', { hasText: 'b.log' }).waitFor();
+    await rm(at('b.log'));
+    await waitFor(async () => (await namesIn(look.page)).length === 2, 'the chosen one to be gone');
+    await look.press('Enter');
+    await writeFile(at('d.log'), '');
+    await look.page.getByText('d.log').waitFor();
+    expect(look.page.url()).toBe(server.url('/'));
+    await look.press('ArrowDown');
+    await look.press('Enter');
+    await look.page.waitForURL(server.url('/c.log'));
+  });
+
+  it('comes back when the directory was deleted, and is made again', async () => {
+    const server = await ViewerServer.start();
+    const directory = path.join(server.root, 'd');
+    await mkdir(directory);
+    await writeFile(path.join(directory, 'old.log'), '');
+    const look = await browser.open(server.url('/d/'));
+    await look.page.getByText('old.log').waitFor();
+    await look.state('Live');
+    await rm(directory, { recursive: true });
+    await look.state('Deleted');
+    await mkdir(directory);
+    await writeFile(path.join(directory, 'new.log'), '');
+    await look.page.getByText('new.log').waitFor();
+    await look.state('Live');
+    expect(await namesIn(look.page)).toEqual(['new.log']);
   });
 
   it('asks for a token in its place', async () => {
@@ -208,6 +248,46 @@ describe.runIf(ViewerBrowser.isThere)('the page of records', () => {
   });
 });
 
+describe.runIf(ViewerBrowser.isThere)('the page of a document of JSON', () => {
+  it('shows it as a tree beside its text, as soon as it is whole', async () => {
+    const server = await ViewerServer.start();
+    const appender = await V2Peer.append(server.url('/d.json'));
+    await appender.append('{"<b>": [1.50, {"deep": ', 24);
+    const look = await browser.open(server.url('/d.json'));
+    const { page } = look;
+    await look.row('{"<b>": [1.50, {"deep": ');
+    await look.state('Live');
+    const tree = page.locator('.tree li');
+    expect(await tree.count()).toBe(0);
+    await appender.append('true}]}\n', 32);
+    await look.row('{"<b>": [1.50, {"deep": true}]}');
+    // What is being written is not called invalid.
+    expect(await page.locator('.notice:visible').count()).toBe(0);
+    await appender.finish();
+    await page.getByRole('button', { name: '<b>' }).click();
+    await page.getByRole('button', { name: '1', exact: true }).click();
+    expect(await tree.allTextContents()).toEqual(['▾{1}', '▾<b>: [2]', '0: 1.50', '▾1: {1}', 'deep: true']);
+    expect(await look.rows()).toEqual(['{"<b>": [1.50, {"deep": true}]}']);
+    await look.press('Escape');
+    await page.locator('.record-panel:visible').waitFor({ state: 'hidden' });
+    await look.press('t');
+    await tree.first().waitFor();
+    await look.expectHarmless();
+  });
+
+  it.each([
+    ['no valid JSON', '{"a": 1,}'],
+    ['larger than 2.0 MiB', JSON.stringify(['x'.repeat(2 * 1024 * 1024)])],
+  ])('shows the text of what is %s, and says so', async (why, content) => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'd.json'), content);
+    const look = await browser.open(server.url('/d.json'));
+    await look.page.locator('.notice', { hasText: why }).waitFor();
+    expect(await look.page.locator('.record-panel:visible').count()).toBe(0);
+    expect(await look.page.getByRole('button', { name: 'Tree' }).getAttribute('aria-pressed')).toBe('false');
+  });
+});
+
 describe.runIf(ViewerBrowser.isThere)('the page of a picture or a sound', () => {
   it('shows a picture, and says of what is none that it cannot', async () => {
     const server = await ViewerServer.start();
@@ -252,5 +332,51 @@ describe.runIf(ViewerBrowser.isThere)('the page of a picture or a sound', () => 
     });
     await waitFor(() => audio.evaluate((element) => element.currentTime > 0), 'it to play');
     await look.expectHarmless();
+  });
+});
+
+describe.runIf(ViewerBrowser.isThere)('the console of a browser', () => {
+  it.each([
+    ['a text', 'f.log', 'Append'],
+    ['records', 'f.ndjson', 'Append'],
+    ['bytes', 'f.bin', undefined],
+    ['a picture', 'f.png', undefined],
+    ['a sound', 'f.wav', undefined],
+    ['a film', 'f.webm', undefined],
+    ['a directory', '', 'Upload'],
+  ])('has nothing of the page of %s', async (_, name, button) => {
+    const server = await ViewerServer.start();
+    const contents: Record<string, Buffer> = {
+      'f.log': Buffer.from('text\n'),
+      'f.ndjson': Buffer.from('{"a":1}\n'),
+      'f.bin': Buffer.alloc(100, 1),
+      'f.png': RED_DOT,
+      'f.wav': beginningOfSound(),
+      'f.webm': beginningOfSound(),
+    };
+    for (const [file, bytes] of Object.entries(contents))
+      await writeFile(path.join(server.root, file), bytes);
+    const look = await browser.open(server.url(`/${name}`));
+    await look.state(name === '' ? 'Live' : 'Stored');
+    // It has asked all that it asks.
+    if (button !== undefined) await look.page.getByRole('button', { name: button }).waitFor();
+    look.expectQuiet();
+  });
+
+  it('has nothing of it either where nobody may append', async () => {
+    const access = new RuleAccess({}, { '/**': ['follow', 'list'] });
+    const server = await ViewerServer.start({ access });
+    await writeFile(path.join(server.root, 'f.log'), 'text\n');
+    for (const [urlPath, word] of [
+      ['/', 'Live'],
+      ['/f.log', 'Stored'],
+    ] as const) {
+      const look = await browser.open('about:blank');
+      const asked = look.page.waitForResponse((answer) => answer.url().includes('view=append'));
+      await look.page.goto(server.url(urlPath));
+      await look.state(word);
+      expect((await asked).status()).toBe(204);
+      look.expectQuiet();
+    }
   });
 });

@@ -70,6 +70,10 @@ it('finds what has colours or links inside, and tells where it is with them', ()
   }
 });
 
+it('finds what begins in what looked like another beginning', () => {
+  expect(found(literalMatcher(query('aab')), 'aaa\x1b[mab')).toEqual(['a\x1b[mab']);
+});
+
 it('finds nothing in colours and links', () => {
   expect(found(literalMatcher(query('31m')), '\x1b[31mred 31m')).toEqual(['31m']);
   expect(found(literalMatcher(query('example')), '\x1b]8;;http://example.test/\x1b\\text')).toEqual([]);
@@ -173,14 +177,70 @@ it('finds the same as who goes through the text line by line', () => {
   );
 });
 
-it('looks for a line once, however many matches it has', () => {
-  const bytes = Buffer.alloc(1024 * 1024, 'a');
-  const before = performance.now();
-  const found = literalMatcher(query('a'))(
-    { bytes, start: 0, end: bytes.length },
-    { ...ALL, last: true, max: 1 },
-  );
+it.each([
+  ['a line', ''],
+  ['a control sequence', '\x1b[m'],
+])('looks for %s once, however many matches are behind it', (_, before) => {
+  const bytes = Buffer.alloc(512 * 1024, 'a');
+  bytes.write(before);
+  const part = { bytes, start: 0, end: bytes.length };
+  const startMs = performance.now();
+  const found = literalMatcher(query('a'))(part, { ...ALL, last: true, max: 1 });
   expect(found).toEqual([bytes.length - 1, bytes.length, bytes.length - MAX_LINE_BYTES, bytes.length]);
-  // Anew for each match it would be a minute.
-  expect(performance.now() - before).toBeLessThan(5000);
+  // Anew for each match it would be many times as long.
+  expect(performance.now() - startMs).toBeLessThan(5000);
+});
+
+/** What a terminal shows of some bytes, and where each of them is: told byte by byte. */
+function shown(bytes: Buffer): { plain: Buffer; places: number[] } {
+  const places: number[] = [];
+  const text = bytes.toString('latin1');
+  const string = String.raw`[\]PX^_](?:[^\x07\x1b\n]{0,4095}(?:\x07|\x1b\\|(?=\x1b)))?`;
+  const sequence = new RegExp(String.raw`\x1b(?:\[[ -?]*[@-~]?|${string}|[ -/]*[0-~]?)`, 'y');
+  for (let at = 0; at < text.length; ) {
+    sequence.lastIndex = at;
+    const taken = sequence.exec(text)?.[0].length ?? 0;
+    if (taken === 0) places.push(at++);
+    else at += taken;
+  }
+  return { plain: Buffer.from(places.map((place) => bytes[place] as number)), places };
+}
+
+it('finds a text through whatever control sequences, and nothing in them, as who takes them all out', () => {
+  const piece = fc.constantFrom(
+    ...['a', 'b', 'A', 'B', 'aab', ' ', 'm', '31', ';', '[', ']', '\\', '\x07', 'ö', '\xff', '\n', '\n'],
+    ...['\x1b', '\x1b[', '\x1b[31m', '\x1b[m', '\x1b[3', '\x1b(B', '\x1b\\', '\x1bM'],
+    ...[
+      '\x1b]8;;ab\x07',
+      '\x1b]ab\x1b\\',
+      '\x1b]ab',
+      `\x1b]${'a'.repeat(4094)}`,
+      `\x1bP${'ab'.repeat(2050)}\x07`,
+    ],
+  );
+  const content = fc.array(piece, { maxLength: 40 }).map((pieces) => Buffer.from(pieces.join('')));
+  const needle = fc.constantFrom('a', 'ab', 'aab', 'aa', 'b\na', 'm', '31', '31m', '[', '];', 'öa', 'ba a');
+  const choices = fc.record({ ignoresCase: fc.boolean(), onePerLine: fc.boolean() });
+  fc.assert(
+    fc.property(content, needle, choices, (bytes, text, { ignoresCase, onePerLine }) => {
+      const { plain, places } = shown(bytes);
+      const fold = (buffer: Buffer) =>
+        ignoresCase ? buffer.toString('latin1').toLowerCase() : buffer.toString('latin1');
+      const searched = fold(plain);
+      const wanted = fold(Buffer.from(text));
+      const expected: [number, number][] = [];
+      for (let at = searched.indexOf(wanted); at !== -1; ) {
+        const end = at + wanted.length;
+        expected.push([places[at] as number, (places[end - 1] as number) + 1]);
+        const feed = onePerLine ? searched.indexOf('\n', at) : end;
+        at = feed === -1 ? -1 : searched.indexOf(wanted, Math.max(feed, end));
+      }
+      const isByBytes = !ignoresCase || /^[ -~\n]*$/.test(text);
+      fc.pre(isByBytes);
+      const matcher = literalMatcher(query(text, { case: ignoresCase ? 'insensitive' : 'sensitive' }));
+      const found = numbersOf(matcher, bytes, { onePerLine, max: 100_000 }).map(([at, end]) => [at, end]);
+      expect(found).toEqual(expected);
+    }),
+    { numRuns: 600 },
+  );
 });

@@ -26,7 +26,8 @@ const MAX_SEARCHES = 2;
 
 /** How a file stands. */
 export interface Standing {
-  state: 'live' | 'waiting' | 'finished' | 'interrupted';
+  /** Undefined for a file as it lies there, of no append to which the server knows. */
+  state: 'live' | 'waiting' | 'finished' | 'interrupted' | undefined;
   status?: number | undefined;
 }
 
@@ -136,7 +137,8 @@ export class Followers {
   async standing(stat: FileStat, size: number): Promise<Standing> {
     const feed = this.live(stat.fingerprint);
     if (feed !== undefined) return { state: feed.isWaiting ? 'waiting' : 'live' };
-    const { reason, status } = await this.#sessions.history.outcome({ stat }, size);
+    const { reason, status, stored } = await this.#sessions.history.outcome({ stat }, size);
+    if (stored === true) return { state: undefined };
     return { state: reason === 'finished' ? reason : 'interrupted', status };
   }
 

@@ -10,10 +10,7 @@ import { forgetFile } from '../streams/fork-links.ts';
 /** How many ends are known that could not be written down. */
 const MAX_UNWRITTEN = 1000;
 
-/** Stands for the record of a file to which nobody ever appended, … */
-const NOTHING: AppendRecord = { start: 0, state: 'finished' };
-
-/** … unless it is a copy: those are made to be appended to, and who was about to do so was killed. */
+/** Stands for what is not recorded of a copy: those are made to be appended to, and who was about to do so was killed. */
 const NOTHING_COPIED: AppendRecord = { start: 0, state: 'open' };
 
 /** Whether who has begun an append, if that has a name, may go on with it. */
@@ -70,7 +67,10 @@ export class AppendHistory {
   async outcome({ stat }: Pick<StoredFile, 'stat'>, size: number): Promise<Outcome> {
     try {
       const record = await this.#read(stat.fingerprint);
-      const { state, end = 0, status } = lastAppend(record, stat.size) ?? NOTHING;
+      const last = lastAppend(record, stat.size);
+      if (last === undefined)
+        return { reason: 'finished', ...(record?.stream === undefined && { stored: true }) };
+      const { state, end = 0, status } = last;
       // Shorter than it was: a loss of power, say, took what was not synced yet.
       if (state !== 'finished' || size < end) return { reason: 'interrupted' };
       // What was appended since is not what the command wrote.

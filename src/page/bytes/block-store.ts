@@ -1,8 +1,10 @@
 /** Block `n` holds the bytes from `n * BLOCK_BYTES` on. */
 export const BLOCK_BYTES = 256 * 1024;
 
-/** How many blocks are kept: 16 MiB. */
 const MAX_BLOCKS = 64;
+
+/** How much is kept, in bytes: 16 MiB. */
+export const KEPT_BYTES = MAX_BLOCKS * BLOCK_BYTES;
 
 /** Reads the bytes of the file from `from` to before `to`; rejects when it cannot get all of them. */
 export type ReadBytes = (from: number, to: number) => Promise<Uint8Array<ArrayBuffer>>;
@@ -60,6 +62,19 @@ export class BlockStore {
       position = end;
     }
     return copy;
+  }
+
+  /** A copy of the bytes that are here before `to`, as far as there is no gap, and none before `from`. */
+  sliceBefore(to: number, from: number): Uint8Array<ArrayBuffer> {
+    let start = to;
+    while (start > from) {
+      const index = Math.floor((start - 1) / BLOCK_BYTES);
+      const { from: first, to: end } = this.#blocks.get(index) ?? { from: 0, to: 0 };
+      const wanted = start - index * BLOCK_BYTES;
+      if (first >= wanted || end < wanted) break;
+      start = index * BLOCK_BYTES + first;
+    }
+    return this.slice(Math.max(start, from), to)!;
   }
 
   /**

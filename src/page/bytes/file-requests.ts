@@ -34,6 +34,8 @@ export function requestsOf(url: URL, context: () => RequestContext): RequestFile
     asked.hash = '';
     const headers = new Headers(init.headers);
     if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
+    // Nothing is kept on the way; a browser would say by itself that nothing may be from what a relay keeps.
+    headers.set('cache-control', 'no-store');
     const fresh: RequestInit & { cache: 'no-store' } = { ...init, headers, cache: 'no-store' };
     const answer = await fetch(asked, fresh);
     const told = generationIn(answer.headers);

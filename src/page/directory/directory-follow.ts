@@ -17,8 +17,8 @@ const TOO_MANY_REQUESTS = 429;
 
 /** What is told of a directory. */
 export interface DirectoryFollowEvents {
-  /** The list is to be read, for the first time or anew. */
-  list(): void;
+  /** The list is to be read, for the first time or anew. Resolves to whether it could be. */
+  list(): Promise<boolean>;
   /** What is at a name by now; undefined: nothing. */
   changed(name: string, entry: DirectoryEntry | undefined): void;
   /** It is in another state. */
@@ -31,7 +31,8 @@ export class DirectoryFollow {
   readonly #events: DirectoryFollowEvents;
   #reconnector: Reconnector | undefined;
   #connection: Connection | undefined;
-  #isDeleted = false;
+  /** What is told while it is not there: it is waited for. */
+  #absence: StreamState | undefined;
   /** Whether the last answer was a refusal for another reason than rights, or that nothing is there. */
   #isRefused = false;
 
@@ -62,7 +63,6 @@ export class DirectoryFollow {
   }
 
   #connect(): void {
-    this.#isDeleted = false;
     try {
       this.#connection = connectWith(tabToken())(this.#url, 'FOLLOW', {
         onOpen: () => this.#reconnector?.opened(),
@@ -82,9 +82,10 @@ export class DirectoryFollow {
     switch (message.type) {
       case 'list':
         this.#reconnector?.progressed();
+        this.#absence = undefined;
         this.#isRefused = false;
         this.#enter({ kind: 'watching' });
-        this.#events.list();
+        void this.#events.list();
         break;
       case 'entry': {
         const entry = entryOf(message.row);
@@ -95,7 +96,7 @@ export class DirectoryFollow {
         this.#events.changed(message.name, undefined);
         break;
       case 'end':
-        this.#isDeleted = message.reason === 'deleted';
+        if (message.reason === 'deleted') this.#absence = { kind: 'ended', reason: 'deleted' };
     }
   }
 
@@ -105,30 +106,36 @@ export class DirectoryFollow {
       this.#enter({ kind: 'locked', refused: tabToken() !== undefined });
     } else if (status === NOT_FOUND) {
       this.#retry(error);
-      this.#enter({ kind: 'missing' });
+      this.#absence ??= { kind: 'missing' };
+      this.#enter(this.#absence);
     } else if (isPassing || !this.#isRefused) {
       // Why a handshake failed is asked afterwards. A server that has come meanwhile refuses the question itself.
       this.#isRefused = !isPassing;
       this.#retry(error);
     } else {
-      // It can be listed, at a relay for example, but nobody tells what changes.
-      this.#enter({ kind: 'listed' });
-      this.#events.list();
+      void this.#listOnly(error);
     }
   }
 
+  /** It may be possible to list it, though nobody tells what changes. */
+  async #listOnly({ message }: HttpfstreamError): Promise<void> {
+    const isListed = await this.#events.list();
+    this.#enter(isListed ? { kind: 'listed' } : { kind: 'failed', detail: message });
+  }
+
   #onEnd({ code, error }: ConnectionEnd): void {
-    if (this.#isDeleted) this.#enter({ kind: 'ended', reason: 'deleted' });
-    else if (code === CloseCode.unauthorized || code === CloseCode.forbidden) {
+    if (code === CloseCode.unauthorized || code === CloseCode.forbidden) {
       this.#enter({ kind: 'locked', refused: tabToken() !== undefined });
     } else {
       this.#retry(new ConnectionLostError('the connection broke', { cause: error }));
+      // It may be made again.
+      if (this.#absence !== undefined && code !== CloseCode.abnormal) this.#enter(this.#absence);
     }
   }
 
   #retry(error: HttpfstreamError): void {
     this.#reconnector?.schedule(error, () => {
-      this.#enter({ kind: 'reconnecting' });
+      if (this.#absence === undefined) this.#enter({ kind: 'reconnecting' });
       this.#connect();
     });
   }

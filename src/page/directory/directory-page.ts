@@ -1,4 +1,4 @@
-import { Bar, barButton, barLink } from '../frame/bar.ts';
+import { Bar, barLink } from '../frame/bar.ts';
 import { formatBytes, formatCount } from '../frame/format.ts';
 import { HelpSheet } from '../keys/help-sheet.ts';
 import { KeyTable } from '../keys/key-table.ts';
@@ -37,7 +37,7 @@ export class DirectoryPage {
   constructor(path: string) {
     this.#isRoot = path === '/';
     this.#follow = new DirectoryFollow(new URL(location.href), {
-      list: () => void this.#read(),
+      list: () => this.#read(),
       changed: (name, entry) => this.#onChanged(name, entry),
       stateChanged: (state) => this.#onState(state),
     });
@@ -47,11 +47,9 @@ export class DirectoryPage {
     this.#bar = new Bar(path, this.#badge.element);
     this.#makeFilter();
     const help = this.#makeKeys();
-    this.#bar.add(
-      this.#filter,
-      barLink('Raw', 'The listing without this page', '?raw'),
-      barButton('?', 'Keys (?)', () => help.toggle()),
-    );
+    const raw = barLink('Raw', 'The listing without this page', '?raw');
+    raw.className = 'wide-only';
+    this.#bar.add(this.#filter, raw, help.button);
     this.#uploads = new UploadInput(
       new URL('./', location.href),
       this.#bar,
@@ -68,18 +66,20 @@ export class DirectoryPage {
   /** Reads the directory, and what changes in it. */
   start(): void {
     this.#follow.start();
-    this.#view.element.focus();
   }
 
   #onState(state: StreamState): void {
     this.#badge.show(state);
     const isLocked = state.kind === 'locked';
+    // What could not be listed is not tried again.
+    if (state.kind === 'failed') this.#reading = undefined;
     if (isLocked) this.#prompt.ask(state.refused);
     else this.#prompt.hide();
     this.#view.element.hidden = isLocked;
   }
 
-  async #read(): Promise<void> {
+  /** @returns whether it could be read */
+  async #read(): Promise<boolean> {
     this.#reading?.abort();
     const reading = new AbortController();
     this.#reading = reading;
@@ -96,12 +96,14 @@ export class DirectoryPage {
       this.#say(isTruncated ? 'There are more names than are listed.' : '');
       this.#showChanges();
       void this.#uploads.offer();
+      return true;
     } catch (error) {
-      if (reading.signal.aborted) return;
+      if (reading.signal.aborted) return false;
       this.#say(`It could not be listed: ${(error as Error).message}.`);
       setTimeout(() => {
         if (this.#reading === reading) void this.#read();
       }, RETRY_MS);
+      return false;
     }
   }
 
@@ -157,9 +159,8 @@ export class DirectoryPage {
     });
     this.#filter.addEventListener('keydown', (event) => {
       if (event.isComposing) return;
-      if (event.key === 'Enter') this.#view.open();
+      if (event.key === 'Enter') this.#view.openFirst();
       else if (event.key === 'ArrowDown') {
-        this.#view.element.focus();
         this.#view.active.set(0);
       } else return;
       event.preventDefault();
@@ -170,7 +171,7 @@ export class DirectoryPage {
     const view = this.#view;
     const keys = new KeyTable([
       ...view.active.actions(),
-      { keys: ['Enter'], does: 'open', run: () => view.open() },
+      { keys: ['Enter'], does: 'open', run: () => view.openActive() },
       { keys: ['Backspace', 'u'], does: 'one directory up', run: () => this.#goUp() },
       { keys: ['/'], does: 'filter by name', run: () => this.#filter.focus() },
       { keys: ['Escape'], does: 'show all names', run: () => this.#clearFilter() },

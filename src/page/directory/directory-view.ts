@@ -37,7 +37,9 @@ export class DirectoryView {
       render: (index: number, element: HTMLElement | undefined) => this.#renderRow(index, element),
     };
     this.#list = new VirtualList(rows, () => this.#onPainted());
-    this.active = new ActiveRow(rows, this.#list);
+    this.#list.element.role = 'presentation';
+    this.#list.body.role = 'rowgroup';
+    this.active = new ActiveRow(rows, this.#list, this.element);
     this.element.className = 'directory-view';
     this.element.role = 'grid';
     this.element.ariaLabel = path;
@@ -45,6 +47,7 @@ export class DirectoryView {
     this.element.tabIndex = 0;
     this.element.append(this.#header(), this.#list.element);
     this.element.addEventListener('click', (event) => this.#onClick(event));
+    this.refresh();
   }
 
   /** Takes note of what time it is by the server's clock, in milliseconds since 1970. */
@@ -75,11 +78,19 @@ export class DirectoryView {
     this.#list.goTo(0);
   }
 
-  /** Opens the active row; the first one if there is none. */
-  open(): void {
-    const { shown } = this.#model;
+  /** Opens the active row, if it is still there. */
+  openActive(): void {
     const { key } = this.active;
-    const entry = shown[Math.max(0, key === undefined ? 0 : this.#model.indexOf(key))];
+    if (key !== undefined) this.#open(this.#model.indexOf(key));
+  }
+
+  /** Opens the first row, if there is one. */
+  openFirst(): void {
+    this.#open(0);
+  }
+
+  #open(index: number): void {
+    const entry = this.#model.shown[index];
     if (entry !== undefined) location.assign(entryHref(entry));
   }
 

@@ -60,6 +60,7 @@ export class FileFrame {
   addLinks(): void {
     const download = barLink('Download', 'The file as it is now', '?raw');
     download.download = this.name;
+    download.className = 'wide-only';
     const links = [barLink('Raw', 'The bytes as they are', '?raw'), download];
     for (const link of links) {
       withTabToken(

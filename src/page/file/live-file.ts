@@ -5,9 +5,12 @@ import {
   ConnectionError,
   ConnectionLostError,
   ForbiddenRightError,
+  type PathConflictError,
   ResourceNotFoundError,
   UnauthorizedError,
+  UnexpectedStatusError,
 } from '../../wire/errors.ts';
+import { RAW_QUERY } from '../../wire/page.ts';
 import type { EndReason } from '../../wire/protocol.ts';
 import { Arrivals } from '../bytes/arrivals.ts';
 import { BlockStore } from '../bytes/block-store.ts';
@@ -18,6 +21,7 @@ import { RETRY } from '../state/retry.ts';
 import { isTold, type StreamState } from '../state/stream-state.ts';
 import { tabToken } from '../token/tab-token.ts';
 import { EndWatch } from './end-watch.ts';
+import { readPlainly } from './plain-read.ts';
 
 /** So much of the end is asked for at once: the first screen, and some scrolling. */
 const TAIL_BYTES = 128 * 1024;
@@ -27,6 +31,15 @@ const MAX_WAIT_SECONDS = 86_400;
 
 /** How soon a first connection that has failed is made again, in milliseconds. */
 const FIRST_RETRY_MS = 2000;
+
+/** How soon the second one is made: the first may have come just before the server. */
+const SECOND_MS = 100;
+
+/** How often it is looked for what is missing where nobody waits for it, in milliseconds. */
+const MISSING_MS = 5000;
+
+/** What answers who follows a directory as if it were a file. */
+const DIRECTORY_CODE: PathConflictError['code'] = 'HFS_PATH_CONFLICT';
 
 const ANOTHER_FILE = 'There is another file at its path now: load the page again to see that.';
 
@@ -61,6 +74,8 @@ export class LiveFile {
   #linesCome = 0;
   #activity: Partial<FollowActivity> = {};
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Whether a connection has failed, and none was made yet. */
+  #hasFailed = false;
   readonly #endWatch = new EndWatch(() => this.#lookAgain());
 
   /** Does nothing before `start`. */
@@ -171,11 +186,51 @@ export class LiveFile {
 
   #onState(state: FollowState): void {
     const { type } = state;
-    if (type === 'failed' && isPassing(state.error)) {
-      this.#timer = setTimeout(() => this.start(), FIRST_RETRY_MS);
-      this.#enter({ kind: 'reconnecting', at: Date.now() + FIRST_RETRY_MS });
-    } else {
-      this.#enter(stateOf(state, this.#isStream));
+    if (type === 'failed' && isPassing(state.error)) this.#onRefused();
+    else if (type === 'failed' && isOfDirectory(state.error)) location.replace(`${this.url.pathname}/`);
+    else this.#enter(stateOf(state, this.#isStream));
+  }
+
+  /** It cannot be followed, now or at all. */
+  #onRefused(): void {
+    if (this.#generation !== undefined) this.#retry(FIRST_RETRY_MS);
+    else if (this.#hasFailed) void this.#readPlainly();
+    else this.#timer = setTimeout(() => this.start(), SECOND_MS);
+    this.#hasFailed = true;
+  }
+
+  #retry(delayMs: number): void {
+    this.#timer = setTimeout(() => this.start(), delayMs);
+    this.#enter({ kind: 'reconnecting', at: Date.now() + delayMs });
+  }
+
+  /** Shows what can be had of what cannot be followed: what comes from a plain HTTP server, and is not kept at a relay. */
+  async #readPlainly(): Promise<void> {
+    this.#timer = undefined;
+    const { signal } = this.#leave;
+    const events = {
+      begun: () => this.#enter({ kind: 'read', isOver: false, isPart: false }),
+      bytes: (bytes: Uint8Array) => this.#take(bytes),
+    };
+    const read = await readPlainly(this.request, events, signal);
+    if (signal.aborted) return;
+    switch (read.kind) {
+      case 'read':
+        this.#enter({ ...read, isOver: true });
+        break;
+      case 'missing':
+        this.#timer = setTimeout(() => void this.#readPlainly(), MISSING_MS);
+        this.#enter({ kind: 'missing' });
+        break;
+      case 'elsewhere':
+        location.replace(`${this.url.pathname}?${RAW_QUERY}`);
+        break;
+      case 'locked':
+        this.#enter({ kind: 'locked', refused: tabToken() !== undefined });
+        break;
+      case 'failed':
+        if (read.passes) this.#retry(FIRST_RETRY_MS);
+        else this.#enter({ kind: 'failed', detail: read.detail });
     }
   }
 
@@ -185,13 +240,12 @@ export class LiveFile {
       const anyFile = requestsOf(this.url, () => ({ token: tabToken(), generation: undefined }));
       const facts = await lookAtFile(anyFile);
       const state = this.#state;
-      if (state.kind !== 'ended') return;
+      if (state.kind !== 'ended' && state.kind !== 'stored') return;
       const isSame = facts?.generation === this.#generation;
       if (facts !== undefined && isSame && facts.size > this.#position) this.start();
       else if (facts !== undefined && isSame && facts.size < this.#position)
         this.#enter({ kind: 'ended', reason: 'truncated' });
-      else if (facts === undefined && state.reason !== 'deleted')
-        this.#enter({ kind: 'ended', reason: 'deleted' });
+      else if (facts === undefined && !isDeleted(state)) this.#enter({ kind: 'ended', reason: 'deleted' });
       else if (facts !== undefined && !isSame)
         this.#enter({ kind: 'ended', reason: 'deleted', detail: ANOTHER_FILE });
     } catch {
@@ -201,7 +255,7 @@ export class LiveFile {
 
   #enter(state: StreamState): void {
     this.#state = state;
-    this.#endWatch.isOn = state.kind === 'ended' && !isCut(state);
+    this.#endWatch.isOn = state.kind === 'stored' || (state.kind === 'ended' && !isCut(state));
     this.#events.changed();
   }
 }
@@ -211,6 +265,10 @@ function isCut(state: StreamState): boolean {
   return state.kind === 'ended' && state.reason === 'truncated';
 }
 
+function isDeleted(state: StreamState): boolean {
+  return state.kind === 'ended' && state.reason === 'deleted';
+}
+
 /** Whether another attempt may do: nothing was said of the file. */
 function isPassing(error: Error): boolean {
   return (
@@ -218,6 +276,11 @@ function isPassing(error: Error): boolean {
     error instanceof ConnectionLostError ||
     error instanceof ResourceNotFoundError
   );
+}
+
+/** Whether there is a directory, whose page is another one. */
+function isOfDirectory(error: Error): boolean {
+  return error instanceof UnexpectedStatusError && error.problem.code === DIRECTORY_CODE;
 }
 
 function stateOf(state: FollowState, isStream: boolean): StreamState {
@@ -230,7 +293,9 @@ function stateOf(state: FollowState, isStream: boolean): StreamState {
     case 'reconnecting':
       return { kind: 'reconnecting', at: state.retryAt };
     case 'finished':
-      return { kind: 'ended', reason: 'finished', status: state.status };
+      return state.ending.stored === true
+        ? { kind: 'stored' }
+        : { kind: 'ended', reason: 'finished', status: state.status };
     case 'failed':
       return stateOfFailure(state.error, state.reason);
     case 'closed':

@@ -14,7 +14,10 @@ export class Bar {
     this.element.className = 'bar';
     this.#facts.className = 'facts';
     this.#actions.className = 'actions';
-    this.element.append(breadcrumbs(path), badge, this.#facts, this.#actions);
+    const standing = document.createElement('div');
+    standing.className = 'standing';
+    standing.append(badge);
+    this.element.append(breadcrumbs(path), standing, this.#facts, this.#actions);
   }
 
   /** Says what is known of it: sizes, counts. What is not known is left out. */
@@ -26,6 +29,17 @@ export class Bar {
   /** Adds what can be done with it before anything else. */
   addFirst(element: HTMLElement): void {
     this.#actions.prepend(element);
+  }
+
+  /**
+   * Adds what can be done only by who may. It has its room from the beginning, so that nothing moves when it is shown.
+   *
+   * @returns shows it
+   */
+  reserve(element: HTMLElement): () => void {
+    element.classList.add('reserved');
+    this.#actions.prepend(element);
+    return () => element.classList.add('offered');
   }
 
   /** Adds what can be done with it, from left to right. */

@@ -1,14 +1,18 @@
+import { barButton } from '../frame/bar.ts';
 import type { KeyTable } from './key-table.ts';
 
 /** A sheet over the page that says which keys there are. */
 export class HelpSheet {
   readonly element = document.createElement('dialog');
+  /** Opens it, for the bar: where that is wide enough for a machine with a keyboard. */
+  readonly button = barButton('?', 'Keys (?)', () => this.toggle());
   readonly #table: () => KeyTable;
 
   /** `table` is asked when the sheet is opened: the keys open it, too. */
   constructor(table: () => KeyTable) {
     this.#table = table;
     this.element.className = 'help';
+    this.button.classList.add('wide-only');
     this.element.addEventListener('click', () => this.element.close());
   }
 

@@ -9,17 +9,20 @@ export interface ActiveRowList {
   keyOf(index: number): string;
 }
 
-/** The row on which keys act. The focus stays on the list: a row may leave the document. */
+/** The row on which keys act. The focus is on the list: a row may leave the document. */
 export class ActiveRow {
   readonly #rows: ActiveRowList;
   readonly #list: VirtualList;
+  readonly #focused: HTMLElement;
   #key: string | undefined;
   /** Where it was, for when it goes. */
   #index = -1;
 
-  constructor(rows: ActiveRowList, list: VirtualList) {
+  /** @param focused has the focus while there is an active row, and says which it is */
+  constructor(rows: ActiveRowList, list: VirtualList, focused: HTMLElement) {
     this.#rows = rows;
     this.#list = list;
+    this.#focused = focused;
   }
 
   /** Undefined before one was chosen, and while there are no rows. */
@@ -37,6 +40,7 @@ export class ActiveRow {
     this.#index = Math.min(Math.max(index, 0), count - 1);
     this.#key = this.#rows.keyOf(this.#index);
     this.#list.reveal(this.#index);
+    this.#focused.focus();
   }
 
   /** Makes another row the active one: so many further down, or up if negative. */

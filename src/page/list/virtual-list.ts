@@ -19,7 +19,8 @@ const ROW_HEIGHT = '--row-height';
  */
 export class VirtualList {
   readonly element = document.createElement('div');
-  readonly #body = document.createElement('div');
+  /** What the rows are in. */
+  readonly body = document.createElement('div');
   readonly #rows: ListRows;
   readonly #scrollbar: Scrollbar;
   readonly #painted: () => void;
@@ -34,11 +35,9 @@ export class VirtualList {
     this.#rows = rows;
     this.#painted = painted;
     this.#scrollbar = new Scrollbar((topPx) => this.#moveTo(topPx));
-    this.#body.className = 'list-rows';
-    this.#body.role = 'rowgroup';
+    this.body.className = 'list-rows';
     this.element.className = 'list';
-    this.element.role = 'presentation';
-    this.element.append(this.#body, this.#scrollbar.element);
+    this.element.append(this.body, this.#scrollbar.element);
     new ScrollInput(this.element, this);
     // What is reached by other means, such as a search of the browser, is brought back to where the list is.
     this.element.addEventListener('scroll', () => {
@@ -122,7 +121,7 @@ export class VirtualList {
       this.#elements.set(key, this.#rows.render(index, before.get(key)));
     }
     this.#attach();
-    this.#body.style.transform = `translateY(${first * this.#rowPx - this.#topPx}px)`;
+    this.body.style.transform = `translateY(${first * this.#rowPx - this.#topPx}px)`;
     this.#scrollbar.show({
       top: this.#topPx,
       bottom: this.#topPx + this.element.clientHeight,
@@ -144,13 +143,13 @@ export class VirtualList {
   /** Brings the document in line with what is shown. What stays is not moved, so that a selection in it lives. */
   #attach(): void {
     const wanted = new Set(this.#elements.values());
-    for (const child of [...this.#body.children]) {
+    for (const child of [...this.body.children]) {
       if (!wanted.has(child as HTMLElement)) child.remove();
     }
-    let next = this.#body.firstElementChild;
+    let next = this.body.firstElementChild;
     for (const element of wanted) {
       if (element === next) next = next.nextElementSibling;
-      else this.#body.insertBefore(element, next);
+      else this.body.insertBefore(element, next);
     }
   }
 }

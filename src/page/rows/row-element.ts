@@ -1,7 +1,7 @@
 import type { Span } from '../log/line.ts';
 import { coloursOf } from '../log/palette.ts';
-import type { Row } from '../log/rows.ts';
 import { PLAIN, type Style } from '../log/style.ts';
+import { spacedTexts } from './column-spacing.ts';
 
 /** Styles that are classes of the same name. */
 const CLASSES = ['bold', 'italic', 'underline', 'strike'] as const;
@@ -27,13 +27,23 @@ export interface GroupNotes {
 }
 
 /** Makes the element of a row: the places of its notes, and its text. What is not the text cannot be selected. */
-export function rowElement({ spans }: Row): HTMLElement {
+export function rowElement(spans: readonly Span[]): HTMLElement {
   const element = document.createElement('div');
   element.className = 'row';
   const text = part('text');
-  text.append(...spans.map(nodeOf));
+  text.append(...spanNodes(spans));
   element.append(part('number'), part('time'), part('mark'), text);
   return element;
+}
+
+/** What a row's element has its text in. */
+export function textPart(element: HTMLElement): HTMLElement {
+  return element.lastElementChild as HTMLElement;
+}
+
+/** Makes what shows some spans side by side. */
+export function spanNodes(spans: readonly Span[]): Node[] {
+  return spans.flatMap(nodesOf);
 }
 
 /** Brings the notes beside a row up to date. */
@@ -67,13 +77,24 @@ function part(name: string): HTMLElement {
   return element;
 }
 
-function nodeOf({ text, style, link, chip }: Span): Node {
-  if (link === undefined && !chip && style === PLAIN) return document.createTextNode(text);
+function nodesOf({ text, style, link, chip }: Span): Node[] {
+  if (link === undefined && !chip && style === PLAIN) return textNodes(text);
   const element = link === undefined ? document.createElement('span') : linkTo(link);
-  element.textContent = text;
+  element.append(...textNodes(text));
   setStyle(element, style);
   if (chip) element.classList.add('chip');
-  return element;
+  return [element];
+}
+
+/** A text whose characters are in columns, whatever fonts they come from. */
+function textNodes(text: string): Node[] {
+  return spacedTexts(text).map(({ text, spacing }) => {
+    if (spacing === 0) return document.createTextNode(text);
+    const element = document.createElement('span');
+    element.textContent = text;
+    element.style.letterSpacing = `${spacing}em`;
+    return element;
+  });
 }
 
 function linkTo(address: string): HTMLAnchorElement {

@@ -1,4 +1,4 @@
-import type { SearchEndReason } from '../../wire/page-requests.ts';
+import type { SearchEndReason, SearchMatch } from '../../wire/page-requests.ts';
 import { SearchResults } from './search-results.ts';
 import { type Search, SearchRefusedError, type SearchText } from './search-stream.ts';
 
@@ -70,8 +70,19 @@ export class FileSearch {
     try {
       const limit = Math.max(1, this.#maxMatches - results.count);
       let hasEnded = false;
+      // What was found in a line that was being written may be elsewhere by now, or nowhere.
+      let openLine = direction === 'forward' ? results.openLineStart : undefined;
+      const foundInIt: SearchMatch[] = [];
       for await (const line of this.#search(this.text, { from, direction, limit }, signal)) {
         if (signal.aborted) return;
+        if (openLine !== undefined && 'at' in line && line.lineStart <= openLine) {
+          if (line.at >= openLine) foundInIt.push(line);
+          continue;
+        }
+        if (openLine !== undefined && ('at' in line || 'end' in line)) {
+          results.replaceFrom(openLine, foundInIt);
+          openLine = undefined;
+        }
         if ('at' in line) results.add(line);
         else if ('progress' in line) results.noteSearched(line.progress);
         else {

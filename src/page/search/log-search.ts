@@ -1,7 +1,7 @@
 import type { KeyAction } from '../keys/key-table.ts';
 import type { SearchPanel } from './search-panel.ts';
 import type { SearchedLog } from './searched-log.ts';
-import { TypedAhead } from './typed-ahead.ts';
+import { type Typed, TypedAhead } from './typed-ahead.ts';
 
 /** The search of a log: its panel is loaded when it is first opened. */
 export class LogSearch {
@@ -19,13 +19,17 @@ export class LogSearch {
       { keys: ['/'], does: 'search', run: () => this.open() },
       { keys: ['n'], does: 'the next match', run: () => this.#panel?.go(1) },
       { keys: ['N'], does: 'the match before', run: () => this.#panel?.go(-1) },
-      { keys: ['g'], does: 'go to a line', run: () => void this.#open((panel, text) => panel.askLine(text)) },
+      {
+        keys: ['g'],
+        does: 'go to a line',
+        run: () => void this.#open((panel, typed) => panel.askLine(typed)),
+      },
     ];
   }
 
   /** Opens it, as the key does. */
   open(): void {
-    void this.#open((panel, text) => panel.open(text));
+    void this.#open((panel, typed) => panel.open(typed));
   }
 
   /** To be called when rows were painted. */
@@ -39,9 +43,9 @@ export class LogSearch {
   }
 
   /** @param use is told what was typed until there was a panel to take it */
-  async #open(use: (panel: SearchPanel, typed: string) => void): Promise<void> {
+  async #open(use: (panel: SearchPanel, typed: Typed) => void): Promise<void> {
     if (this.#panel !== undefined) {
-      use(this.#panel, '');
+      use(this.#panel, { text: '', end: undefined });
       return;
     }
     // The first key that opens it has the other ones.
@@ -50,7 +54,8 @@ export class LogSearch {
     this.#loading ??= import('./search-panel.ts').then(({ SearchPanel }) => new SearchPanel(this.#log));
     try {
       this.#panel = await this.#loading;
-      use(this.#panel, typed.end());
+      const taken = typed.end();
+      if (taken.end !== 'Escape') use(this.#panel, taken);
     } catch {
       typed.end();
       this.#loading = undefined;

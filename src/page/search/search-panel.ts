@@ -7,6 +7,7 @@ import { FilteredLines } from './filtered-lines.ts';
 import { MatchHighlight } from './match-highlight.ts';
 import type { SearchText } from './search-stream.ts';
 import type { SearchedLog } from './searched-log.ts';
+import type { Typed } from './typed-ahead.ts';
 
 /** How long after a key what was typed is searched for, in milliseconds. */
 const TYPED_MS = 200;
@@ -49,6 +50,8 @@ export class SearchPanel {
     );
     this.#lines = new VirtualList(rows);
     this.#lines.element.classList.add('filtered');
+    this.#lines.element.role = 'region';
+    this.#lines.element.ariaLabel = 'Lines that match';
     this.#lines.element.tabIndex = 0;
     this.#lines.element.hidden = true;
     this.#lines.element.addEventListener('click', (event) => this.#onClick(event));
@@ -58,16 +61,17 @@ export class SearchPanel {
   }
 
   /** Shows it, and takes what is typed, behind what was typed before. */
-  open(typed: string): void {
+  open({ text }: Typed): void {
     this.element.hidden = false;
-    take(this.#text, typed);
-    if (this.#search === undefined || typed !== '') this.#begin();
+    take(this.#text, text);
+    if (this.#search === undefined || text !== '') this.#begin();
   }
 
-  /** Takes the number of a line, of which some may have been typed before, and goes there. */
-  askLine(typed: string): void {
+  /** Takes the number of a line, of which some or all may have been typed before, and goes there. */
+  askLine({ text, end }: Typed): void {
     this.element.hidden = false;
-    take(this.#line, typed);
+    take(this.#line, text);
+    if (end === 'Enter') this.#leaveLine();
   }
 
   /** Goes to another match: so many further down, or up if negative; at the end, to the other one. */
@@ -114,9 +118,7 @@ export class SearchPanel {
     });
     this.#text.addEventListener('keydown', (event) => this.#onKey(event));
     this.#line.addEventListener('keydown', ({ key }) => {
-      if (key !== 'Enter') return;
-      void this.#goToLine();
-      this.#focusLog();
+      if (key === 'Enter') this.#leaveLine();
     });
     this.element.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape') return;
@@ -179,6 +181,7 @@ export class SearchPanel {
 
   #update(): void {
     const results = this.#search?.results;
+    if (this.#isGone(this.#current)) this.#current = undefined;
     if (this.#isFirst && results !== undefined && results.count > 0) {
       this.#show(results.at(results.indexFrom(this.#position)) ?? results.at(results.count - 1)!);
     }
@@ -191,6 +194,14 @@ export class SearchPanel {
     const said = this.#words();
     if (this.#said.textContent !== said) this.#said.textContent = said;
     this.painted();
+  }
+
+  /** Whether a match is none any more: its line was being written. */
+  #isGone(match: SearchMatch | undefined): boolean {
+    if (match === undefined || this.#search === undefined) return false;
+    const { state, results } = this.#search;
+    const isThrough = state.kind === 'done' && state.end === 'complete';
+    return isThrough && results.at(results.indexFrom(match.at))?.at !== match.at;
   }
 
   #words(): string {
@@ -216,7 +227,7 @@ export class SearchPanel {
     this.#isFirst = false;
     this.#current = match;
     if (this.#isFiltering) this.#lines.reveal(this.#search!.results.indexFrom(match.at));
-    else this.#log.goTo(match.lineStart);
+    else this.#log.goTo(match.at);
     this.#schedule();
   }
 
@@ -230,6 +241,12 @@ export class SearchPanel {
     this.#filter.ariaPressed = 'false';
     this.#begin();
     this.#show(match);
+  }
+
+  /** The number is typed: keys are the log's again. */
+  #leaveLine(): void {
+    void this.#goToLine();
+    this.#focusLog();
   }
 
   /** Goes to the line that is typed, or, if nobody knows yet where it is, as soon as that is known. */

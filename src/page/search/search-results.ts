@@ -30,8 +30,7 @@ export class SearchResults {
   }
 
   /**
-   * Takes a match: on each side they come in order, those that are known already may come again. Of the last one the line may
-   * have grown meanwhile.
+   * Takes a match: on each side they come in order, those that are known already may come again.
    */
   add(match: SearchMatch): void {
     const isBefore = match.at < this.#from && match.at < (this.#behind[0]?.at ?? Number.POSITIVE_INFINITY);
@@ -39,7 +38,23 @@ export class SearchResults {
     const last = side.at(-1);
     const isNew = last === undefined || (isBefore ? match.at < last.at : match.at > last.at);
     if (isNew) side.push(match);
-    else if (match.at === last.at) side[side.length - 1] = match;
+  }
+
+  /**
+   * Where the last line begins of which something is known, if that goes to the end of what was searched: it may have been
+   * under way. Undefined if it does not.
+   */
+  get openLineStart(): number | undefined {
+    const last = this.at(this.count - 1);
+    // A line may end with its line feed, or before it.
+    return last !== undefined && last.lineEnd >= this.#searched[1] - 1 ? last.lineStart : undefined;
+  }
+
+  /** Takes these, in order, in place of all that are known from a position on. */
+  replaceFrom(position: number, matches: readonly SearchMatch[]): void {
+    while ((this.#behind.at(-1)?.at ?? -1) >= position) this.#behind.pop();
+    while ((this.#before[0]?.at ?? -1) >= position) this.#before.shift();
+    for (const match of matches) this.#behind.push(match);
   }
 
   /** The one with this number, counted from the beginning of the file; the numbers of what comes before change as more is found. */

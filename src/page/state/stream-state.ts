@@ -23,8 +23,15 @@ export type StreamState =
       /** Exit status of the command that wrote it. */
       readonly status?: number | undefined;
     }
+  /** A file as it lies there: the server knows of nobody who has appended to it. */
+  | { readonly kind: 'stored' }
   /** The server is gone; the next attempt is at `at`, in milliseconds since 1970. Undefined: it is under way. */
   | { readonly kind: 'reconnecting'; readonly at?: number | undefined }
+  /**
+   * It can only be read as it is, since nobody tells what changes: it is being read, or is over; a part of it, if it is longer
+   * than what the page keeps.
+   */
+  | { readonly kind: 'read'; readonly isOver: boolean; readonly isPart: boolean }
   /** Nobody may read it without a token, or not with this one. */
   | { readonly kind: 'locked'; readonly refused: boolean }
   /** Whatever is at the path cannot be followed, for a reason that does not pass. */
@@ -82,6 +89,8 @@ export function wordsOf(state: StreamState, now: number): StateWords {
         word: 'Listed',
         meaning: 'What changes here is not told: the key r lists it again.',
       };
+    case 'read':
+      return wordsOfRead(state);
     case 'reconnecting':
       return {
         tone: 'waiting',
@@ -98,6 +107,8 @@ export function wordsOf(state: StreamState, now: number): StateWords {
       };
     case 'failed':
       return { tone: 'bad', word: 'Failed', meaning: state.detail };
+    case 'stored':
+      return { tone: 'idle', word: 'Stored', meaning: 'The file as it is. Nobody has appended to it here.' };
     case 'ended':
       return wordsOfEnd(state);
   }
@@ -108,9 +119,23 @@ export function isTold({ kind }: StreamState): boolean {
   return kind === 'live' || kind === 'open' || kind === 'waiting';
 }
 
+/** In these states nothing comes by itself. */
+const OVER: ReadonlySet<StreamState['kind']> = new Set(['ended', 'stored', 'failed', 'locked']);
+
 /** Whether what is shown may still grow by itself. */
-export function mayGrow({ kind }: StreamState): boolean {
-  return kind !== 'ended' && kind !== 'failed' && kind !== 'locked';
+export function mayGrow(state: StreamState): boolean {
+  const { kind } = state;
+  return kind === 'read' ? !state.isOver : !OVER.has(kind);
+}
+
+function wordsOfRead({ isOver, isPart }: StreamState & { kind: 'read' }): StateWords {
+  if (!isOver) return { tone: 'idle', word: 'Loading', meaning: 'It is read once, from its beginning.' };
+  const meaning = 'What changes there is not told: this is what it was when the page was loaded.';
+  return {
+    tone: 'idle',
+    word: isPart ? 'Not live, in part' : 'Not live',
+    meaning: isPart ? `${meaning} Raw has the rest, which is more than is shown.` : meaning,
+  };
 }
 
 function wordsOfEnd({ reason, detail, status }: StreamState & { kind: 'ended' }): StateWords {

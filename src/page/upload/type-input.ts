@@ -5,14 +5,14 @@ import type { TypeLine, TypeLineEvents } from './type-line.ts';
 /** A button that lets somebody type lines that are appended: for who may append. */
 export class TypeInput {
   readonly #url: URL;
-  readonly #bar: Bar;
   readonly #events: Omit<TypeLineEvents, 'closed'>;
+  readonly #show: () => void;
   #isAsked = false;
   #line: Promise<TypeLine> | undefined;
 
   constructor(url: URL, bar: Bar, events: Omit<TypeLineEvents, 'closed'>) {
     this.#url = url;
-    this.#bar = bar;
+    this.#show = bar.reserve(barButton('Append', 'Type lines that are appended', () => void this.#open()));
     this.#events = events;
   }
 
@@ -25,10 +25,10 @@ export class TypeInput {
       this.#isAsked = false;
       return false;
     });
-    if (may) this.#bar.add(barButton('Append', 'Type lines that are appended', () => void this.#show()));
+    if (may) this.#show();
   }
 
-  async #show(): Promise<void> {
+  async #open(): Promise<void> {
     this.#line ??= import('./type-line.ts').then(({ TypeLine }) => {
       const line = new TypeLine(this.#url, {
         ...this.#events,

@@ -27,7 +27,14 @@ const LINES_ABOVE = 4;
 const FULL_SCREEN = 'A program wrote here that draws on the whole screen: Raw has what it wrote.';
 
 /** Of what is in one of these states it is asked whether it may be appended to. */
-const CAN_BE_APPENDED: ReadonlySet<string> = new Set(['missing', 'live', 'open', 'waiting', 'ended']);
+const CAN_BE_APPENDED: ReadonlySet<string> = new Set([
+  'missing',
+  'live',
+  'open',
+  'waiting',
+  'stored',
+  'ended',
+]);
 
 /** Of what has ended so there is no more to be read. */
 const GONE: ReadonlySet<string> = new Set(['deleted', 'truncated']);
@@ -50,6 +57,8 @@ export interface LogPageOptions {
   rows: (file: LiveFile, found: () => void) => LogRows;
   /** Keys that do more, or something else. Default none. */
   keys?: readonly KeyAction[];
+  /** Called when the file is in another state, or more is known of it. */
+  changed?: () => void;
 }
 
 /** The page of a text: all its parts, and who tells whom. */
@@ -75,10 +84,13 @@ export class LogPage {
   #saidFullScreen = false;
   #linesSaid = 0;
 
-  constructor({ path }: PageData, { rows: makeRows, keys = [] }: LogPageOptions) {
+  constructor({ path }: PageData, { rows: makeRows, keys = [], changed }: LogPageOptions) {
     this.#file = new FileFrame(path, {
       grown: () => this.#onGrown(),
-      changed: () => this.#onChanged(),
+      changed: () => {
+        this.#onChanged();
+        changed?.();
+      },
     });
     const { live, bar, name } = this.#file;
     const { store, arrivals } = live;
@@ -88,7 +100,7 @@ export class LogPage {
       tell: (text) => this.tell(text),
       opened: () => {
         // An end was that of an append before.
-        if (live.state.kind === 'ended') live.start();
+        if (live.state.kind === 'ended' || live.state.kind === 'stored') live.start();
       },
     });
     const { rowsOf, outline } = makeRows(live, () => this.view.refresh());
@@ -144,7 +156,7 @@ export class LogPage {
       this.#wrap,
     );
     this.#file.addLinks();
-    this.bar.add(barButton('?', 'Keys (?)', () => help.toggle()));
+    this.bar.add(help.button);
     this.frame.className = 'view';
     this.frame.append(this.view.element, this.#scrollbar.element, this.#pill.element, this.#voice.element);
     this.#file.add(this.frame);
@@ -166,7 +178,7 @@ export class LogPage {
   /** Shows the line at a position with some before it, and opens the groups that it is in. */
   #showLine(position: number): void {
     this.#outline.reveal({ from: position, to: position + 1 });
-    this.view.goTo(position, LINES_ABOVE * this.#list.rowPx);
+    this.view.goToText(position, LINES_ABOVE * this.#list.rowPx);
   }
 
   #onGrown(): void {

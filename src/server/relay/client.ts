@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events';
 import type { FastifyRequest } from 'fastify';
 import type { Asker } from '../../relay/pull/asker.ts';
 import { ClientSocket } from '../node/connections/client-socket.ts';
+import { isHandshake } from '../request/request-target.ts';
 
 /** In `Cache-Control` of a reader who wants what is there by now (RFC 9111, section 5.2.1). */
 const REVALIDATES = /(?:^|[\s,])(?:no-cache|max-age=0)\b/i;
@@ -58,7 +59,9 @@ export class Client {
  */
 export function askerOf(request: FastifyRequest, waitMs: number, { signal, left }: Client): Asker {
   const { pragma, 'cache-control': control = pragma } = request.headers;
-  return { via: viaOf(request), waitMs, revalidates: REVALIDATES.test(control ?? ''), signal, left };
+  // With each handshake a browser says so by itself.
+  const revalidates = !isHandshake(request) && REVALIDATES.test(control ?? '');
+  return { via: viaOf(request), waitMs, revalidates, signal, left };
 }
 
 /** The servers through which a request has come. */

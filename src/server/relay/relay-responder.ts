@@ -9,6 +9,7 @@ import type { ActiveConnections } from '../active-connections.ts';
 import { descriptorLimit, liveResourcesWithin } from '../node/connections/descriptor-limit.ts';
 import { followRequestOf, isWatch, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake } from '../request/request-target.ts';
+import { sendAllow } from '../response/allow.ts';
 import { permitToPass } from '../rights/needs.ts';
 import { askerOf, Client, viaOf } from './client.ts';
 import { ForkedFrom } from './forked-from.ts';
@@ -17,7 +18,7 @@ import { asCopy } from './passed-on.ts';
 import { isFollow, isRead, Routes } from './routes.ts';
 import { StoredResponder } from './stored-responder.ts';
 import { type Passage, Tunnel } from './tunnel.ts';
-import { passedQuery } from './written-path.ts';
+import { othersQuery, passedQuery } from './written-path.ts';
 
 /** Longest time to the head of an answer of an upstream, in milliseconds. */
 const HEAD_TIMEOUT_MS = 30_000;
@@ -104,6 +105,26 @@ export class RelayResponder {
     return this.#relay.upstreamOf(path) !== undefined;
   }
 
+  /**
+   * Whether people see what is at a path, and comes from an upstream, in a page of this server. What they see of a directory of a
+   * plain HTTP server, and of what such a server makes of a query, is up to that one.
+   */
+  async isShownHere(request: FastifyRequest, path: ResourcePath): Promise<boolean> {
+    const upstream = this.#relay.upstreamOf(path);
+    if (upstream === undefined) return false;
+    const isTheirs = path.isRoot || path.trailingSlash || othersQuery(request) !== '';
+    if (!isTheirs || upstream.wasHttpfstream) return true;
+    const client = new Client(request);
+    try {
+      return (await this.#relay.kindOf(path, askerOf(request, 0, client))) === 'httpfstream';
+    } catch {
+      // It is told why when it is passed on.
+      return false;
+    } finally {
+      client.release();
+    }
+  }
+
   /** Fetches nothing more. */
   close(): Promise<void> {
     return this.#relay.close();
@@ -149,6 +170,8 @@ export class RelayResponder {
       } else if (route.kind === 'given') {
         const passage = { permit, upstream, path, via, silenceMs: SILENCE_MS };
         this.#tunnel.give(request, reply, route.answer.release(), passage);
+      } else if (route.kind === 'readable') {
+        await sendAllow(reply, false);
       } else if (route.kind === 'forgotten') {
         this.#stored.assertMeant(request, await this.#relay.storedAt(path));
         await this.#relay.invalidate(path);

@@ -14,18 +14,19 @@ import {
   StorageBusyError,
   UpstreamError,
 } from '../../wire/errors.ts';
+import { APPEND_VIEW } from '../../wire/page-requests.ts';
 import { SUBPROTOCOL } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { headerOf } from '../request/headers.ts';
 import { pageRequestOf } from '../request/page-request.ts';
 import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake, verbOf } from '../request/request-target.ts';
-import { parseTarget } from '../request/target.ts';
+import { admissionOf } from '../rights/admission.ts';
 import { askerOf, type Client } from './client.ts';
 import { type Joined, tagOf } from './joined-download.ts';
 import { partOfComing } from './joined-part.ts';
 import type { StoredCopy } from './stored-responder.ts';
-import { writtenPath } from './written-path.ts';
+import { othersQuery, writtenPath } from './written-path.ts';
 
 /** With one of these a read is not about the file as it is now. */
 const CONDITIONS = [
@@ -53,6 +54,8 @@ export type Route =
   | ({ kind: 'cached' } & Omit<StoredCopy, 'via' | 'upstream'>)
   /** With the answer that was got for it, and is not kept. */
   | { kind: 'given'; answer: OpenAnswer }
+  /** With what may be done with it: to read it, and no more. */
+  | { kind: 'readable' }
   /** By dropping what is here. */
   | { kind: 'forgotten' }
   /** By the upstream. */
@@ -92,6 +95,7 @@ export class Routes {
     if (path.isRoot || path.trailingSlash) return PASS_ON;
     if (upstream.kind !== 'httpfstream' && !isCanonical(writtenPath(request, this.#prefix, path), path))
       return PASS_ON;
+    if (pageRequestOf(request) === APPEND_VIEW) return this.#routeOfQuestion(request, path, client);
     if (pageRequestOf(request) !== undefined) return this.#routeOfPageRequest(request, path, client);
     if (isFollow(request)) return this.#routeOfFollow(request, path, upstream, client);
     if (parameterOf(request, StreamQuery.live) !== undefined) {
@@ -161,6 +165,15 @@ export class Routes {
     throw new UpstreamError('nothing is kept here of what the server has from which this comes');
   }
 
+  /** Whether something may be appended to is known where it would be written; and for that it takes the right here, too. */
+  async #routeOfQuestion(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Route> {
+    if (await this.#relay.isLocal(path)) return SERVED;
+    const isPlain = (await this.#relay.storedAt(path)) !== undefined;
+    if (isPlain || admissionOf(request).permit('append', path) === undefined) return { kind: 'readable' };
+    const kind = await this.#relay.kindOf(path, askerOf(request, 0, client));
+    return kind === 'httpfstream' ? PASS_ON : { kind: 'readable' };
+  }
+
   /**
    * What is written goes to an httpfstream server only.
    *
@@ -225,9 +238,10 @@ export class Routes {
       const isHttpfstream = upstream.kind === 'httpfstream';
       if (!isHttpfstream || !(await this.#relay.isHeld(path, wanted, client.signal))) return PASS_ON;
     }
+    // There nobody follows anything: from where, is about what is here.
+    if (upstream.kind === 'http') return { kind: 'served', served: readiness };
     // There is more than is here, or it is known there that there is not.
-    if (upstream.kind === 'httpfstream' && !(await this.#relay.has(path, readiness, from, generation)))
-      return PASS_ON;
+    if (!(await this.#relay.has(path, readiness, from, generation))) return PASS_ON;
     const isWithin = readiness.way === 'coming' && from >= 0 && from <= readiness.fetched.committed;
     const isEnough = isCaughtUp(readiness) || (lines === undefined && isWithin);
     return isEnough ? { kind: 'served', served: readiness } : PASS_ON;
@@ -267,9 +281,9 @@ export function isRead(request: FastifyRequest): boolean {
 }
 
 /** Whether what a plain HTTP server answers may be for this reader only, or for this query. */
-function isPersonal({ headers, raw }: FastifyRequest): boolean {
-  const { queryString } = parseTarget(raw.url);
-  return queryString !== '' || headers.authorization !== undefined || headers.cookie !== undefined;
+function isPersonal(request: FastifyRequest): boolean {
+  const { headers } = request;
+  return othersQuery(request) !== '' || headers.authorization !== undefined || headers.cookie !== undefined;
 }
 
 /** Whether a request is one to follow. */

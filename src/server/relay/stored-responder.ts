@@ -4,6 +4,7 @@ import type { Copied } from '../../relay/copies/copy-file.ts';
 import type { StoredAnswer } from '../../relay/copies/stored-answer.ts';
 import type { Coming } from '../../relay/readiness.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
+import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { contentRange } from '../response/byte-ranges.ts';
 import { assertChangeable, assertUnchanged, isFresh, type Validators } from '../response/conditions.ts';
@@ -67,6 +68,7 @@ export class StoredResponder {
       ...referencesIn(headers, { request, upstream, url, prefix: this.#prefix }),
       ...varyOf(reply, headers),
       via,
+      [GENERATION_HEADER]: String(copied.generation),
     });
     // It is not about an error that comes in its place, which a cache would keep for as long.
     const takeBack = () => {

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RAW_QUERY, VIEW_QUERY } from '../../wire/page.ts';
-import { INDEX_VIEW, SEARCH_VIEW } from '../../wire/page-requests.ts';
+import { APPEND_VIEW, INDEX_VIEW, SEARCH_VIEW } from '../../wire/page-requests.ts';
 import { VERB_HEADER, VERB_QUERY } from '../../wire/protocol.ts';
 import { addVary } from '../response/headers.ts';
 import { preferredType } from './headers.ts';
@@ -37,11 +37,14 @@ export function varyByPage(request: FastifyRequest, reply: FastifyReply): void {
   for (const header of NEGOTIATED) addVary(reply, header);
 }
 
-/** What a page asks of a file besides its bytes: {@link INDEX_VIEW} or {@link SEARCH_VIEW}; undefined for any other request. */
-export function pageRequestOf(request: FastifyRequest): typeof INDEX_VIEW | typeof SEARCH_VIEW | undefined {
+/** What pages ask of a file besides its bytes. */
+const VIEWS = [APPEND_VIEW, INDEX_VIEW, SEARCH_VIEW] as const;
+
+/** What a page asks of a file besides its bytes; undefined for any other request. */
+export function pageRequestOf(request: FastifyRequest): (typeof VIEWS)[number] | undefined {
   if (request.method !== 'GET' || !isPlainRead(request)) return undefined;
   const view = parameterOf(request, VIEW_QUERY);
-  return view === INDEX_VIEW || view === SEARCH_VIEW ? view : undefined;
+  return VIEWS.find((each) => each === view);
 }
 
 function isPlainRead(request: FastifyRequest): boolean {

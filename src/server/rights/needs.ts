@@ -1,7 +1,9 @@
 import type { FastifyRequest } from 'fastify';
 import { type Permit, refusalOf, type Use } from '../../core/permit.ts';
+import { APPEND_VIEW } from '../../wire/page-requests.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { forkSourceOf } from '../request/fork-source.ts';
+import { pageRequestOf } from '../request/page-request.ts';
 import { isWatch } from '../request/query-parameters.ts';
 import { verbOf } from '../request/request-target.ts';
 import { type Admission, admissionOf } from './admission.ts';
@@ -63,6 +65,12 @@ function permitFor(need: Need, admission: Admission): Permit {
   throw refusalOf(admission, need.use);
 }
 
+/** Whether something may be appended to, asks whoever sees the page of it, or of the directory where it would be. */
+function needOfQuestion(path: ResourcePath): Need {
+  const list: Need = { use: 'list', path: path.isRoot ? path : path.upTo(path.segments.length - 1) };
+  return { use: 'follow', path, or: { use: 'append', path, or: list } };
+}
+
 function needsOfRead(
   request: FastifyRequest,
   path: ResourcePath,
@@ -73,6 +81,7 @@ function needsOfRead(
   // What may append is told how much there is.
   const append: Need | undefined = request.method === 'HEAD' ? { use: 'append', path } : undefined;
   const read: Need = { use: 'follow', path, ...(append && { or: append }) };
+  if (pageRequestOf(request) === APPEND_VIEW) return [needOfQuestion(path)];
   if (isWatch(request)) return [list];
   if (isOfStream(request)) return [read];
   const isDirectory = path.trailingSlash || path.isRoot;

@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
-import { INDEX_VIEW, SEARCH_VIEW } from '../../wire/page-requests.ts';
+import { APPEND_VIEW, INDEX_VIEW, SEARCH_VIEW } from '../../wire/page-requests.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { pageRequestOf } from '../request/page-request.ts';
+import { sendWhetherToAppend } from './append-question.ts';
 import type { LineIndexResponder } from './line-index-responder.ts';
 import type { SearchResponder } from './search-responder.ts';
 
@@ -18,14 +19,15 @@ export class PageRequests {
   }
 
   /**
-   * Answers `?view=index` and `?view=search`.
+   * Answers `?view=append`, `?view=index` and `?view=search`.
    *
    * @returns false for anything else
-   * @throws what {@link LineIndexResponder.send} and {@link SearchResponder.send} throw
+   * @throws what {@link sendWhetherToAppend}, {@link LineIndexResponder.send} and {@link SearchResponder.send} throw
    */
   async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<boolean> {
     const view = pageRequestOf(request);
-    if (view === INDEX_VIEW) await (await this.#openIndex()).send(request, reply, path);
+    if (view === APPEND_VIEW) await sendWhetherToAppend(this.#core, request, reply, path);
+    else if (view === INDEX_VIEW) await (await this.#openIndex()).send(request, reply, path);
     else if (view === SEARCH_VIEW) await (await this.#openSearch()).send(request, reply, path);
     else return false;
     return true;

@@ -99,3 +99,12 @@ test('a copy to which nothing was appended yet is a part, and stays one when som
   await resource.checkpoint().finally(() => core.resources.release(resource));
   expect(await outcomeOf('f')).toMatchObject({ reason: 'interrupted' });
 });
+
+test('a file of no append to which anything is known is as it lies there: stored', async () => {
+  const { file, records, history } = await begunAppend();
+  const { fingerprint } = file.stat;
+  await history.end(file, OPEN, 4, { reason: 'finished' });
+  expect(await history.outcome(file, 4)).toEqual({ reason: 'finished', status: undefined });
+  await records.write((draft) => draft.delete(fingerprint), NOT_DURABLE);
+  expect(await history.outcome(file, 4)).toEqual({ reason: 'finished', stored: true });
+});

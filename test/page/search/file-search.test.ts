@@ -158,6 +158,32 @@ it('has the whole of a line that was being written when it was found', async () 
   expect(search.results.count).toBe(1);
 });
 
+it('looks anew in a line that was being written: what was there may be elsewhere, or nowhere', async () => {
+  let content = '1 2\n3 4 5';
+  // Numbers at the end of their line, or before a +.
+  const search = start(async function* (_text, { from }) {
+    for (const { index } of content.matchAll(/\d(?=$| \+)/gm)) {
+      const lineStart = content.lastIndexOf('\n', index) + 1;
+      const lineEnd = content.indexOf('\n', index);
+      yield { at: index, length: 1, lineStart, lineEnd: lineEnd < 0 ? content.length : lineEnd };
+    }
+    yield { end: 'complete', searched: [from, content.length], count: 0 };
+  });
+  await isDone(search);
+  expect(placesOf(search)).toEqual([2, 8]);
+  content = '1 2\n3 4 5 and more';
+  search.grown(content.length);
+  await waitFor(() => search.results.count === 1, 'the match that is none any more to be gone');
+  expect(placesOf(search)).toEqual([2]);
+  content = '1 2\n3 4 5 and more 6';
+  search.grown(content.length);
+  await waitFor(() => search.results.count === 2, 'another match');
+  content = '1 2\n3 + 4 5 and more 6 +\n7';
+  search.grown(content.length);
+  await waitFor(() => search.results.count === 4, 'one that is before it');
+  expect(placesOf(search)).toEqual([2, 4, 21, 25]);
+});
+
 it('ends the answer when nobody wants it any more', async () => {
   let signalled: AbortSignal | undefined;
   const search = start(async function* (_text, _place, signal): AsyncGenerator<SearchLine> {

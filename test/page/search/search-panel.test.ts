@@ -26,6 +26,28 @@ async function says({ page }: LogLook, text: string): Promise<void> {
   await waitFor(async () => (await page.locator('.search output').textContent()) === text, `"${text}"`);
 }
 
+/** Presses keys, of which the first opens the search, while its script does not come. Returns what lets that come. */
+async function typeAhead(look: LogLook, keys: readonly string[]): Promise<() => void> {
+  let letGo = () => {};
+  const isHeld = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  const asked = look.page.waitForRequest(/search-panel/);
+  await look.page.route(
+    /search-panel/,
+    async (route) => {
+      await isHeld;
+      await route.continue();
+    },
+    { times: 1 },
+  );
+  const [first = '', ...others] = keys;
+  await look.press(first);
+  await asked;
+  for (const key of others) await look.press(key);
+  return letGo;
+}
+
 const shownRow = (look: LogLook) => look.page.locator('.log .row.found > .text').textContent();
 
 /** The number beside the row of the current match, as it is drawn. */
@@ -103,21 +125,23 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
     await writeFile(path.join(server.root, 'f.log'), `${LINES.join('\n')}\n`);
     const look = await browser.open(server.url('/f.log'));
     await look.row('20000: hay, and more hay');
-    let letGo = () => {};
-    const isHeld = new Promise<void>((resolve) => {
-      letGo = resolve;
-    });
-    const asked = look.page.waitForRequest(/search-panel/);
-    await look.page.route(/search-panel/, async (route) => {
-      await isHeld;
-      await route.continue();
-    });
-    await look.press('/');
-    await asked;
-    for (const key of ['n', 'e', 'x', 'Backspace', 'e', 'd', 'l', 'e']) await look.press(key);
+    const letGo = await typeAhead(look, ['/', 'n', 'e', 'x', 'Backspace', 'e', 'd', 'l', 'e']);
     letGo();
     await says(look, '4 of 4');
     expect(await look.page.getByLabel('Search in the whole file').inputValue()).toBe('needle');
+  });
+
+  it('goes to a line whose number was typed, and entered, before it is there', async () => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'f.log'), `${LINES.join('\n')}\n`);
+    const look = await browser.open(server.url('/f.log'));
+    await look.row('20000: hay, and more hay');
+    const letGo = await typeAhead(look, ['g', '1', '2', '3', '4', '5', 'Enter']);
+    letGo();
+    await look.row('12345: hay, and more hay');
+    // Keys are the log's again.
+    await look.press('End');
+    await look.row('20000: hay, and more hay');
   });
 
   it('goes to a line by its number', async () => {

@@ -382,7 +382,7 @@ describe('the list of a directory, for its page', () => {
     };
     await waitFor(isSettled, 'one append to be over, and another one to be waited for');
     expect(await rows()).toEqual([
-      ['a.log', expect.any(Number), expect.any(Number), 'finished'],
+      ['a.log', expect.any(Number), expect.any(Number), null],
       ['ended', 0, expect.any(Number), 'finished', 3],
       ['live', 0, expect.any(Number), 'live'],
       ['sub/', null, expect.any(Number), null],

@@ -61,6 +61,11 @@ const READS: readonly Operation[] = [
     rights: { follow: 206, list: 404 },
   },
   { name: 'HEAD', line: 'HEAD PATH', rights: { follow: 200, append: 200, list: 404 } },
+  {
+    name: 'the question whether it may be appended to',
+    line: 'GET PATH?view=append',
+    rights: { follow: 204, append: 204, list: 204 },
+  },
   { name: 'FOLLOW', line: 'GET PATH?verb=FOLLOW', rights: { follow: 200 } },
   { name: 'FOLLOW by header', line: 'GET PATH', rest: ['X-Verb: FOLLOW'], rights: { follow: 200 } },
   { name: 'catch-up', line: 'GET PATH?offset=-1', rights: { follow: 200 } },

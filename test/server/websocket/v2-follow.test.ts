@@ -50,7 +50,7 @@ describe('a follower of a file that nobody appends to', () => {
       size: 14,
     });
     expect(peer.text).toBe('one\ntwo\nthree\n');
-    expect(peer.end).toEqual({ type: 'end', position: 14, reason: 'finished' });
+    expect(peer.end).toEqual({ type: 'end', position: 14, reason: 'finished', stored: true });
     expect(peer.closeCode).toBe(1000);
   });
 

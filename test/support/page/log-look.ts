@@ -6,11 +6,11 @@ import { waitFor } from '../wait-for.ts';
 /** A look at the page of a text, as somebody before the screen has it. */
 export class LogLook {
   readonly page: Page;
-  readonly #troubles: () => readonly string[];
+  readonly #said: { troubles: () => readonly string[]; console: () => readonly string[] };
 
-  constructor(page: Page, troubles: () => readonly string[]) {
+  constructor(page: Page, said: { troubles: () => readonly string[]; console: () => readonly string[] }) {
     this.page = page;
-    this.#troubles = troubles;
+    this.#said = said;
   }
 
   /** Waits until the badge says so. */
@@ -51,18 +51,28 @@ export class LogLook {
     return this.page.keyboard.press(key);
   }
 
-  /** What axe finds: rules, and where they are broken. */
-  axeViolations(): Promise<{ id: string; targets: string[] }[]> {
+  /** What axe finds: rules, and where they are broken. Of all rules, or of these alone. */
+  async axeViolations(rules?: readonly string[]): Promise<{ id: string; targets: string[] }[]> {
+    if (await this.page.evaluate('window.axe === undefined')) await this.page.evaluate(axe.source);
     return this.page.evaluate(`(async () => {
-      ${axe.source}
-      const { violations } = await window.axe.run();
+      const { violations } = await window.axe.run(${JSON.stringify(rules ? { runOnly: rules } : {})});
       return violations.map(({ id, nodes }) => ({ id, targets: nodes.flatMap(({ target }) => target) }));
     })()`);
+  }
+
+  /** What has moved by itself since the page was opened, as HTML. */
+  jumps(): Promise<string[]> {
+    return this.page.evaluate('window.jumps');
   }
 
   /** Nothing that the page shows has run, and its policy had nothing to forbid. */
   async expectHarmless(): Promise<void> {
     expect(await this.page.evaluate('window.ran')).toBeUndefined();
-    expect(this.#troubles()).toEqual([]);
+    expect(this.#said.troubles()).toEqual([]);
+  }
+
+  /** Whoever looks into the console finds nothing there. */
+  expectQuiet(): void {
+    expect(this.#said.console()).toEqual([]);
   }
 }

@@ -8,6 +8,16 @@ const NOTE_VIOLATIONS = `document.addEventListener('securitypolicyviolation', (e
   window.noteTrouble(event.violatedDirective + ' ' + event.blockedURI);
 });`;
 
+/** What moves by itself, but for what the browser draws within an element, and for pictures. */
+const NOTE_JUMPS = `window.jumps = [];
+new PerformanceObserver((list) => {
+  for (const { hadRecentInput, sources } of list.getEntries()) {
+    if (hadRecentInput) continue;
+    const own = sources.map(({ node }) => node).filter((node) => node !== null && node.nodeName !== 'IMG');
+    window.jumps.push(...own.map((node) => node.outerHTML ?? node.textContent));
+  }
+}).observe({ type: 'layout-shift', buffered: true });`;
+
 /** One browser, and one page in it, for all tests of a file. */
 export class ViewerBrowser {
   /** Whether this machine has one. */
@@ -18,6 +28,8 @@ export class ViewerBrowser {
   #page: Page | undefined;
   /** What a browser complains of, and a page must not do. */
   #troubles: string[] = [];
+  /** What stands in its console. */
+  #console: string[] = [];
 
   /** To be called where tests are described. */
   static forAllTests(): ViewerBrowser {
@@ -37,9 +49,10 @@ export class ViewerBrowser {
   async open(url: string): Promise<LogLook> {
     const page = this.#page as Page;
     this.#troubles = [];
+    this.#console = [];
     onTestFinished(async () => void (await page.goto('about:blank')));
     await page.goto(url);
-    return new LogLook(page, () => this.#troubles);
+    return new LogLook(page, { troubles: () => this.#troubles, console: () => this.#console });
   }
 
   async #start(): Promise<void> {
@@ -52,7 +65,9 @@ export class ViewerBrowser {
     this.#page = await this.#context.newPage();
     this.#page.setDefaultTimeout(PATIENCE_MS);
     this.#page.on('pageerror', (error) => this.#troubles.push(error.message));
+    this.#page.on('console', (message) => this.#console.push(`${message.type()}: ${message.text()}`));
     await this.#page.exposeFunction('noteTrouble', (text: string) => this.#troubles.push(text));
     await this.#page.addInitScript(NOTE_VIOLATIONS);
+    await this.#page.addInitScript(NOTE_JUMPS);
   }
 }

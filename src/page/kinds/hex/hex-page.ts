@@ -1,5 +1,4 @@
 import { FileFrame } from '../../file/file-frame.ts';
-import { barButton } from '../../frame/bar.ts';
 import { HelpSheet } from '../../keys/help-sheet.ts';
 import { KeyTable } from '../../keys/key-table.ts';
 import { parseOffset } from './hex-rows.ts';
@@ -28,14 +27,13 @@ export class HexPage {
     const keys = this.#makeKeys(help);
     bar.add(this.#offset);
     this.#frame.addLinks();
-    bar.add(barButton('?', 'Keys (?)', () => help.toggle()));
+    bar.add(help.button);
     this.#frame.add(this.#view.element, help.element);
     addEventListener('hashchange', () => this.#followLink());
   }
 
   start(): void {
     this.#frame.live.start();
-    this.#view.element.focus();
   }
 
   #onGrown(): void {

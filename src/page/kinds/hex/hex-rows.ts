@@ -1,5 +1,8 @@
-/** How many bytes a row shows. */
+/** How many bytes a row shows; where there is no room for so many, half of them. */
 export const BYTES_PER_ROW = 16;
+
+/** After so many bytes there is a wider gap. */
+const BYTES_PER_GROUP = 8;
 
 /** Digits of an offset that is not longer. */
 const MIN_OFFSET_DIGITS = 8;
@@ -16,23 +19,22 @@ export interface HexRow {
   text: string;
 }
 
-const HEX_LENGTH = 3 * BYTES_PER_ROW;
-
 /**
  * Lays out one row.
  *
- * @param bytes those of the row, 16 or, at the end, fewer
- * @param start where the first one is in the resource: a multiple of 16
+ * @param bytes those of the row; at the end fewer than a row has
+ * @param start where the first one is in the resource
  * @param size of the resource, which decides how long offsets are
+ * @param bytesPerRow how many bytes a row has
  */
-export function hexRow(bytes: Uint8Array, start: number, size: number): HexRow {
+export function hexRow(bytes: Uint8Array, start: number, size: number, bytesPerRow: number): HexRow {
   let hex = '';
   let text = '';
   for (const [index, byte] of bytes.entries()) {
-    hex += `${index === 0 ? '' : index === BYTES_PER_ROW / 2 ? '  ' : ' '}${byte.toString(16).padStart(2, '0')}`;
+    hex += `${index === 0 ? '' : index === BYTES_PER_GROUP ? '  ' : ' '}${byte.toString(16).padStart(2, '0')}`;
     text += byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.';
   }
-  return { start, offset: formatOffset(start, size), hex: hex.padEnd(HEX_LENGTH), text };
+  return { start, offset: formatOffset(start, size), hex: hex.padEnd(3 * bytesPerRow), text };
 }
 
 /** Formats an offset in hexadecimal digits, as many as all offsets of a resource need, eight at least. */
@@ -41,9 +43,9 @@ export function formatOffset(offset: number, size: number): string {
   return offset.toString(16).padStart(digits, '0');
 }
 
-/** How many rows show so many bytes. */
-export function hexRowCount(size: number): number {
-  return Math.ceil(size / BYTES_PER_ROW);
+/** Where in the digits of a row a byte begins. */
+export function hexColumn(byte: number): number {
+  return byte * 3 + (byte >= BYTES_PER_GROUP ? 1 : 0);
 }
 
 /**

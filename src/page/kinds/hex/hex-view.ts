@@ -1,12 +1,15 @@
 import type { BlockStore } from '../../bytes/block-store.ts';
 import { BytesGoneError } from '../../bytes/file-requests.ts';
 import { VirtualList } from '../../list/virtual-list.ts';
-import { BYTES_PER_ROW, formatOffset, type HexRow, hexRow, hexRowCount } from './hex-rows.ts';
+import { BYTES_PER_ROW, formatOffset, type HexRow, hexColumn, hexRow } from './hex-rows.ts';
 
 /** How long after bytes could not be read it is tried again, in milliseconds. */
 const RETRY_MS = 1000;
 
-/** Bytes of a resource of any size, sixteen in a row, read where they are looked at. */
+/** Where the style sheet has a narrow window: half as many bytes fit there. */
+const NARROW = '(width < 640px)';
+
+/** Bytes of a resource of any size, sixteen in a row if there is room, read where they are looked at. */
 export class HexView {
   readonly element: HTMLElement;
   readonly list: VirtualList;
@@ -15,14 +18,18 @@ export class HexView {
   /** The byte that a link points at. */
   #linked: number | undefined;
   #isLoading = false;
+  #bytesPerRow = 0;
 
   /** @param failed is told why bytes could not be read: it is tried again, unless they are gone */
   constructor(store: BlockStore, failed: (error: unknown) => void) {
     this.#store = store;
     this.#failed = failed;
+    const narrow = matchMedia(NARROW);
+    this.#bytesPerRow = bytesPerRow(narrow);
+    const countRows = () => Math.ceil(store.size / this.#bytesPerRow);
     const rows = {
       get count() {
-        return hexRowCount(store.size);
+        return countRows();
       },
       keyOf: (index: number) => index,
       render: (index: number, element: HTMLElement | undefined) => this.#renderRow(index, element),
@@ -33,6 +40,11 @@ export class HexView {
     this.element.role = 'region';
     this.element.ariaLabel = 'Bytes in hexadecimal';
     this.element.tabIndex = 0;
+    narrow.addEventListener('change', () => {
+      const first = this.list.range[0] * this.#bytesPerRow;
+      this.#bytesPerRow = bytesPerRow(narrow);
+      this.list.goTo(Math.floor(first / this.#bytesPerRow));
+    });
   }
 
   /** Shows that there are more bytes: at the end it stays there. */
@@ -44,32 +56,38 @@ export class HexView {
   /** Goes to a byte, and marks it. */
   goTo(offset: number): void {
     this.#linked = offset;
-    const row = Math.floor(offset / BYTES_PER_ROW);
+    const row = Math.floor(offset / this.#bytesPerRow);
     this.list.goTo(row - Math.floor(this.list.pageLength / 3));
   }
 
   #renderRow(index: number, element = emptyRow()): HTMLElement {
     const { size } = this.#store;
-    const start = index * BYTES_PER_ROW;
-    const bytes = this.#store.slice(start, Math.min(start + BYTES_PER_ROW, size));
-    const row = bytes && hexRow(bytes, start, size);
-    const linked = this.#linked !== undefined && Math.floor(this.#linked / BYTES_PER_ROW) === index;
-    const state = `${row?.hex}${row?.text}${linked ? this.#linked : ''}`;
+    const start = index * this.#bytesPerRow;
+    const bytes = this.#store.slice(start, Math.min(start + this.#bytesPerRow, size));
+    const row = bytes && hexRow(bytes, start, size, this.#bytesPerRow);
+    const linked = this.#linked !== undefined && Math.floor(this.#linked / this.#bytesPerRow) === index;
+    const state = `${start}${row?.hex}${row?.text}${linked ? this.#linked : ''}`;
     // What has not changed is left alone, and a selection in it.
     if (element.dataset.state === state) return element;
     element.dataset.state = state;
     const [offset, hex, text] = [...element.children] as [HTMLElement, HTMLElement, HTMLElement];
     offset.textContent = formatOffset(start, size);
     const column = linked ? this.#linked! - start : undefined;
-    hex.replaceChildren(...marked(row?.hex ?? '', column, hexColumn));
-    text.replaceChildren(...marked(row?.text ?? '', column, textColumn));
+    hex.replaceChildren(
+      ...marked(
+        row?.hex ?? ' '.repeat(3 * this.#bytesPerRow),
+        column === undefined ? undefined : hexColumn(column),
+        2,
+      ),
+    );
+    text.replaceChildren(...marked(row?.text ?? '', column, 1));
     element.classList.toggle('linked', linked);
     return element;
   }
 
   #loadMissing(): void {
     const [first, end] = this.list.range;
-    const [from, to] = [first * BYTES_PER_ROW, Math.min(end * BYTES_PER_ROW, this.#store.size)];
+    const [from, to] = [first * this.#bytesPerRow, Math.min(end * this.#bytesPerRow, this.#store.size)];
     if (this.#isLoading || from >= to || this.#store.slice(from, to) !== undefined) return;
     this.#isLoading = true;
     this.#store
@@ -88,16 +106,13 @@ export class HexView {
   }
 }
 
-/** Where in a row's text a byte is, and how many characters it has there. */
-type ColumnOf = (byte: number) => readonly [at: number, length: number];
+function bytesPerRow({ matches: isNarrow }: MediaQueryList): number {
+  return isNarrow ? BYTES_PER_ROW / 2 : BYTES_PER_ROW;
+}
 
-const hexColumn: ColumnOf = (byte) => [byte * 3 + (byte >= BYTES_PER_ROW / 2 ? 1 : 0), 2];
-const textColumn: ColumnOf = (byte) => [byte, 1];
-
-/** The text with one byte marked. */
-function marked(text: HexRow['hex'], byte: number | undefined, columnOf: ColumnOf): (string | HTMLElement)[] {
-  if (byte === undefined) return [text];
-  const [at, length] = columnOf(byte);
+/** The text with so many characters marked. */
+function marked(text: HexRow['hex'], at: number | undefined, length: number): (string | HTMLElement)[] {
+  if (at === undefined) return [text];
   const mark = document.createElement('mark');
   mark.textContent = text.slice(at, at + length);
   return [text.slice(0, at), mark, text.slice(at + length)];

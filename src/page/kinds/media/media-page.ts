@@ -29,6 +29,7 @@ export class MediaPage {
     this.#element.addEventListener('loadedmetadata', () => this.#say(''));
     this.#hint.className = 'hint';
     this.#hint.role = 'status';
+    this.#say('');
     const stage = document.createElement('div');
     stage.className = `stage ${kind}`;
     stage.append(this.#element, this.#hint);

@@ -17,6 +17,8 @@ export class RecordsPage {
   /** Where the record that is shown as a tree begins, and where the next one does. */
   #shown: Pick<Row, 'start' | 'end'> | undefined;
   #panel: RecordPanel | undefined;
+  /** Whether there were any: then they have their room, so that rows do not jump when some have none. */
+  #hadColumns = false;
 
   constructor(data: PageData) {
     this.#page = new LogPage(data, {
@@ -24,7 +26,7 @@ export class RecordsPage {
         outline: new GroupOutline(),
         rowsOf: (bytes, at) => {
           const screen = this.#rows.rowsOf(bytes, at);
-          this.#showColumns();
+          if (screen.rows.length > 0) this.#showColumns();
           return screen;
         },
       }),
@@ -43,7 +45,6 @@ export class RecordsPage {
     this.#columns.className = 'record-columns';
     // What it says is in each record, too.
     this.#columns.ariaHidden = 'true';
-    this.#columns.hidden = true;
     this.#columns.append(document.createElement('span'));
     frame.before(this.#columns);
     view.element.addEventListener('scroll', () => this.#alignColumns());
@@ -66,7 +67,8 @@ export class RecordsPage {
     const titles = this.#columns.firstElementChild as HTMLElement;
     const text = columnTitles(columns);
     if (titles.textContent !== text) titles.textContent = text;
-    this.#columns.hidden = columns.length === 0;
+    this.#hadColumns ||= columns.length > 0;
+    this.#columns.hidden = !this.#rows.isTable || !this.#hadColumns;
     this.#alignColumns();
   }
 
