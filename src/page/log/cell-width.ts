@@ -17,6 +17,10 @@ const JOINING = new RegExp(`[${JOINS}]`, 'u');
 /** That with what it belongs to: the character before, and what is behind a joiner. */
 const JOINED = new RegExp(`[^]?[${JOINS}](?:[${JOINS}]|(?<=\u200d)[^])*`, 'gu');
 
+/** A character has no more marks than UAX #15 allows in a stream: browsers take seconds to lay out thousands. */
+export const MAX_MARKS = 30;
+const TOO_MANY_MARKS = new RegExp(String.raw`[\p{M}\p{Cf}]{${MAX_MARKS + 1},}`, 'u');
+
 const LEADING_MARKS = /^[\p{M}\p{Cf}\p{Emoji_Modifier}]+/u;
 const EMOJI = /^\p{Emoji}.*\ufe0f|^\p{Regional_Indicator}{2}/u;
 
@@ -29,7 +33,8 @@ const MAX_REMEMBERED = 2000;
 /** … and how long these are at most: longer ones would be kept together with what they are a part of. */
 const MAX_REMEMBERED_LENGTH = 12;
 
-const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
+/** Made when a text first needs it: that takes tens of milliseconds, for which the first screen would wait. */
+let segmenter: Intl.Segmenter | undefined;
 
 /** The cells of joined texts: those that a log has it has often, and to segment them is slow. */
 const remembered = new Map<string, readonly Cell[]>();
@@ -45,6 +50,12 @@ export function isNarrow(text: string): boolean {
 /** What of a text, at its beginning, belongs to the character before it: it has no width. */
 export function leadingMarks(text: string): string {
   return LEADING_MARKS.exec(text)?.[0] ?? '';
+}
+
+/** Where in a text are marks that are too many for one character; undefined when there are none. */
+export function excessMarks(text: string): { start: number; end: number } | undefined {
+  const match = text.length > MAX_MARKS ? TOO_MANY_MARKS.exec(text) : null;
+  return match === null ? undefined : { start: match.index + MAX_MARKS, end: match.index + match[0].length };
 }
 
 /** How many columns a text takes. */
@@ -82,6 +93,7 @@ function partsOf(text: string): (string | readonly Cell[])[] {
 function joinedCells(text: string): readonly Cell[] {
   const known = remembered.get(text);
   if (known !== undefined) return known;
+  segmenter ??= new Intl.Segmenter('en', { granularity: 'grapheme' });
   const cells = Array.from(segmenter.segment(text), ({ segment }) => ({
     text: segment,
     width: graphemeWidth(segment),

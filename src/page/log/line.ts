@@ -1,4 +1,4 @@
-import { cellsOf } from './cell-width.ts';
+import { cellsOf, MAX_MARKS } from './cell-width.ts';
 import { PLAIN, type Style, sameStyle } from './style.ts';
 
 /** A piece of a row that looks the same throughout. */
@@ -28,6 +28,8 @@ export class Line {
   width = 0;
   #runs: Run[] = [];
   #overwritten = false;
+  /** How many were added since something was written. */
+  #marks = 0;
 
   constructor(start: number, number: number) {
     this.start = start;
@@ -40,6 +42,7 @@ export class Line {
 
   /** Replaces what is at `column` and after it by the run, as far as that is wide. */
   write(column: number, run: Run): void {
+    this.#marks = 0;
     if (column > this.width) this.#append(blank(column - this.width));
     if (column === this.width) {
       this.#append(run);
@@ -65,9 +68,10 @@ export class Line {
     if (column < this.width) this.#replace(column, column, [blank(count)]);
   }
 
-  /** Adds marks, which have no width, to the character before `column`. */
+  /** Adds marks, which have no width, to the character before `column`, as far as it can have so many. */
   combine(column: number, marks: string): void {
-    if (column === 0 || column > this.width) return;
+    if (column === 0 || column > this.width || this.#marks + marks.length > MAX_MARKS) return;
+    this.#marks += marks.length;
     const index = this.#cut(column) - 1;
     const run = this.#runs[index]!;
     if (!run.chip) this.#runs[index] = { ...run, text: run.text + marks, narrow: false };

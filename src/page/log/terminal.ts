@@ -1,4 +1,4 @@
-import { isNarrow, leadingMarks, widthOf } from './cell-width.ts';
+import { excessMarks, isNarrow, leadingMarks, widthOf } from './cell-width.ts';
 import { type ControlSequence, readControlSequence } from './control-sequences.ts';
 import { Line } from './line.ts';
 import { Pen, type TerminalState } from './pen.ts';
@@ -153,6 +153,17 @@ export class Terminal {
       this.#write(text, text.length, true);
       return;
     }
+    const excess = excessMarks(text);
+    if (excess === undefined) {
+      this.#printMarked(text);
+      return;
+    }
+    this.#printMarked(text.slice(0, excess.start));
+    this.#chip(`+${(excess.end - excess.start).toLocaleString('en')} marks`);
+    this.#print(text.slice(excess.end), false);
+  }
+
+  #printMarked(text: string): void {
     const marks = leadingMarks(text);
     if (marks.length > 0) this.#line.combine(this.#column, marks);
     const rest = text.slice(marks.length);

@@ -5,10 +5,13 @@ import type { Row, Screen } from '../log/rows.ts';
 import { textOfRow } from './row-text.ts';
 
 /**
- * How many bytes before the first row that is shown are read with it: colours that are still open, and programs that go
- * up and overwrite lines, rarely reach further back.
+ * How many bytes before the first row that is shown are read with it: programs that go up and overwrite lines rarely
+ * reach further back.
  */
 const CONTEXT_BYTES = 16 * 1024;
+
+/** So far before the first row it is looked for what is open there, as far as that is here: nothing is loaded for it. */
+const MAX_STATE_BYTES = 256 * 1024;
 
 /** So far before a place it can always be said where a row begins. */
 const LOOK_BACK_BYTES = 160 * 1024;
@@ -68,6 +71,8 @@ export class RowWindow {
   readonly #rowsOf: RowsOf;
   /** The last ones first. */
   #recent: Rendered[] = [];
+  /** What was found to be open at a position, the last time. */
+  #opened = { position: 0, state: INITIAL_STATE };
 
   constructor(store: BlockStore, rowsOf: RowsOf) {
     this.#store = store;
@@ -136,10 +141,20 @@ export class RowWindow {
     return row === undefined ? 0 : textOfRow(row).length;
   }
 
-  /** Makes rows of what is behind `origin` in bytes that begin at `from`; what is before it tells the colours. */
+  /** Makes rows of what is behind `origin` in bytes that begin at `from`. */
   #screenOf(bytes: Uint8Array, from: number, origin: number): ReturnType<RowsOf> {
-    const state = stateAfter(bytes.subarray(0, origin - from));
-    return this.#rowsOf(bytes.subarray(origin - from), origin, state);
+    return this.#rowsOf(bytes.subarray(origin - from), origin, this.#stateAt(origin));
+  }
+
+  /** What is open at a position by what is here before it. Who follows, or goes down, goes on from what was open there before. */
+  #stateAt(position: number): TerminalState {
+    const { position: known, state } = this.#opened;
+    const isNear = known <= position && known >= position - MAX_STATE_BYTES;
+    const from = isNear ? known : Math.max(0, position - MAX_STATE_BYTES);
+    const bytes = this.#store.sliceBefore(position, from);
+    const isAll = bytes.length === position - from;
+    this.#opened = { position, state: stateAfter(bytes, isNear && isAll ? state : INITIAL_STATE) };
+    return this.#opened.state;
   }
 }
 

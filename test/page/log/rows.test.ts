@@ -150,6 +150,17 @@ describe('characters', () => {
   });
 });
 
+describe('marks', () => {
+  it('are on their character as far as one can have so many; of the others it is said how many there are', () => {
+    const marks = '\u0301'.repeat(30);
+    expect(shown(`e${marks}x`)).toEqual([`e${marks}x`]);
+    expect(shown(`e${marks.repeat(100)}x${marks}\u0301y`)).toEqual([
+      `e${marks}<+2,970 marks>x${marks}<+1 marks>y`,
+    ]);
+    expect(shown(`e${`\x1b[31m${marks}`.repeat(100)}x`)).toEqual([`e${marks}x`]);
+  });
+});
+
 describe('what a few bytes could ask for', () => {
   const BYTES = 64 * 1024;
 
