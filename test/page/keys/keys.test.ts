@@ -100,11 +100,8 @@ describe.runIf(ViewerBrowser.isThere)('a text is scrolled', () => {
     await look.page.mouse.move(300, 300);
     await look.page.mouse.wheel(0, 20 * 7);
     await isAt(look, 7);
-    const isLeft = await look.page
-      .locator('.log')
-      .evaluate((log) =>
-        log.dispatchEvent(new WheelEvent('wheel', { deltaY: 100, ctrlKey: true, cancelable: true })),
-      );
+    const isLeft = await look.page.evaluate(`document.querySelector('.log').dispatchEvent(
+      new WheelEvent('wheel', { deltaY: 100, ctrlKey: true, cancelable: true }))`);
     expect(isLeft).toBe(true);
     await look.page.mouse.wheel(0, -20 * 2);
     await isAt(look, 5);
