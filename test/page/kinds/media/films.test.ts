@@ -45,10 +45,13 @@ function filmAs(ending: string): Buffer {
   return stdout;
 }
 
+/** The one that takes least, and is least forgiving; the long form tries all. */
+const ENDINGS = process.env.HTTPFSTREAM_SOAK === '1' ? Object.keys(FILMS) : ['mp3'];
+
 const browser = ViewerBrowser.forAllTests();
 
 describe.runIf(ViewerBrowser.isThere && hasFfmpeg)('the page of a film or a sound', () => {
-  it.each(Object.keys(FILMS))(
+  it.each(ENDINGS)(
     'plays a %s that is being written, and any part of it when it is whole',
     async (ending) => {
       const film = filmAs(ending);
