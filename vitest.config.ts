@@ -102,6 +102,8 @@ export default defineConfig({
           exclude: [...configDefaults.exclude, ...ISOLATED, ...FOREIGN],
           // Each worker loads the server and its libraries once.
           isolate: false,
+          // With as many workers as there are, threads that collect garbage beside them gain nothing and cost a tenth.
+          execArgv: ['--single-threaded-gc', '--max-semi-space-size=32'],
         },
       },
       {

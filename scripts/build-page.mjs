@@ -1,7 +1,7 @@
 // Bundles what runs in the viewer's pages: a script for each kind of page, from what tsc has made of
-// src/page/entries/, and its style from the CSS beside that. What several kinds share, and what is loaded
-// on first use, becomes a file of its own. Their names carry the hash of what is in them, so that browsers may
-// keep them for ever; the manifest says which there are.
+// src/page/entries/, and its style from the CSS beside that. What is loaded on first use, and what that shares with the script,
+// becomes a file of its own; kinds share none, since many small files take longer to load, and are larger compressed. Their names
+// carry the hash of what is in them, so that browsers may keep them for ever; the manifest says which there are.
 
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -16,33 +16,39 @@ const names = readdirSync(ENTRIES);
 const kinds = names.filter((name) => name.endsWith('.ts')).map((name) => path.basename(name, '.ts'));
 const styles = names.filter((name) => name.endsWith('.css'));
 
-const { metafile, outputFiles } = await build({
-  entryPoints: [
-    ...kinds.map((kind) => `build/${ENTRIES}/${kind}.js`),
-    ...styles.map((name) => `${ENTRIES}/${name}`),
-  ],
-  outdir: OUTPUT,
-  entryNames: '[name].[hash]',
-  chunkNames: '[name].[hash]',
-  bundle: true,
-  splitting: true,
-  minify: true,
-  format: 'esm',
-  target: ['chrome123', 'firefox121', 'safari17.5'],
-  legalComments: 'none',
-  metafile: true,
-  write: false,
-});
+const outputs = {};
+const files = new Map();
+for (const entryPoints of [
+  ...kinds.map((kind) => [`build/${ENTRIES}/${kind}.js`]),
+  styles.map((name) => `${ENTRIES}/${name}`),
+]) {
+  const { metafile, outputFiles } = await build({
+    entryPoints,
+    outdir: OUTPUT,
+    entryNames: '[name].[hash]',
+    chunkNames: '[name].[hash]',
+    bundle: true,
+    splitting: true,
+    minify: true,
+    format: 'esm',
+    target: ['chrome123', 'firefox121', 'safari17.5'],
+    legalComments: 'none',
+    metafile: true,
+    write: false,
+  });
+  Object.assign(outputs, metafile.outputs);
+  for (const { path: file, contents } of outputFiles) files.set(path.basename(file), contents);
+}
 
 /** The file that was made of an entry. */
 function outputOf(entry) {
-  const found = Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint === entry);
+  const found = Object.entries(outputs).find(([, { entryPoint }]) => entryPoint === entry);
   return found && path.basename(found[0]);
 }
 
 /** The files that a script loads at once, itself aside: a browser that knows them need not read one to find the next. */
 function importsOf(name, found = new Set()) {
-  for (const { path: file, kind } of metafile.outputs[`${OUTPUT}/${name}`].imports) {
+  for (const { path: file, kind } of outputs[`${OUTPUT}/${name}`].imports) {
     const imported = path.basename(file);
     if (kind !== 'import-statement' || found.has(imported)) continue;
     found.add(imported);
@@ -51,7 +57,6 @@ function importsOf(name, found = new Set()) {
   return [...found];
 }
 
-const files = new Map(outputFiles.map(({ path: file, contents }) => [path.basename(file), contents]));
 const manifest = {
   kinds: Object.fromEntries(
     kinds.map((kind) => {

@@ -2,7 +2,8 @@
 // of them need in files of its own, which they share. To load a few files takes two thirds of the time of some
 // hundred modules.
 
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -38,9 +39,16 @@ const { metafile } = await build({
   metafile: true,
 });
 
-// Not before: a server that runs may not have loaded all of it.
-for (const name of readdirSync('dist/lib')) {
-  if (metafile.outputs[`dist/lib/${name}`] === undefined) rmSync(`dist/lib/${name}`);
+/** Whether a file of dist/ is made by today's source: a bundle, the types of a module, or a page's. */
+function isMadeToday(file) {
+  if (file.startsWith('dist/page/') || metafile.outputs[file] !== undefined) return true;
+  return file.endsWith('.d.ts') && existsSync(file.replace(/^dist\//, '').replace(/\.d\.ts$/, '.ts'));
+}
+
+// What earlier builds made is not published. Not removed before: a server that runs may not have loaded all of it.
+for (const entry of readdirSync('dist', { recursive: true, withFileTypes: true })) {
+  const file = path.posix.join(entry.parentPath.replaceAll(path.sep, '/'), entry.name);
+  if (entry.isFile() && !isMadeToday(file)) rmSync(file);
 }
 
 // The line for the shell is a comment to JavaScript, and is not kept.

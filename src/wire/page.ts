@@ -3,7 +3,7 @@
  */
 
 /** What a page shows. Each kind has a script of its own, and may have a style. */
-export type PageKind = 'text' | 'directory' | 'records' | 'image' | 'audio' | 'video' | 'binary';
+export type PageKind = 'text' | 'directory' | 'records' | 'json' | 'image' | 'audio' | 'video' | 'binary';
 
 /** Query parameter with which a resource is read as bytes, whoever asks; a directory as the listing. */
 export const RAW_QUERY = 'raw';

@@ -22,6 +22,7 @@ const KINDS: readonly [kind: string, urlPath: string, shown: (page: Page) => Pro
   ['a directory', '/d/', (page) => page.getByText('in it').waitFor()],
   ['a text', '/f.log', (page) => page.getByText('the last line').waitFor()],
   ['records', '/r.ndjson', (page) => page.getByText('of it').first().waitFor()],
+  ['a document of JSON', '/d.json', (page) => page.locator('.tree li').first().waitFor()],
   ['bytes', '/f.bin', (page) => page.getByText('00 00').first().waitFor()],
   ['a picture', '/p.png', (page) => page.locator('img').waitFor()],
   ['a sound', '/s.wav', (page) => page.getByText('cannot show this').waitFor()],
@@ -78,6 +79,7 @@ async function serverOfAll(): Promise<ViewerServer> {
   await write('d/in it', 'x');
   await write('f.log', `${'a line\n'.repeat(100)}the last line\n`);
   await write('r.ndjson', RECORDS);
+  await write('d.json', JSON.stringify({ a: [1, 2, { b: null }] }, undefined, 2));
   await write('f.bin', Buffer.alloc(4000));
   await write('p.png', PICTURE);
   await write('s.wav', 'none\0');

@@ -64,6 +64,19 @@ export class BlockStore {
     return copy;
   }
 
+  /** A copy of the bytes that are here before `to`, as far as there is no gap, and none before `from`. */
+  sliceBefore(to: number, from: number): Uint8Array<ArrayBuffer> {
+    let start = to;
+    while (start > from) {
+      const index = Math.floor((start - 1) / BLOCK_BYTES);
+      const { from: first, to: end } = this.#blocks.get(index) ?? { from: 0, to: 0 };
+      const wanted = start - index * BLOCK_BYTES;
+      if (first >= wanted || end < wanted) break;
+      start = index * BLOCK_BYTES + first;
+    }
+    return this.slice(Math.max(start, from), to)!;
+  }
+
   /**
    * Reads what is missing of the bytes from `from` to before `to`, whole blocks at a time.
    * @throws what reading throws

@@ -1,4 +1,4 @@
-import { cellsOf } from './cell-width.ts';
+import { cellsOf, MAX_MARKS } from './cell-width.ts';
 import { PLAIN, type Style, sameStyle } from './style.ts';
 
 /** A piece of a row that looks the same throughout. */
@@ -11,8 +11,9 @@ export interface Span {
   readonly chip: boolean;
 }
 
-/** A span that knows its place: how many columns it takes. */
+/** A span that knows its place. */
 export interface Run extends Span {
+  /** How many columns it takes. Of a chip with several each has as much of the text as the others. */
   readonly width: number;
   /** Each UTF-16 unit is one column. */
   readonly narrow: boolean;
@@ -27,6 +28,8 @@ export class Line {
   width = 0;
   #runs: Run[] = [];
   #overwritten = false;
+  /** How many were added since something was written. */
+  #marks = 0;
 
   constructor(start: number, number: number) {
     this.start = start;
@@ -39,6 +42,7 @@ export class Line {
 
   /** Replaces what is at `column` and after it by the run, as far as that is wide. */
   write(column: number, run: Run): void {
+    this.#marks = 0;
     if (column > this.width) this.#append(blank(column - this.width));
     if (column === this.width) {
       this.#append(run);
@@ -64,9 +68,10 @@ export class Line {
     if (column < this.width) this.#replace(column, column, [blank(count)]);
   }
 
-  /** Adds marks, which have no width, to the character before `column`. */
+  /** Adds marks, which have no width, to the character before `column`, as far as it can have so many. */
   combine(column: number, marks: string): void {
-    if (column === 0 || column > this.width) return;
+    if (column === 0 || column > this.width || this.#marks + marks.length > MAX_MARKS) return;
+    this.#marks += marks.length;
     const index = this.#cut(column) - 1;
     const run = this.#runs[index]!;
     if (!run.chip) this.#runs[index] = { ...run, text: run.text + marks, narrow: false };
@@ -75,12 +80,11 @@ export class Line {
   /** What is in the row; neighbours that look the same are one. */
   get spans(): readonly Span[] {
     if (!this.#overwritten) return this.#runs;
-    const spans: Span[] = [];
+    const spans: { -readonly [K in keyof Span]: Span[K] }[] = [];
     for (const run of this.#runs) {
       const last = spans.at(-1);
-      if (last !== undefined && looksLike(last, run))
-        spans[spans.length - 1] = { ...last, text: last.text + run.text };
-      else spans.push(run);
+      if (last !== undefined && looksLike(last, run)) last.text += run.text;
+      else spans.push({ text: run.text, style: run.style, link: run.link, chip: run.chip });
     }
     return spans;
   }
@@ -126,6 +130,14 @@ export class Line {
   }
 }
 
+/** Tells whether both look the same. */
+export function sameSpans(one: readonly Span[], other: readonly Span[]): boolean {
+  return (
+    one.length === other.length &&
+    one.every((span, index) => span.text === other[index]!.text && looksLike(span, other[index]!))
+  );
+}
+
 function widthOf(runs: readonly Run[]): number {
   return runs.reduce((sum, run) => sum + run.width, 0);
 }
@@ -142,10 +154,11 @@ function blank(width: number): Run {
 function split(run: Run, column: number): [Run, Run] {
   const left = { ...run, width: column };
   const right = { ...run, width: run.width - column };
-  if (run.narrow) {
+  if (run.narrow || run.chip) {
+    const index = column * (run.text.length / run.width);
     return [
-      { ...left, text: run.text.slice(0, column) },
-      { ...right, text: run.text.slice(column) },
+      { ...left, text: run.text.slice(0, index) },
+      { ...right, text: run.text.slice(index) },
     ];
   }
   left.text = '';

@@ -1,4 +1,4 @@
-import { isNarrow, leadingMarks, widthOf } from './cell-width.ts';
+import { excessMarks, isNarrow, leadingMarks, widthOf } from './cell-width.ts';
 import { type ControlSequence, readControlSequence } from './control-sequences.ts';
 import { Line } from './line.ts';
 import { Pen, type TerminalState } from './pen.ts';
@@ -115,16 +115,29 @@ export class Terminal {
     while (i < to && bytes[i]! >= 0x20 && bytes[i] !== DEL) {
       const length = sequenceLength(bytes, i, to);
       const hidden = length === 2 || length === 3 ? hiddenCodePoint(bytes, i) : undefined;
-      if (length === 0 || hidden !== undefined) {
-        this.#printDecoded(textStart, i);
-        this.#chip(hidden === undefined ? byteName(bytes[i]!) : codePointName(hidden));
-        textStart = i + Math.max(length, 1);
-        i = textStart;
+      if (length > 0 && hidden === undefined) {
+        i += length;
+        continue;
+      }
+      this.#printDecoded(textStart, i);
+      if (hidden === undefined) {
+        i = this.#printInvalid(i, to);
       } else {
+        this.#chip(codePointName(hidden));
         i += length;
       }
+      textStart = i;
     }
     this.#printDecoded(textStart, i);
+    return i;
+  }
+
+  #printInvalid(from: number, to: number): number {
+    let i = from + 1;
+    while (i < to && this.#bytes[i]! > DEL && sequenceLength(this.#bytes, i, to) === 0) i++;
+    let names = '';
+    for (const byte of this.#bytes.subarray(from, i)) names += byteName(byte);
+    this.#chip(names, i - from);
     return i;
   }
 
@@ -140,6 +153,17 @@ export class Terminal {
       this.#write(text, text.length, true);
       return;
     }
+    const excess = excessMarks(text);
+    if (excess === undefined) {
+      this.#printMarked(text);
+      return;
+    }
+    this.#printMarked(text.slice(0, excess.start));
+    this.#chip(`+${(excess.end - excess.start).toLocaleString('en')} marks`);
+    this.#print(text.slice(excess.end), false);
+  }
+
+  #printMarked(text: string): void {
     const marks = leadingMarks(text);
     if (marks.length > 0) this.#line.combine(this.#column, marks);
     const rest = text.slice(marks.length);
@@ -152,17 +176,10 @@ export class Terminal {
     this.#column += width;
   }
 
-  #chip(text: string): void {
+  #chip(text: string, width = 1): void {
     if (this.#isAstray) return;
-    this.#line.write(this.#column, {
-      text,
-      style: PLAIN,
-      link: undefined,
-      chip: true,
-      width: 1,
-      narrow: false,
-    });
-    this.#column += 1;
+    this.#line.write(this.#column, { text, style: PLAIN, link: undefined, chip: true, width, narrow: false });
+    this.#column += width;
   }
 
   #control(byte: number, index: number, to: number): number {
@@ -375,8 +392,10 @@ function clamped(parameter: string): number {
   return Math.min(Number.parseInt(parameter, 10) || 0, SCREEN_COLUMNS);
 }
 
+const BYTE_NAMES = Array.from({ length: 256 }, (_, byte) => `\\x${byte.toString(16).padStart(2, '0')}`);
+
 function byteName(byte: number): string {
-  return `\\x${byte.toString(16).padStart(2, '0')}`;
+  return BYTE_NAMES[byte]!;
 }
 
 function codePointName(codePoint: number): string {

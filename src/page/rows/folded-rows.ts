@@ -1,10 +1,14 @@
 import type { GroupOutline } from '../groups/group-outline.ts';
+import type { Row } from '../log/rows.ts';
 import type { MissingBytes, PlacedRow, RowRun, RowWindow } from './row-window.ts';
 
-/** Over so many folded groups rows are looked for at most, for one look. */
+/** Over so many folded groups, or places in long rows, rows are looked for at most, for one look. */
 const MAX_JUMPS = 100;
 
-/** The rows of a window without those of folded groups, however large these are. */
+/** After so long a look ends with the rows that it has by then, in milliseconds: the next one has the others. */
+const LOOK_MS = 30;
+
+/** As many rows of a window as are wanted, but none of those of folded groups, however large these and the rows are. */
 export class FoldedRows {
   readonly #window: RowWindow;
   readonly #outline: GroupOutline;
@@ -19,32 +23,41 @@ export class FoldedRows {
     this.#window.forget();
   }
 
-  /** As {@link RowWindow.around}. A place within a folded group is at its header. */
+  /** As {@link RowWindow.charactersBefore}. */
+  charactersBefore(row: Row, position: number): number {
+    return this.#window.charactersBefore(row, position);
+  }
+
+  /**
+   * As {@link RowWindow.around}, and goes on for more rows: there are fewer only when they take long, or are still to be
+   * loaded. A place within a folded group is at its header.
+   */
   around(position: number, before: number, after: number): RowRun | MissingBytes {
+    const deadlineMs = performance.now() + LOOK_MS;
     const folded = this.#outline.hiddenAround(position);
     const run = this.#window.around(folded === undefined ? position : folded.from - 1, before, after);
-    if ('missing' in run || this.#outline.hidden.length === 0) return run;
-    const above = this.#above(run, before);
-    if ('missing' in above) return above;
-    const below = this.#below(run, after);
-    if ('missing' in below) return below;
+    if ('missing' in run) return run;
+    const below = this.#below(run, after, deadlineMs);
+    const above = this.#above(run, before, deadlineMs);
     return {
       rows: [...above.rows, ...below.rows],
       at: above.rows.length,
       isTop: above.isTop,
       isEnd: below.isEnd,
       fullScreen: run.fullScreen,
+      lacks: below.lacks ?? above.lacks,
     };
   }
 
-  #above(run: RowRun, wanted: number): Pick<RowRun, 'rows' | 'isTop'> | MissingBytes {
+  #above(run: RowRun, wanted: number, deadlineMs: number): Pick<RowRun, 'rows' | 'isTop' | 'lacks'> {
     let rows = this.#shown(run.rows.slice(0, run.at));
     let { isTop } = run;
     let reached = run.rows[0]?.start ?? 0;
     for (let jumps = 0; rows.length < wanted && !isTop && jumps < MAX_JUMPS; jumps++) {
+      if (performance.now() > deadlineMs) return { rows, isTop, lacks: 'time' };
       const folded = this.#outline.hiddenAround(reached - 1);
       const next = this.#window.around((folded?.from ?? reached) - 1, wanted - rows.length, 1);
-      if ('missing' in next) return next;
+      if ('missing' in next) return { rows, isTop, lacks: next };
       rows = [...this.#shown(next.rows.slice(0, next.at + 1)), ...rows];
       isTop = next.isTop;
       reached = next.rows[0]?.start ?? 0;
@@ -52,17 +65,18 @@ export class FoldedRows {
     return { rows, isTop };
   }
 
-  #below(run: RowRun, wanted: number): Pick<RowRun, 'rows' | 'isEnd'> | MissingBytes {
+  #below(run: RowRun, wanted: number, deadlineMs: number): Pick<RowRun, 'rows' | 'isEnd' | 'lacks'> {
     let rows = this.#shown(run.rows.slice(run.at));
     let { isEnd } = run;
     let reached = run.rows.at(-1)?.end ?? 0;
     for (let jumps = 0; rows.length < wanted && !isEnd && jumps < MAX_JUMPS; jumps++) {
+      if (performance.now() > deadlineMs) return { rows, isEnd, lacks: 'time' };
       const next = this.#window.around(
         this.#outline.hiddenAround(reached)?.to ?? reached,
         0,
         wanted - rows.length,
       );
-      if ('missing' in next) return next;
+      if ('missing' in next) return { rows, isEnd, lacks: next };
       const more = next.rows.slice(next.at).filter(({ start }) => start >= reached);
       rows = [...rows, ...this.#shown(more)];
       isEnd = next.isEnd;

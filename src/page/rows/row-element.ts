@@ -1,6 +1,5 @@
 import type { Span } from '../log/line.ts';
 import { coloursOf } from '../log/palette.ts';
-import type { Row } from '../log/rows.ts';
 import { PLAIN, type Style } from '../log/style.ts';
 import { spacedTexts } from './column-spacing.ts';
 
@@ -28,13 +27,23 @@ export interface GroupNotes {
 }
 
 /** Makes the element of a row: the places of its notes, and its text. What is not the text cannot be selected. */
-export function rowElement({ spans }: Row): HTMLElement {
+export function rowElement(spans: readonly Span[]): HTMLElement {
   const element = document.createElement('div');
   element.className = 'row';
   const text = part('text');
-  text.append(...spans.flatMap(nodesOf));
+  text.append(...spanNodes(spans));
   element.append(part('number'), part('time'), part('mark'), text);
   return element;
+}
+
+/** What a row's element has its text in. */
+export function textPart(element: HTMLElement): HTMLElement {
+  return element.lastElementChild as HTMLElement;
+}
+
+/** Makes what shows some spans side by side. */
+export function spanNodes(spans: readonly Span[]): Node[] {
+  return spans.flatMap(nodesOf);
 }
 
 /** Brings the notes beside a row up to date. */

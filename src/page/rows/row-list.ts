@@ -1,13 +1,23 @@
+import { sameSpans } from '../log/line.ts';
 import type { Row } from '../log/rows.ts';
-import { annotate, type RowNotes, rowElement } from './row-element.ts';
+import { LongText } from './long-text.ts';
+import { annotate, type RowNotes, rowElement, textPart } from './row-element.ts';
+import { isLong } from './row-pieces.ts';
+import { PIECE_COLUMNS, ROW_PX, RowSizes } from './row-sizes.ts';
 import type { PlacedRow } from './row-window.ts';
 
-/** Height of a row that is not wrapped, in pixels, as the style sheet has it. */
-const ROW_PX = 20;
+/** What is in view of the list: its size, and how far it is scrolled to the right, in pixels. */
+export interface Viewport {
+  readonly leftPx: number;
+  readonly widthPx: number;
+  readonly heightPx: number;
+}
 
 interface ShownRow {
-  row: Row;
-  element: HTMLElement;
+  readonly row: Row;
+  readonly element: HTMLElement;
+  /** Its text, if it is a long row. */
+  readonly long: LongText | undefined;
 }
 
 /** The rows that are in the document: each keeps its element for as long as it is shown, and a selection in it. */
@@ -15,26 +25,23 @@ export class RowList {
   readonly element = document.createElement('div');
   readonly rowPx = ROW_PX;
   readonly #notesOf: (row: PlacedRow) => RowNotes;
-  readonly #ruler = document.createElement('div');
+  readonly #sizes = new RowSizes();
   /** By their position. */
   #shown = new Map<number, ShownRow>();
-  /** The row of each element that may be in the document. */
-  readonly #rowOf = new WeakMap<Element, Row>();
-  #kept: readonly HTMLElement[] = [];
+  /** What each element shows that may be in the document. */
+  readonly #shownIn = new WeakMap<Element, ShownRow>();
+  #keptRows: readonly HTMLElement[] = [];
+  #keptPieces: ReadonlySet<Element> = new Set();
   #rows: readonly Row[] = [];
-  #heights = new WeakMap<Row, number>();
   #topPx = 0;
   #widthPx = 0;
-  #wraps = false;
   #digits = 3;
 
   /** `notesOf` is asked, each time that a row is painted, for what stands beside it. */
   constructor(notesOf: (row: PlacedRow) => RowNotes) {
     this.#notesOf = notesOf;
     this.element.className = 'rows';
-    this.#ruler.className = 'ruler';
-    this.#ruler.ariaHidden = 'true';
-    this.element.append(this.#ruler);
+    this.element.append(this.#sizes.ruler);
   }
 
   /** What is shown, from the first row that is at least in part in view. */
@@ -49,15 +56,14 @@ export class RowList {
 
   /** Whether long lines go on in the next row of pixels. */
   get wraps(): boolean {
-    return this.#wraps;
+    return this.#sizes.wraps;
   }
 
   set wraps(wraps: boolean) {
-    this.#wraps = wraps;
+    this.#sizes.wraps = wraps;
     this.element.classList.toggle('wraps', wraps);
     this.element.style.minWidth = '';
     this.#widthPx = 0;
-    this.forgetHeights();
   }
 
   /** How many digits the numbers of lines have. There is never less room again: what is read does not jump. */
@@ -65,87 +71,123 @@ export class RowList {
     if (digits <= this.#digits) return;
     this.#digits = digits;
     document.documentElement.style.setProperty('--digits', String(digits));
-    this.forgetHeights();
+    this.#sizes.forget();
   }
 
   /** Shows when lines came, or no longer. */
   toggleTimes(): void {
     this.element.classList.toggle('timed');
-    this.forgetHeights();
+    this.#sizes.forget();
   }
 
-  /** Keeps these in the document, out of sight, when their rows are not shown any more. */
-  keep(elements: readonly HTMLElement[]): void {
-    this.#kept = elements;
+  /** Keeps what these are in in the document when it is not shown any more: rows, out of sight, and pieces of long ones. */
+  keep(nodes: readonly Node[]): void {
+    this.#keptRows = nodes.flatMap((node) => this.elementOf(node) ?? []);
+    this.#keptPieces = new Set(nodes.flatMap((node) => pieceOf(node) ?? []));
   }
 
   /** The element of the row that a node is in. */
   elementOf(node: Node | null): HTMLElement | undefined {
-    const element = node instanceof Element ? node : node?.parentElement;
-    const row = element?.closest<HTMLElement>('.row');
-    return row && this.#rowOf.has(row) ? row : undefined;
+    const element = elementAt(node)?.closest<HTMLElement>('.row');
+    return element && this.#shownIn.has(element) ? element : undefined;
   }
 
   rowOf(element: HTMLElement): Row | undefined {
-    return this.#rowOf.get(element);
+    return this.#shownIn.get(element)?.row;
+  }
+
+  /** The elements that have text of a row, in order, with how many characters of it are before each: one, but of long rows. */
+  textsOf(element: HTMLElement): readonly { text: HTMLElement; start: number }[] {
+    const text = textPart(element);
+    if (this.#shownIn.get(element)?.long === undefined) return [{ text, start: 0 }];
+    return ([...text.children] as HTMLElement[]).map((piece) => ({ text: piece, start: startOf(piece) }));
+  }
+
+  /** How many characters of the text of its row are before a place in an element of a row. */
+  charactersBefore(element: HTMLElement, node: Node, offset: number): number {
+    const piece = pieceOf(node);
+    const before = document.createRange();
+    before.selectNodeContents(piece ?? element);
+    before.setEnd(node, offset);
+    return (piece === undefined ? 0 : startOf(piece)) + before.toString().length;
   }
 
   forgetHeights(): void {
-    this.#heights = new WeakMap();
+    this.#sizes.forget();
   }
 
   /** Height of a row in pixels, be it shown or not. */
   heightOf(row: Row): number {
-    if (!this.#wraps) return ROW_PX;
-    const known = this.#heights.get(row);
-    if (known !== undefined) return known;
     const shown = this.#shown.get(row.start);
-    let heightPx: number;
-    if (shown?.row === row) {
-      heightPx = shown.element.offsetHeight;
-    } else {
-      const element = rowElement(row);
-      this.#ruler.replaceChildren(element);
-      heightPx = element.offsetHeight;
-      this.#ruler.replaceChildren();
-    }
-    this.#heights.set(row, heightPx);
-    return heightPx;
+    return this.#sizes.heightOf(row, shown?.row === row ? shown.element : undefined);
   }
 
-  /** Shows these rows and no others; those that were shown keep their elements. Returns their height in pixels. */
-  show(rows: readonly PlacedRow[]): number {
-    const before = this.#shown;
+  /** Where in the row so many characters of its text end, in pixels: the line, which is known of long rows only, and the column. */
+  placeIn(row: Row, characters: number): { topPx: number; leftPx: number } {
+    return this.#sizes.placeIn(row, characters);
+  }
+
+  /**
+   * Shows these rows and no others, and of long ones what is in view; those that were shown keep their elements.
+   *
+   * @param topPx where the first row is, in pixels below the upper edge of the view
+   */
+  show(rows: readonly PlacedRow[], topPx: number, viewport: Viewport): void {
+    const before = new Map(
+      [...this.#keptRows.map((element) => this.#shownIn.get(element)!), ...this.#shown.values()].map(
+        (shown) => [shown.row.start, shown],
+      ),
+    );
     this.#shown = new Map();
+    let rowTopPx = topPx;
     for (const row of rows) {
-      const old = before.get(row.start);
-      const element = old && isSame(old.row, row) ? old.element : rowElement(row);
-      annotate(element, this.#notesOf(row));
-      this.#rowOf.set(element, row);
-      this.#shown.set(row.start, { row, element });
+      const shown = this.#renew(before.get(row.start), row);
+      annotate(shown.element, this.#notesOf(row));
+      this.#shownIn.set(shown.element, shown);
+      this.#shown.set(row.start, shown);
+      if (shown.long !== undefined) this.#showPieces(shown.long, rowTopPx, viewport);
+      rowTopPx += this.heightOf(row);
     }
     this.#rows = rows;
-    this.#attach();
-    return this.#measure();
-  }
-
-  moveTo(topPx: number): void {
     this.#topPx = topPx;
     this.element.style.transform = `translateY(${topPx}px)`;
+    this.#attach();
+    if (!this.wraps) this.#widen();
+  }
+
+  /** Takes what showed a row if the row looks the same, else makes its element. */
+  #renew(old: ShownRow | undefined, row: Row): ShownRow {
+    if (!isLong(row)) {
+      const element = old !== undefined && isSame(old.row, row) ? old.element : rowElement(row.spans);
+      return { row, element, long: undefined };
+    }
+    if (old !== undefined && isSame(old.row, row)) this.#sizes.take(row, old.row);
+    const cut = this.#sizes.cutOf(row);
+    if (old?.long?.cut === cut) return { ...old, row };
+    const element = rowElement([]);
+    return { row, element, long: new LongText(textPart(element), cut, this.wraps) };
+  }
+
+  #showPieces(long: LongText, rowTopPx: number, { leftPx, widthPx, heightPx }: Viewport): void {
+    if (this.wraps) {
+      long.show(-rowTopPx / ROW_PX, (heightPx - rowTopPx) / ROW_PX, this.#keptPieces);
+      return;
+    }
+    const { columnPx } = this.#sizes;
+    const from = leftPx / columnPx - PIECE_COLUMNS;
+    long.show(from, (leftPx + widthPx) / columnPx + PIECE_COLUMNS, this.#keptPieces);
   }
 
   /** Brings the document in line with what is shown; what stays is not moved, so that a selection in it lives. */
   #attach(): void {
     const wanted = new Set([...this.#shown.values()].map(({ element }) => element));
-    const away = this.#kept.filter((element) => !wanted.has(element) && element.isConnected);
+    const away = this.#keptRows.filter((element) => !wanted.has(element) && element.isConnected);
     for (const child of [...this.element.children]) {
       const element = child as HTMLElement;
-      if (element !== this.#ruler && !wanted.has(element) && !away.includes(element)) element.remove();
+      if (element !== this.#sizes.ruler && !wanted.has(element) && !away.includes(element)) element.remove();
     }
-    const inOrder = [...wanted, ...away].sort(
-      (a, b) => this.#rowOf.get(a)!.start - this.#rowOf.get(b)!.start,
-    );
-    let next = this.#ruler.nextElementSibling;
+    const inOrder = [...wanted, ...away].sort((a, b) => this.rowOf(a)!.start - this.rowOf(b)!.start);
+    let next = this.#sizes.ruler.nextElementSibling;
     for (const element of inOrder) {
       element.classList.toggle('away', !wanted.has(element));
       if (element === next) next = next.nextElementSibling;
@@ -153,21 +195,30 @@ export class RowList {
     }
   }
 
-  #measure(): number {
-    if (this.#wraps) return this.#rows.reduce((sum, row) => sum + this.heightOf(row), 0);
-    // What goes sideways does not jump when the longest line leaves the view.
+  /** What goes sideways does not jump when the longest line leaves the view. */
+  #widen(): void {
     const widthPx = this.element.scrollWidth;
-    if (widthPx > this.#widthPx) {
-      this.#widthPx = widthPx;
-      this.element.style.minWidth = `${widthPx}px`;
-    }
-    return this.#rows.length * ROW_PX;
+    if (widthPx <= this.#widthPx) return;
+    this.#widthPx = widthPx;
+    this.element.style.minWidth = `${widthPx}px`;
   }
+}
+
+function elementAt(node: Node | null): Element | undefined {
+  return (node instanceof Element ? node : node?.parentElement) ?? undefined;
+}
+
+/** The piece of a long row that a node is in. */
+function pieceOf(node: Node): HTMLElement | undefined {
+  return elementAt(node)?.closest<HTMLElement>('.piece') ?? undefined;
+}
+
+/** How many characters of the text of its row are before a piece. */
+function startOf(piece: HTMLElement): number {
+  return Number(piece.dataset.start);
 }
 
 /** Whether two rows look the same, so that one can stay in the other's place. */
 function isSame(one: Row, other: Row): boolean {
-  return (
-    one === other || (one.end === other.end && JSON.stringify(one.spans) === JSON.stringify(other.spans))
-  );
+  return one === other || (one.end === other.end && sameSpans(one.spans, other.spans));
 }

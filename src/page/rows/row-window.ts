@@ -1,22 +1,26 @@
 import type { BlockStore } from '../bytes/block-store.ts';
-import { stateAfter, type TerminalState } from '../log/pen.ts';
+import { INITIAL_STATE, stateAfter, type TerminalState } from '../log/pen.ts';
 import { rowStartBefore } from '../log/pseudo-lines.ts';
 import type { Row, Screen } from '../log/rows.ts';
+import { textOfRow } from './row-text.ts';
 
 /**
- * How many bytes before the first row that is shown are read with it: colours that are still open, and programs that go
- * up and overwrite lines, rarely reach further back.
+ * How many bytes before the first row that is shown are read with it: programs that go up and overwrite lines rarely
+ * reach further back.
  */
 const CONTEXT_BYTES = 16 * 1024;
+
+/** So far before the first row it is looked for what is open there, as far as that is here: nothing is loaded for it. */
+const MAX_STATE_BYTES = 256 * 1024;
 
 /** So far before a place it can always be said where a row begins. */
 const LOOK_BACK_BYTES = 160 * 1024;
 
-/** So many windows are kept: with folded groups one look may need several. */
-const MAX_RECENT = 8;
+/** So many windows are kept: with folded groups, or very long rows, one look may need several. */
+const MAX_RECENT = 32;
 
-/** Beyond this nobody looks for more rows: it is what 64 rows of the longest kind have. */
-const MAX_BYTES = 4 * 1024 * 1024;
+/** So many bytes before a place, and behind it, are looked at for rows at most: it takes milliseconds, whatever they are. */
+const MAX_REACH_BYTES = 256 * 1024;
 
 /** A row, and the position from which its `line` is counted. */
 export interface PlacedRow extends Row {
@@ -34,6 +38,8 @@ export interface RowRun {
   readonly isEnd: boolean;
   /** Whether a program that draws on the whole screen was seen. */
   readonly fullScreen: boolean;
+  /** Why there are fewer rows than were asked for: bytes are missing, or it would have taken too long at once. */
+  readonly lacks?: MissingBytes | 'time' | undefined;
 }
 
 /**
@@ -55,6 +61,8 @@ export interface MissingBytes {
 interface Rendered {
   to: number;
   run: Omit<RowRun, 'at'>;
+  /** Whether no more rows are made before these, or behind them, at once. */
+  isFull: { before: boolean; after: boolean };
 }
 
 /** Makes rows of the bytes around a place: as many as are asked for, from little more than they need. */
@@ -63,6 +71,8 @@ export class RowWindow {
   readonly #rowsOf: RowsOf;
   /** The last ones first. */
   #recent: Rendered[] = [];
+  /** What was found to be open at a position, the last time. */
+  #opened = { position: 0, state: INITIAL_STATE };
 
   constructor(store: BlockStore, rowsOf: RowsOf) {
     this.#store = store;
@@ -76,7 +86,7 @@ export class RowWindow {
 
   /**
    * Gives at least `before` rows before the one that holds `position`, and `after` from it on, as far as the file has
-   * as many; fewer only when they are very long.
+   * as many; fewer when they are very long. The next ones are around the place where these begin or end.
    */
   around(position: number, before: number, after: number): RowRun | MissingBytes {
     const { size } = this.#store;
@@ -98,16 +108,19 @@ export class RowWindow {
         lead = LOOK_BACK_BYTES;
         continue;
       }
-      const rendered = render(this.#screenOf(bytes, from, origin), origin, to, size);
-      this.#recent = [rendered, ...this.#recent.slice(0, MAX_RECENT - 1)];
+      const isFull = { before: back >= MAX_REACH_BYTES, after: ahead >= MAX_REACH_BYTES };
+      const rendered = { ...render(this.#screenOf(bytes, from, origin), origin, to, size), isFull };
       const run = runAt(rendered, position);
       const [first] = run.rows;
       const isCovered = run.isTop || (first !== undefined && first.start <= position);
       const lacksBefore = !isCovered || (run.at < before && !run.isTop);
       const lacksAfter = run.rows.length - run.at < after && !run.isEnd;
-      if ((!lacksBefore && !lacksAfter) || to - from >= MAX_BYTES) return run;
-      if (lacksBefore) back *= 2;
-      if (lacksAfter) ahead *= 2;
+      if ((isFull.before || !lacksBefore) && (isFull.after || !lacksAfter)) {
+        this.#recent = [rendered, ...this.#recent.slice(0, MAX_RECENT - 1)];
+        return run;
+      }
+      if (lacksBefore) back = reachFor(before, run.at, back);
+      if (lacksAfter) ahead = reachFor(after, run.rows.length - run.at, ahead);
     }
   }
 
@@ -121,10 +134,27 @@ export class RowWindow {
     return rows.filter((row) => row.start >= from);
   }
 
-  /** Makes rows of what is behind `origin` in bytes that begin at `from`; what is before it tells the colours. */
+  /** How many characters of a row's text its bytes before `position` are; 0 as long as these are not here. */
+  charactersBefore({ start }: Row, position: number): number {
+    const bytes = position > start ? this.#store.slice(start, position) : undefined;
+    const row = bytes && this.#rowsOf(bytes, start, INITIAL_STATE).rows.at(-1);
+    return row === undefined ? 0 : textOfRow(row).length;
+  }
+
+  /** Makes rows of what is behind `origin` in bytes that begin at `from`. */
   #screenOf(bytes: Uint8Array, from: number, origin: number): ReturnType<RowsOf> {
-    const state = stateAfter(bytes.subarray(0, origin - from));
-    return this.#rowsOf(bytes.subarray(origin - from), origin, state);
+    return this.#rowsOf(bytes.subarray(origin - from), origin, this.#stateAt(origin));
+  }
+
+  /** What is open at a position by what is here before it. Who follows, or goes down, goes on from what was open there before. */
+  #stateAt(position: number): TerminalState {
+    const { position: known, state } = this.#opened;
+    const isNear = known <= position && known >= position - MAX_STATE_BYTES;
+    const from = isNear ? known : Math.max(0, position - MAX_STATE_BYTES);
+    const bytes = this.#store.sliceBefore(position, from);
+    const isAll = bytes.length === position - from;
+    this.#opened = { position, state: stateAfter(bytes, isNear && isAll ? state : INITIAL_STATE) };
+    return this.#opened.state;
   }
 }
 
@@ -133,7 +163,7 @@ function render(
   origin: number,
   to: number,
   size: number,
-): Rendered {
+): Pick<Rendered, 'to' | 'run'> {
   const isTop = origin === 0;
   const isEnd = to >= size;
   // What is before the first of these may still change them, and the last one goes on behind the bytes.
@@ -142,18 +172,25 @@ function render(
   return { to, run: { rows: trusted.map((row) => ({ ...row, origin })), isTop, isEnd, fullScreen } };
 }
 
+/** In how many bytes there are as many rows as are wanted, by how many were found in so many; at least twice as many. */
+function reachFor(wanted: number, found: number, bytes: number): number {
+  return Math.min(MAX_REACH_BYTES, bytes * Math.max(2, Math.ceil((1.25 * wanted) / Math.max(1, found))));
+}
+
 function runAt({ run }: Rendered, position: number): RowRun {
   return { ...run, at: indexOfRow(run.rows, position) };
 }
 
 /** What was rendered last, if it will do for this place, too. */
 function enough(last: Rendered, position: number, before: number, after: number, size: number) {
+  const { isFull } = last;
   const { rows, isEnd } = last.run;
-  const isInside = position >= (rows[0]?.start ?? size) && position <= last.to;
-  if (!isInside || (isEnd && last.to !== size)) return undefined;
+  if (isEnd && last.to !== size) return undefined;
+  const end = isEnd ? size + 1 : (rows.at(-1)?.end ?? 0);
+  if (position < (rows[0]?.start ?? size) || position >= end) return undefined;
   const run = runAt(last, position);
-  const hasBefore = run.at >= before || run.isTop;
-  const hasAfter = run.rows.length - run.at >= after || run.isEnd;
+  const hasBefore = run.at >= before || run.isTop || isFull.before;
+  const hasAfter = run.rows.length - run.at >= after || run.isEnd || isFull.after;
   return hasBefore && hasAfter ? run : undefined;
 }
 

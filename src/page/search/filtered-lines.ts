@@ -2,7 +2,11 @@ import type { BlockStore } from '../bytes/block-store.ts';
 import type { ListRows } from '../list/virtual-list.ts';
 import { rowsOf } from '../log/rows.ts';
 import { rowElement } from '../rows/row-element.ts';
+import { cutRow } from '../rows/row-pieces.ts';
 import type { SearchResults } from './search-results.ts';
+
+/** So much of a line is laid out: more than is in view, since this list does not go sideways. */
+const MAX_COLUMNS = 512;
 
 /** The lines that match, as rows of a list: their bytes are read when they are in view. */
 export class FilteredLines implements ListRows {
@@ -39,7 +43,7 @@ export class FilteredLines implements ListRows {
     }
     const [row] = rowsOf(bytes, lineStart).rows.slice(-1);
     if (row === undefined) return element ?? placeholder();
-    const line = rowElement(row);
+    const line = rowElement(cutRow(row, MAX_COLUMNS).pieces[0]!.spans);
     line.dataset.at = String(at);
     line.dataset.end = String(lineEnd);
     return line;

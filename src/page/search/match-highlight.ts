@@ -2,6 +2,7 @@ import type { SearchMatch } from '../../wire/page-requests.ts';
 import type { BlockStore } from '../bytes/block-store.ts';
 import type { Row } from '../log/rows.ts';
 import type { RowList } from '../rows/row-list.ts';
+import { textOfRow } from '../rows/row-text.ts';
 import { partsOf, plainText, type TextPart } from './match-text.ts';
 import type { SearchResults } from './search-results.ts';
 
@@ -27,12 +28,11 @@ export class MatchHighlight {
     const own: Range[] = [];
     for (const element of this.#list.element.querySelectorAll<HTMLElement>('.row')) {
       const row = this.#list.rowOf(element);
-      const text = element.querySelector('.text');
       const isOf =
         row !== undefined && current !== undefined && current.at >= row.start && current.at < row.end;
       element.classList.toggle('found', isOf);
-      if (!this.#isKnown || row === undefined || text === null || results === undefined) continue;
-      for (const { at, range } of this.#rangesIn(text, row, results))
+      if (!this.#isKnown || row === undefined || results === undefined) continue;
+      for (const { at, range } of this.#rangesIn(element, row, results))
         (at === current?.at ? own : others).push(range);
     }
     if (!this.#isKnown) return;
@@ -40,23 +40,37 @@ export class MatchHighlight {
     CSS.highlights.set(CURRENT, new Highlight(...own));
   }
 
-  #rangesIn(text: Element, row: Row, results: SearchResults): { at: number; range: Range }[] {
-    const found: { at: number; before: string; matched: string }[] = [];
+  #rangesIn(element: HTMLElement, row: Row, results: SearchResults): { at: number; range: Range }[] {
+    const found: { at: number; before: number; matched: string }[] = [];
+    let before = 0;
+    let position = row.start;
     for (let i = results.indexFrom(row.start); i < results.count; i++) {
       const { at, length } = results.at(i)!;
       if (at >= row.end) break;
-      const before = this.#store.slice(row.start, at);
+      const between = this.#store.slice(position, at);
       const matched = this.#store.slice(at, at + length);
-      if (before !== undefined && matched !== undefined) {
-        found.push({ at, before: plainText(before), matched: plainText(matched) });
-      }
+      if (between === undefined || matched === undefined) break;
+      before += plainText(between).length;
+      found.push({ at, before, matched: plainText(matched) });
+      before += found.at(-1)!.matched.length;
+      position = at + length;
     }
     if (found.length === 0) return [];
-    return partsOf(text.textContent ?? '', found).map((part, i) => ({
-      at: found[i]!.at,
-      range: rangeOf(text, part),
-    }));
+    const texts = this.#list.textsOf(element);
+    return partsOf(textOfRow(row), found).flatMap((part, i) =>
+      rangesOf(texts, part).map((range) => ({ at: found[i]!.at, range })),
+    );
   }
+}
+
+/** The ranges of a part of a row's text: none of what is not in the document. */
+function rangesOf(texts: readonly { text: HTMLElement; start: number }[], { start, end }: TextPart): Range[] {
+  return texts.flatMap(({ text, start: before }) => {
+    const length = text.textContent.length;
+    const from = Math.max(start - before, 0);
+    const to = Math.min(end - before, length);
+    return from < to ? [rangeOf(text, { start: from, end: to })] : [];
+  });
 }
 
 /** The range of a part of the text in an element. */

@@ -18,15 +18,15 @@ export interface TextPart {
  * Where matches are in the text of a row. That may be another one than the bytes are, by what a terminal does with them and by
  * what is made visible: a match that is not where it should be is looked for behind the one before.
  *
- * @param matches what was matched, in order, each with what is before it in the row
+ * @param matches what was matched, in order, each with how many characters are before it in the row
  */
-export function partsOf(text: string, matches: readonly { before: string; matched: string }[]): TextPart[] {
+export function partsOf(text: string, matches: readonly { before: number; matched: string }[]): TextPart[] {
   const parts: TextPart[] = [];
   let from = 0;
   for (const { before, matched } of matches) {
     if (matched === '') continue;
-    const isThere = before.length >= from && text.startsWith(matched, before.length);
-    const start = isThere ? before.length : text.indexOf(matched, from);
+    const isThere = before >= from && text.startsWith(matched, before);
+    const start = isThere ? before : text.indexOf(matched, from);
     if (start === -1) continue;
     from = start + matched.length;
     parts.push({ start, end: from });

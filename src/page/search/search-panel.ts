@@ -227,7 +227,7 @@ export class SearchPanel {
     this.#isFirst = false;
     this.#current = match;
     if (this.#isFiltering) this.#lines.reveal(this.#search!.results.indexFrom(match.at));
-    else this.#log.goTo(match.lineStart);
+    else this.#log.goTo(match.at);
     this.#schedule();
   }
 

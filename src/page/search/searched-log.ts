@@ -11,7 +11,7 @@ export interface SearchedLog {
   readonly list: RowList;
   /** What shows the log: of a filter its lines take this place. */
   readonly element: HTMLElement;
-  /** Goes to the row at a position, with some before it in view. */
+  /** Goes to what is at a position, with some rows before it in view. */
   goTo(position: number): void;
   /** Says something for some seconds. */
   tell(text: string): void;

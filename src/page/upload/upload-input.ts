@@ -1,4 +1,5 @@
 import { type Bar, barButton } from '../frame/bar.ts';
+import { chosenFiles, droppedFiles, type NamedFile } from './dropped-files.ts';
 import { mayAppend } from './may-append.ts';
 import type { UploadList } from './upload-list.ts';
 
@@ -30,9 +31,12 @@ export class UploadInput {
     this.#files.multiple = true;
     this.#files.hidden = true;
     this.#files.addEventListener('change', () => {
-      void this.#take([...(this.#files.files ?? [])]);
+      void this.#take(chosenFiles(this.#files.files ?? []));
       this.#files.value = '';
     });
+    document.addEventListener('dragover', (event) => this.#onDrag(event));
+    document.addEventListener('dragleave', () => document.body.classList.remove('dropping'));
+    document.addEventListener('drop', (event) => this.#onDrop(event));
   }
 
   /** Offers it to who may append, once. */
@@ -43,27 +47,28 @@ export class UploadInput {
     this.#isOffered = true;
     this.#show();
     document.body.append(this.#files);
-    document.addEventListener('dragover', (event) => this.#onDrag(event));
-    document.addEventListener('dragleave', () => document.body.classList.remove('dropping'));
-    document.addEventListener('drop', (event) => this.#onDrop(event));
   }
 
   #onDrag(event: DragEvent): void {
     if (!event.dataTransfer?.types.includes('Files')) return;
+    // Be it taken or not: else the browser would show the file in the place of the page.
     event.preventDefault();
-    event.dataTransfer.dropEffect = 'copy';
-    document.body.classList.add('dropping');
+    event.dataTransfer.dropEffect = this.#isOffered ? 'copy' : 'none';
+    document.body.classList.toggle('dropping', this.#isOffered);
   }
 
   #onDrop(event: DragEvent): void {
     document.body.classList.remove('dropping');
-    const files = [...(event.dataTransfer?.files ?? [])];
-    if (files.length === 0) return;
+    if (!event.dataTransfer?.types.includes('Files')) return;
     event.preventDefault();
-    void this.#take(files);
+    if (!this.#isOffered) return;
+    droppedFiles(event.dataTransfer).then(
+      (files) => (files.length === 0 ? this.#tell('There are no files in it.') : this.#take(files)),
+      (error) => this.#tell(`It could not be read: ${(error as Error).message}`),
+    );
   }
 
-  async #take(files: readonly File[]): Promise<void> {
+  async #take(files: readonly NamedFile[]): Promise<void> {
     this.#list ??= import('./upload-list.ts').then(({ UploadList }) => {
       const list = new UploadList(this.#directory, this.#onDone);
       document.body.append(list.element);

@@ -1,5 +1,6 @@
 import { formatBytes } from '../frame/format.ts';
 import { visible } from '../frame/visible.ts';
+import type { NamedFile } from './dropped-files.ts';
 import { Upload } from './upload.ts';
 
 /** The files that are being appended to a directory, one after the other, and how far each is. */
@@ -18,12 +19,11 @@ export class UploadList {
     this.element.ariaLabel = 'Uploads';
   }
 
-  add(files: Iterable<File>): void {
-    for (const file of files) {
-      const row = new UploadRow(file, () => upload.cancel());
-      const upload = new Upload(new URL(encodeURIComponent(file.name), this.#directory), file, () =>
-        row.show(upload),
-      );
+  add(files: Iterable<NamedFile>): void {
+    for (const { path, file } of files) {
+      const row = new UploadRow(path, file.size, () => upload.cancel());
+      const url = new URL(`./${path.split('/').map(escaped).join('/')}`, this.#directory);
+      const upload = new Upload(url, file, () => row.show(upload));
       row.show(upload);
       this.element.append(row.element);
       this.#waiting.push(upload);
@@ -42,13 +42,18 @@ export class UploadList {
   }
 }
 
+/** A name as it is in a URL. One that is not well-formed has no escapes. */
+function escaped(name: string): string {
+  return encodeURIComponent(name.replace(/\p{Surrogate}/gu, '\ufffd'));
+}
+
 class UploadRow {
   readonly element = document.createElement('div');
   readonly #progress = document.createElement('progress');
   readonly #text = document.createElement('span');
   readonly #cancel = document.createElement('button');
 
-  constructor({ name, size }: File, onCancel: () => void) {
+  constructor(name: string, size: number, onCancel: () => void) {
     const label = document.createElement('span');
     label.className = 'name';
     label.textContent = visible(name);

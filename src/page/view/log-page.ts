@@ -57,6 +57,8 @@ export interface LogPageOptions {
   rows: (file: LiveFile, found: () => void) => LogRows;
   /** Keys that do more, or something else. Default none. */
   keys?: readonly KeyAction[];
+  /** Called when the file is in another state, or more is known of it. */
+  changed?: () => void;
 }
 
 /** The page of a text: all its parts, and who tells whom. */
@@ -82,10 +84,13 @@ export class LogPage {
   #saidFullScreen = false;
   #linesSaid = 0;
 
-  constructor({ path }: PageData, { rows: makeRows, keys = [] }: LogPageOptions) {
+  constructor({ path }: PageData, { rows: makeRows, keys = [], changed }: LogPageOptions) {
     this.#file = new FileFrame(path, {
       grown: () => this.#onGrown(),
-      changed: () => this.#onChanged(),
+      changed: () => {
+        this.#onChanged();
+        changed?.();
+      },
     });
     const { live, bar, name } = this.#file;
     const { store, arrivals } = live;
@@ -173,7 +178,7 @@ export class LogPage {
   /** Shows the line at a position with some before it, and opens the groups that it is in. */
   #showLine(position: number): void {
     this.#outline.reveal({ from: position, to: position + 1 });
-    this.view.goTo(position, LINES_ABOVE * this.#list.rowPx);
+    this.view.goToText(position, LINES_ABOVE * this.#list.rowPx);
   }
 
   #onGrown(): void {

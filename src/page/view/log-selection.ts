@@ -33,39 +33,45 @@ export class LogSelection {
   #keepEnds(): void {
     const { list } = this.#view;
     const { anchorNode = null, focusNode = null, isCollapsed = true } = getSelection() ?? {};
-    const nodes = isCollapsed ? [] : [anchorNode, focusNode];
-    list.keep(nodes.flatMap((node) => list.elementOf(node) ?? []));
+    list.keep(isCollapsed ? [] : [anchorNode, focusNode].filter((node) => node !== null));
   }
 
   #onCopy(event: ClipboardEvent): void {
     const selection = getSelection();
     if (selection === null || selection.isCollapsed) return;
+    // All of the page: all of the text, then, of which only a part is in it.
+    if (selection.containsNode(this.#view.list.element)) {
+      this.#copy(event, 0, this.#view.size, textOfRows);
+      return;
+    }
     const range = selection.getRangeAt(0);
     const first = this.#endAt(range.startContainer, range.startOffset);
     const last = this.#endAt(range.endContainer, range.endOffset);
     if (first === undefined || last === undefined) return;
-    event.preventDefault();
-    const text = this.#textBetween(first, last);
-    if (text !== undefined) event.clipboardData?.setData('text/plain', text);
+    this.#copy(event, first.row.start, last.row.end, (rows) => {
+      const text = textOfRows(rows);
+      return text.slice(first.characters, text.length - (textOfRow(last.row).length - last.characters));
+    });
   }
 
-  #textBetween(first: SelectionEnd, last: SelectionEnd): string | undefined {
+  /** Copies what is between two positions at which rows begin, or says why that cannot be done. */
+  #copy(event: ClipboardEvent, from: number, to: number, textOf: (rows: readonly Row[]) => string): void {
     const tell = this.#tell;
-    if (last.row.end - first.row.start > MAX_COPIED_BYTES) {
+    event.preventDefault();
+    if (to - from > MAX_COPIED_BYTES) {
       tell('That is more than can be copied: link its lines, or download the file.');
-      return undefined;
+      return;
     }
-    const rows = this.#window.rowsBetween(first.row.start, last.row.end);
+    const rows = this.#window.rowsBetween(from, to);
     if ('missing' in rows) {
       tell('What was selected is being read.');
       this.#view.load(rows).then(
         () => tell('What was selected can be copied now.'),
         () => tell('What was selected cannot be read.'),
       );
-      return undefined;
+      return;
     }
-    const text = textOfRows(rows);
-    return text.slice(first.characters, text.length - (textOfRow(last.row).length - last.characters));
+    event.clipboardData?.setData('text/plain', textOf(rows));
   }
 
   /** Undefined for what is not in a row. */
@@ -74,9 +80,6 @@ export class LogSelection {
     const element = list.elementOf(node);
     const row = element && list.rowOf(element);
     if (element === undefined || row === undefined) return undefined;
-    const before = document.createRange();
-    before.selectNodeContents(element);
-    before.setEnd(node, offset);
-    return { row, characters: before.toString().length };
+    return { row, characters: list.charactersBefore(element, node, offset) };
   }
 }

@@ -16,6 +16,8 @@ const RETRY_MS = 1000;
 interface Anchor {
   position: number;
   offsetPx: number;
+  /** The offset counts from the line of the row in which the position is: of a long row that is wrapped, only that is in view. */
+  isOfLine?: boolean;
 }
 
 /** What the view tells whoever made it. */
@@ -45,6 +47,10 @@ export class LogView {
   #isUrgent = false;
   #paintedAt = 0;
   #isLoading = false;
+  /** Where the rows began and ended that were too few when it was painted last. */
+  #lacking: readonly (number | undefined)[] = [];
+  /** What is to be in view sideways, too. */
+  #aside: number | undefined;
 
   constructor(store: BlockStore, rows: FoldedRows, list: RowList, events: LogViewEvents) {
     this.#store = store;
@@ -59,9 +65,10 @@ export class LogView {
     // The browser scrolls here only for a selection that is pulled over the edge, or what it has found in the page.
     this.element.addEventListener('scroll', () => {
       const { scrollTop } = this.element;
-      if (scrollTop === 0) return;
       this.element.scrollTop = 0;
-      this.scrollBy(scrollTop);
+      if (scrollTop !== 0) this.scrollBy(scrollTop);
+      // Sideways: other parts of long rows come into view.
+      else this.refresh();
     });
     new ResizeObserver(() => {
       list.forgetHeights();
@@ -71,6 +78,11 @@ export class LogView {
 
   get follows(): boolean {
     return this.#anchor === undefined;
+  }
+
+  /** How many bytes there are, in view or not. */
+  get size(): number {
+    return this.#store.size;
   }
 
   /** Goes on by so many pixels: down, or up if negative. */
@@ -96,11 +108,18 @@ export class LogView {
     this.element.scrollLeft += (steps * this.element.clientWidth) / 10;
   }
 
-  /** Goes to the row at `position`, which comes so many pixels below the upper edge. */
+  /** Goes to the row at `position`, or to its line in a long row, which comes so many pixels below the upper edge. */
   goTo(position: number, belowPx = 0): void {
-    this.#stay({ position: Math.min(position, this.#store.size), offsetPx: -belowPx });
+    this.#stay({ position: Math.min(position, this.#store.size), offsetPx: -belowPx, isOfLine: true });
     this.#goesDown = false;
+    this.#aside = undefined;
     this.refresh();
+  }
+
+  /** As {@link goTo}, and sideways, too, unless what is at `position` is in view. */
+  goToText(position: number, belowPx: number): void {
+    this.goTo(position, belowPx);
+    this.#aside = position;
   }
 
   /** Goes to the end, and follows it. */
@@ -162,7 +181,19 @@ export class LogView {
     }
     if (this.#anchor === undefined) this.#paintEnd(run, count, heightPx);
     else this.#paintAnchored(run, this.#anchor, count, heightPx);
+    this.#goAside();
     this.#tellPainted(heightPx, run.fullScreen);
+    this.#paintMore(run, heightPx);
+  }
+
+  /** Goes on while the view is not filled: there was no time for more rows, or their bytes are not here. */
+  #paintMore({ rows, lacks }: RowRun, heightPx: number): void {
+    const bottomPx = this.list.topPx + this.#heightOf(this.list.rows);
+    if (lacks === undefined || (this.list.topPx <= 0 && bottomPx >= heightPx)) return;
+    const before = this.#lacking;
+    this.#lacking = [rows[0]?.start, rows.at(-1)?.end];
+    if (lacks !== 'time') this.#loadAndPaint(lacks);
+    else if (this.#lacking.some((position, index) => position !== before[index])) this.refresh();
   }
 
   #runAt({ position, offsetPx }: Anchor, count: number): RowRun | MissingBytes {
@@ -173,15 +204,17 @@ export class LogView {
 
   #paintEnd({ rows, isTop }: RowRun, count: number, heightPx: number): void {
     const shown = this.list.wraps ? this.#filling(rows.toReversed(), heightPx).reverse() : rows.slice(-count);
-    const contentPx = this.list.show(shown);
+    const contentPx = this.#heightOf(shown);
     const isAll = isTop && shown.length === rows.length;
-    this.list.moveTo(isAll && contentPx < heightPx ? 0 : heightPx - contentPx);
+    this.#show(shown, isAll && contentPx < heightPx ? 0 : heightPx - contentPx);
   }
 
   #paintAnchored(run: RowRun, anchor: Anchor, count: number, heightPx: number): void {
     const { rows, isEnd } = run;
     let { at } = run;
     let { offsetPx } = anchor;
+    const row = rows[at];
+    if (anchor.isOfLine && row !== undefined) offsetPx += this.#placeOf(row, anchor.position).topPx;
     while (offsetPx < 0 && at > 0) offsetPx += this.list.heightOf(rows[--at]!);
     // Nothing is above the first row.
     offsetPx = Math.max(0, offsetPx);
@@ -191,7 +224,7 @@ export class LogView {
     const shown = this.list.wraps
       ? this.#filling(rows.slice(at), heightPx + offsetPx)
       : rows.slice(at, at + count);
-    const contentPx = this.list.show(shown);
+    const contentPx = this.#heightOf(shown);
     const isLast = isEnd && at + shown.length === rows.length;
     if (isLast && contentPx - offsetPx <= heightPx) {
       // Nothing is below the last row.
@@ -201,7 +234,35 @@ export class LogView {
       return;
     }
     this.#anchor = { position: shown[0]?.start ?? anchor.position, offsetPx };
-    this.list.moveTo(-offsetPx);
+    this.#show(shown, -offsetPx);
+  }
+
+  /** Where in a row its byte at `position` is. */
+  #placeOf(row: Row, position: number): { topPx: number; leftPx: number } {
+    return this.list.placeIn(row, this.#rows.charactersBefore(row, position));
+  }
+
+  /** Scrolls sideways to what somebody wants to see there. */
+  #goAside(): void {
+    const position = this.#aside;
+    const row = this.list.rows.find(
+      ({ start, end }) => position !== undefined && position >= start && position < end,
+    );
+    if (position === undefined || row === undefined) return;
+    this.#aside = undefined;
+    const { leftPx } = this.#placeOf(row, position);
+    const { scrollLeft, clientWidth } = this.element;
+    if (leftPx < scrollLeft || leftPx > scrollLeft + clientWidth)
+      this.element.scrollLeft = leftPx - clientWidth / 2;
+  }
+
+  #show(rows: readonly PlacedRow[], topPx: number): void {
+    const { scrollLeft: leftPx, clientWidth: widthPx, clientHeight: heightPx } = this.element;
+    this.list.show(rows, topPx, { leftPx, widthPx, heightPx });
+  }
+
+  #heightOf(rows: readonly Row[]): number {
+    return rows.reduce((sum, row) => sum + this.list.heightOf(row), 0);
   }
 
   /** The first rows, as many as fill so many pixels: one that is wrapped may do that alone. */
@@ -225,15 +286,20 @@ export class LogView {
 
   #tellPainted(heightPx: number, isFullScreen: boolean): void {
     const { size } = this.#store;
-    const inView: Row[] = [];
+    let top: number | undefined;
+    let bottom = size;
     let topPx = this.list.topPx;
     for (const row of this.list.rows) {
-      const bottomPx = topPx + this.list.heightOf(row);
-      if (bottomPx > 0 && topPx < heightPx) inView.push(row);
-      topPx = bottomPx;
+      const rowPx = this.list.heightOf(row);
+      const positionAt = (px: number) =>
+        row.start + Math.round((row.end - row.start) * Math.min(Math.max(0, (px - topPx) / rowPx), 1));
+      if (topPx + rowPx > 0 && topPx < heightPx) {
+        top ??= positionAt(0);
+        bottom = positionAt(heightPx);
+      }
+      topPx += rowPx;
     }
-    const extent = { top: inView[0]?.start ?? 0, bottom: inView.at(-1)?.end ?? size, size };
-    this.#events.painted(extent, isFullScreen);
+    this.#events.painted({ top: top ?? 0, bottom, size }, isFullScreen);
   }
 
   /** Reads bytes that are missing. */

@@ -50,7 +50,7 @@ export class RowNotesSource {
     const time = this.#arrivals.of(row.end - 1);
     return {
       number: line === undefined ? '' : String(line + 1),
-      time: time === undefined ? '' : CLOCK.format(time),
+      time: time === undefined ? '' : clockTime(time),
       isLinked: line !== undefined && line >= first && line <= last,
       group: this.#groupAt(row.start),
     };
@@ -65,9 +65,15 @@ export class RowNotesSource {
   }
 }
 
-const CLOCK = new Intl.DateTimeFormat(undefined, {
-  hour: '2-digit',
-  minute: '2-digit',
-  second: '2-digit',
-  hourCycle: 'h23',
-});
+/** Made when a time is first shown: that takes milliseconds, for which the first screen would wait. */
+let clock: Intl.DateTimeFormat | undefined;
+
+function clockTime(timeMs: number): string {
+  clock ??= new Intl.DateTimeFormat(undefined, {
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    hourCycle: 'h23',
+  });
+  return clock.format(timeMs);
+}

@@ -17,6 +17,9 @@ const MEDIA = /^(?<kind>image|audio|video)\//;
 const RECORDS = /^application\/(?:x-)?(?:ndjson|jsonl|json-?lines)$/;
 const RECORDS_NAME = /\.(?:jsonl|ndjson)$/i;
 
+/** Types of one JSON value. */
+const JSON_DOCUMENT = /^application\/(?:\S+\+)?json$/;
+
 /** Where markup begins: after a byte order mark, and white space. */
 const MARKUP = /^(?:\xef\xbb\xbf)?\s*</;
 
@@ -29,6 +32,7 @@ export function kindOfFile({ name, contentType, head, isJsonStream }: FileLook):
   if (HTML.test(type) || type === PDF) return undefined;
   if (XML.test(type) && MARKUP.test(head.toString('latin1'))) return undefined;
   if (isJsonStream || isRecords(type, name)) return 'records';
+  if (JSON_DOCUMENT.test(type) && isText(head)) return 'json';
   if (TEXT.test(type) || (head.length > 0 && isText(head))) return 'text';
   return mediaOf(type) ?? (head.length > 0 ? 'binary' : 'text');
 }
@@ -46,6 +50,7 @@ export function kindOfName(name: string): PageKind | undefined {
   const type = mediaTypeOf(contentTypeOfName(name) ?? '');
   if (HTML.test(type) || XML.test(type) || type === PDF) return undefined;
   if (isRecords(type, name)) return 'records';
+  if (JSON_DOCUMENT.test(type)) return 'json';
   return mediaOf(type) ?? 'text';
 }
 

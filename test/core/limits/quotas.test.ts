@@ -15,7 +15,7 @@ import {
   StorageFullError,
 } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { join, RecordingOwner, startCore } from '../../support/core/harness.ts';
+import { join, RecordingOwner, startCore, writeInLine } from '../../support/core/harness.ts';
 import { makeWalksLong } from '../../support/core/long-walk.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
@@ -111,6 +111,7 @@ describe('what does not fit is refused as a whole', () => {
   });
 
   test('and what the disk refuses takes no room', async () => {
+    writeInLine();
     const { core, open } = await startWith([{ pattern: '/**', bytes: 10 }]);
     await put(core, '/f', 1);
     const failing = vi.spyOn(AppendFile.prototype, 'writeInLine').mockImplementation(() => {

@@ -14,7 +14,7 @@ import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { AppendFile, StoredFile } from '../../../src/storage/stored-file.ts';
 import { WriteTurns } from '../../../src/storage/write-turns.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { CollectingSink } from '../../support/core/harness.ts';
+import { CollectingSink, writeInLine } from '../../support/core/harness.ts';
 import { recordsOf, recoverAfterKill } from '../../support/core/stored-records.ts';
 import { appendLine, makeStream, textOf } from '../../support/core/streams.ts';
 import { RESERVED } from '../../support/disk/root-files.ts';
@@ -118,6 +118,7 @@ test('a stream of which nothing can be remembered comes out of quarantine as soo
 });
 
 test('what was refused before a quarantine never replaces what was appended after it', async () => {
+  writeInLine();
   const { directory, core } = await startTwo();
   const { writeInLine: write } = AppendFile.prototype;
   const writing = vi.spyOn(AppendFile.prototype, 'writeInLine').mockImplementationOnce(function failing(

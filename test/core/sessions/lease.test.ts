@@ -9,7 +9,14 @@ import {
   StorageFullError,
 } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { fileOf, join, RecordingOwner, startCore, writeByThreads } from '../../support/core/harness.ts';
+import {
+  fileOf,
+  join,
+  RecordingOwner,
+  startCore,
+  writeByThreads,
+  writeInLine,
+} from '../../support/core/harness.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 function systemError(code: string): Error {
@@ -45,6 +52,7 @@ describe('an appender', () => {
   });
 
   test('writes together what comes in one turn of the event loop', async () => {
+    writeInLine();
     const core = await startCore();
     const appender = await core.open('a');
     const file = fileOf(appender);

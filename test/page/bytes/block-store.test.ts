@@ -24,6 +24,20 @@ describe('the bytes that a page has', () => {
     expect(store.slice(BLOCK_BYTES - 11, BLOCK_BYTES + 20)).toBeUndefined();
   });
 
+  it('can be had before a place as far as they are here', async () => {
+    const { store } = storeOfPattern();
+    store.append(BLOCK_BYTES + 10, pattern(BLOCK_BYTES + 10, 2 * BLOCK_BYTES));
+    const taken = (to: number, from: number) => store.sliceBefore(to, from);
+    const end = 3 * BLOCK_BYTES;
+    expect(taken(end, 0)).toEqual(new Uint8Array(pattern(BLOCK_BYTES + 10, end - BLOCK_BYTES - 10)));
+    expect(taken(end, end - 5)).toEqual(new Uint8Array(pattern(end - 5, 5)));
+    expect(taken(BLOCK_BYTES + 10, 0)).toHaveLength(0);
+    await store.load(0, 10);
+    expect(taken(BLOCK_BYTES + 11, 0)).toHaveLength(1);
+    await store.load(BLOCK_BYTES, BLOCK_BYTES + 10);
+    expect(taken(end, 0)).toEqual(new Uint8Array(pattern(0, end)));
+  });
+
   it('are read in whole blocks, once, and neighbours together', async () => {
     const { store, reads } = storeOfPattern();
     store.extend(4 * BLOCK_BYTES + 5);

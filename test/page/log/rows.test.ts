@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { rowsOf } from '../../../src/page/log/rows.ts';
+import { PLAIN } from '../../../src/page/log/style.ts';
 
 const encoder = new TextEncoder();
 
@@ -31,6 +32,8 @@ describe('the rows of a log', () => {
     expect(shown(Uint8Array.of(0x61, 0xff, 0xc3, 0x62))).toEqual(['a<\\xff\\xc3>b']);
     expect(shown('a\u202eb\u2066c\u200fd\x01')).toEqual(['a<U+202E>b<U+2066>c<U+200F>d<\\x01>']);
     expect(shown('x\0\0\0y')).toEqual(['x<\\0 × 3>y']);
+    // Each of them is one column.
+    expect(shown(Uint8Array.of(0xff, 0xfe, 0xfd, 0x0d, 0x61, 0x62))).toEqual(['ab<\\xfd>']);
   });
 });
 
@@ -125,6 +128,15 @@ describe('colours that are open', () => {
   });
 });
 
+describe('text that looks the same', () => {
+  it('is one span, whatever sequences made it look so', () => {
+    const content = 'a\x1b[31;1mb\x1b[32m\x1b[1;31mc\x1b[m\x1b[38:5:1;1md\x1b[39;22me\x1b[mf';
+    const spans = rowsOf(encoder.encode(content), 0).rows[0]!.spans;
+    expect(spans.map(({ text }) => text)).toEqual(['a', 'bcd', 'ef']);
+    expect(rowsOf(encoder.encode('\x1b[31mx\x1b[39my'), 0).rows[0]!.spans[1]!.style).toBe(PLAIN);
+  });
+});
+
 describe('characters', () => {
   it('that are two columns wide are drawn over as a whole', () => {
     expect(shown('漢字\ra')).toEqual(['a 字']);
@@ -135,6 +147,17 @@ describe('characters', () => {
     const spans = rowsOf(encoder.encode('e\x1b[31m\u0301x'), 0).rows[0]!.spans;
     expect(spans.map(({ text }) => text)).toEqual(['e\u0301', 'x']);
     expect(shown('e\x1b[31m\u0301x\b\bo')).toEqual(['ox']);
+  });
+});
+
+describe('marks', () => {
+  it('are on their character as far as one can have so many; of the others it is said how many there are', () => {
+    const marks = '\u0301'.repeat(30);
+    expect(shown(`e${marks}x`)).toEqual([`e${marks}x`]);
+    expect(shown(`e${marks.repeat(100)}x${marks}\u0301y`)).toEqual([
+      `e${marks}<+2,970 marks>x${marks}<+1 marks>y`,
+    ]);
+    expect(shown(`e${`\x1b[31m${marks}`.repeat(100)}x`)).toEqual([`e${marks}x`]);
   });
 });
 

@@ -6,7 +6,7 @@ it('reads bytes without what a terminal does not show', () => {
 });
 
 it('finds matches in the text of a row where they are, and behind the one before where they have moved', () => {
-  const match = (before: string, matched: string) => ({ before, matched });
+  const match = (before: string, matched: string) => ({ before: before.length, matched });
   expect(partsOf('ab ab', [match('', 'ab'), match('ab ', 'ab')])).toEqual([
     { start: 0, end: 2 },
     { start: 3, end: 5 },

@@ -1,13 +1,25 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
 import { ViewerServer } from '../../support/page/viewer-server.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const own = ViewerBrowser.forAllTests();
+
+/** Drops files and folders on a page, as somebody does who drags them there. */
+async function drop(page: Page, files: readonly string[]): Promise<void> {
+  const devtools = await page.context().newCDPSession(page);
+  const data = { items: [], files: [...files], dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+    await devtools.send('Input.dispatchDragEvent', { type, x: 300, y: 300, data });
+  }
+  await devtools.detach();
+}
 
 describe.runIf(ViewerBrowser.isThere)('who may append', () => {
   it('drops files on a directory, or chooses them: all of each is there', async () => {
@@ -20,11 +32,9 @@ describe.runIf(ViewerBrowser.isThere)('who may append', () => {
       { name: 'ä #1 %2F.bin', mimeType: 'application/octet-stream', buffer: large },
       { name: 'empty', mimeType: '', buffer: Buffer.alloc(0) },
     ]);
-    await page.evaluate(`{
-      const files = new DataTransfer();
-      files.items.add(new File(['dropped'], 'dropped.txt', { type: 'text/plain' }));
-      document.dispatchEvent(new DragEvent('drop', { dataTransfer: files, cancelable: true }));
-    }`);
+    const dropped = path.join(await temporaryDirectory(), 'dropped.txt');
+    await writeFile(dropped, 'dropped');
+    await drop(page, [dropped]);
     await waitFor(async () => (await page.locator('.upload[data-state=done]').count()) === 3, 'all of them');
     expect((await readFile(path.join(server.root, 'ä #1 %2F.bin'))).equals(large)).toBe(true);
     expect(await readFile(path.join(server.root, 'empty'), 'utf8')).toBe('');
@@ -32,6 +42,24 @@ describe.runIf(ViewerBrowser.isThere)('who may append', () => {
     await page.getByRole('link', { name: 'dropped.txt' }).waitFor();
     expect(await look.axeViolations()).toEqual([]);
     await look.expectHarmless();
+  });
+
+  it('drops folders, of which all that is in them is taken, each at its place', async () => {
+    const server = await ViewerServer.start();
+    const folder = path.join(await temporaryDirectory(), 'a folder');
+    await mkdir(path.join(folder, 'deep', 'er'), { recursive: true });
+    const names = Array.from({ length: 10 }, (_, index) => `deep/er/${index} #?%.txt`);
+    for (const name of [...names, 'beside']) await writeFile(path.join(folder, name), name);
+    const look = await own.open(server.url('/'));
+    const { page } = look;
+    await page.getByRole('button', { name: 'Upload' }).waitFor();
+    await drop(page, [folder, path.join(folder, 'beside')]);
+    await waitFor(async () => (await page.locator('.upload[data-state=done]').count()) === 12, 'all of them');
+    for (const name of [...names, 'beside']) {
+      expect(await readFile(path.join(server.root, 'a folder', name), 'utf8')).toBe(name);
+    }
+    expect(await readFile(path.join(server.root, 'beside'), 'utf8')).toBe('beside');
+    expect(page.url()).toBe(server.url('/'));
   });
 
   it('goes on with a file of which a part is there, and leaves another one alone', async () => {
@@ -81,6 +109,21 @@ describe.runIf(ViewerBrowser.isThere)('who may append', () => {
 });
 
 describe.runIf(ViewerBrowser.isThere)('who may not append', () => {
+  it('sees that nothing can be dropped, and stays there', async () => {
+    const access = new RuleAccess({}, { '/**': ['follow', 'list'] });
+    const server = await ViewerServer.start({ access });
+    const file = path.join(server.root, 'a.log');
+    await writeFile(file, 'text\n');
+    const { page } = await own.open(server.url('/'));
+    await page.getByText('a.log').waitFor();
+    await page.evaluate(`document.addEventListener('dragover', (event) => {
+      window.said = [event.defaultPrevented, event.dataTransfer.dropEffect];
+    })`);
+    await drop(page, [file]);
+    expect(await page.evaluate('window.said')).toEqual([true, 'none']);
+    expect(page.url()).toBe(server.url('/'));
+  });
+
   it('is offered nothing of that', async () => {
     const access = new RuleAccess({}, { '/**': ['follow', 'list'] });
     const server = await ViewerServer.start({ access });

@@ -77,6 +77,19 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     expect(await page.copied()).toBe(LINES.slice(2, 303).join('\n'));
   });
 
+  it('copies all of the text when all is selected, though little of it is in the document', async () => {
+    const server = await ViewerServer.start();
+    const lines = Array.from({ length: 40_000 }, (_, index) => `${index}: a line`);
+    await writeFile(path.join(server.root, 'f.log'), `${lines.join('\n')}\n`);
+    const page = await browser.open(server.url('/f.log'));
+    await page.row(lines.at(-1)!);
+    await page.press('Control+a');
+    // Its beginning was not read as yet.
+    expect(await page.copied()).toBe('');
+    await page.page.getByText('can be copied now').waitFor();
+    expect(await page.copied()).toBe(lines.join('\n'));
+  });
+
   it('numbers lines as sed does, and goes to those that its address links', async () => {
     const server = await ViewerServer.start();
     await writeFile(path.join(server.root, 'f.log'), `${'x'.repeat(300_000)}\n${TEXT}`);
@@ -101,13 +114,69 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     const page = await browser.open(server.url('/f.log'));
     await page.press('w');
     await page.row('last');
-    const isShown = (text: string) => waitFor(async () => (await page.rows()).join('').includes(text), text);
-    await isShown('0199999');
+    const isShown = (text: RegExp) =>
+      waitFor(async () => text.test((await page.rows()).join('')), String(text));
+    await isShown(/0199999/);
     const { x, y, height } = (await page.page.locator('.scrollbar').boundingBox())!;
     await page.page.mouse.click(x + 5, y + height / 2);
-    await isShown('0100000 0100001');
+    await isShown(/ (?:00999|01000)\d\d /);
     await page.press('Home');
     await page.row('first');
+  });
+
+  it('lays out what is in view of lines with thousands of colours, wherever that is, and copies all of them', async () => {
+    const server = await ViewerServer.start();
+    const words = Array.from({ length: 6000 }, (_, i) => String(i).padStart(4, '0'));
+    const line = words.map((word, i) => `\x1b[3${1 + (i % 6)}m${word}`).join('');
+    await writeFile(path.join(server.root, 'f.log'), `${`${line}\x1b[0m\n`.repeat(40)}last\n`);
+    const page = await browser.open(server.url('/f.log'));
+    await page.row('last');
+    const spans = page.page.locator('.row .text span span');
+    expect(await spans.count()).toBeLessThan(29 * 200);
+    const log = page.page.locator('.log');
+    await log.evaluate((element) => {
+      element.scrollLeft = element.scrollWidth;
+    });
+    const isShown = (text: string) =>
+      waitFor(async () => (await page.rows())[5]?.includes(text) === true, text);
+    await isShown('59985999');
+    expect((await page.rows())[5]).not.toContain('0100');
+    expect(await spans.count()).toBeLessThan(29 * 200);
+    await page.press('w');
+    await page.press('Home');
+    await waitFor(async () => (await page.rows())[0]?.startsWith('00000001') === true, 'the beginning');
+    await page.page.evaluate(`getSelection().setBaseAndExtent(
+      document.querySelector('.piece').firstChild.firstChild, 2, document.querySelectorAll('.piece')[9].firstChild.firstChild, 2)`);
+    const columns = Number(await page.page.locator('.piece').nth(1).getAttribute('data-start'));
+    const selected = words.join('').slice(2, 9 * columns + 2);
+    expect(await page.copied()).toBe(selected);
+    // Its ends are no longer in view.
+    for (let pages = 0; pages < 3; pages++) await page.press('PageDown');
+    await waitFor(async () => (await page.rows())[0]?.includes('3000') === true, 'the middle');
+    expect(await page.copied()).toBe(selected);
+  });
+
+  it('shows where in a long line something was found, sideways and wrapped', async () => {
+    const server = await ViewerServer.start();
+    const found = `${'x'.repeat(30_000)}needle${'x'.repeat(30_000)}`;
+    await writeFile(path.join(server.root, 'f.log'), `${TEXT}${found}\n${TEXT}`);
+    const page = await browser.open(server.url('/f.log'));
+    await page.row(LINES[3999]!);
+    await page.press('/');
+    await page.page.keyboard.type('needle');
+    const isInView = async () => {
+      const { x = -1, y = -1 } = ((await page.page.evaluate(`
+        (() => {
+          const [range] = CSS.highlights.get('current-match') ?? [];
+          return range?.getBoundingClientRect().toJSON();
+        })()`)) ?? {}) as { x?: number; y?: number };
+      return x > 0 && x < 1000 && y > 0 && y < 600;
+    };
+    await waitFor(isInView, 'a match in view');
+    await page.page.locator('.log').focus();
+    await page.press('w');
+    await page.press('n');
+    await waitFor(isInView, 'a match in view, wrapped');
   });
 
   it('keeps columns in line, whatever fonts their characters come from', async () => {

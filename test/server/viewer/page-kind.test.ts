@@ -26,9 +26,11 @@ describe('the kind of page', () => {
     expect(kindOf(name, contentType, head)).toBe(kind);
   });
 
-  it('of a stream of JSON is that of records, and of a document of JSON that of a text', () => {
+  it('of a stream of JSON is that of records, and of a document of JSON that of one', () => {
     expect(kindOf('events', 'application/json', '{}\n', true)).toBe('records');
-    expect(kindOf('package.json', 'application/json', '{}\n')).toBe('text');
+    expect(kindOf('package.json', 'application/json', '{}\n')).toBe('json');
+    expect(kindOf('map', 'application/geo+json', '{}\n')).toBe('json');
+    expect(kindOf('none.json', 'application/json', BINARY)).toBe('binary');
   });
 
   it.each([
@@ -43,7 +45,7 @@ describe('the kind of page', () => {
   });
 
   it('of what cannot be looked at is as its name says', () => {
-    const kinds = ['42', '42.log', 'a.jsonl', 'dot.png', 'talk.mp3', 'film.mp4'].map(kindOfName);
-    expect(kinds).toEqual(['text', 'text', 'records', 'image', 'audio', 'video']);
+    const kinds = ['42', '42.log', 'a.jsonl', 'dot.png', 'talk.mp3', 'film.mp4', 'a.json'].map(kindOfName);
+    expect(kinds).toEqual(['text', 'text', 'records', 'image', 'audio', 'video', 'json']);
   });
 });

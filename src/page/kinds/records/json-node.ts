@@ -19,7 +19,8 @@ export interface JsonMember {
   value: JsonNode;
 }
 
-const SPACE = /[ \t\n\r]*/y;
+/** A string that stands for itself. */
+const PLAIN_STRING = /"[^"\\\p{Cc}]*"/uy;
 const STRING = /"[^"\\]*(?:\\.[^"\\]*)*"/y;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const WORD = /true|false|null/y;
@@ -40,13 +41,13 @@ class Parser {
   }
 
   isAtEnd(): boolean {
-    this.#take(SPACE);
+    this.#skipSpace();
     return this.#at === this.#text.length;
   }
 
   value(depth: number): JsonNode | undefined {
     if (depth > MAX_DEPTH) return undefined;
-    this.#take(SPACE);
+    this.#skipSpace();
     switch (this.#text[this.#at]) {
       case '{':
         return this.#object(depth);
@@ -64,7 +65,7 @@ class Parser {
   #object(depth: number): JsonNode | undefined {
     const members: JsonMember[] = [];
     const isWhole = this.#list('}', () => {
-      this.#take(SPACE);
+      this.#skipSpace();
       const key = this.#string();
       if (key === undefined || !this.#skip(':')) return false;
       const value = this.value(depth + 1);
@@ -98,6 +99,8 @@ class Parser {
   }
 
   #string(): string | undefined {
+    const plain = this.#take(PLAIN_STRING);
+    if (plain !== undefined) return plain.slice(1, -1);
     const token = this.#take(STRING);
     if (token === undefined) return undefined;
     try {
@@ -117,16 +120,25 @@ class Parser {
   }
 
   #skip(character: string): boolean {
-    this.#take(SPACE);
+    this.#skipSpace();
     if (this.#text[this.#at] !== character) return false;
     this.#at++;
     return true;
   }
 
+  #skipSpace(): void {
+    for (;;) {
+      const code = this.#text.charCodeAt(this.#at);
+      if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return;
+      this.#at++;
+    }
+  }
+
   #take(pattern: RegExp): string | undefined {
     pattern.lastIndex = this.#at;
-    const token = pattern.exec(this.#text)?.[0];
-    if (token !== undefined) this.#at += token.length;
+    if (!pattern.test(this.#text)) return undefined;
+    const token = this.#text.slice(this.#at, pattern.lastIndex);
+    this.#at = pattern.lastIndex;
     return token;
   }
 }
