@@ -19,6 +19,7 @@ import { LinkedLines } from './linked-lines.ts';
 import { LogSelection } from './log-selection.ts';
 import { LogView } from './log-view.ts';
 import { newLinesText, Pill } from './pill.ts';
+import { PrintedLog } from './printed-log.ts';
 import { RowNotesSource } from './row-notes.ts';
 
 /** So many lines are shown above the one that somebody goes to. */
@@ -114,7 +115,8 @@ export class LogPage {
     );
     this.#list = new RowList((row) => this.#notes.of(row));
     const rows = new RowWindow(store, rowsOf);
-    this.view = new LogView(store, new FoldedRows(rows, this.#outline), this.#list, {
+    const folded = new FoldedRows(rows, this.#outline);
+    this.view = new LogView(store, folded, this.#list, {
       painted: (extent, isFullScreen) => {
         this.#scrollbar.show(extent);
         this.#search.painted();
@@ -136,6 +138,7 @@ export class LogPage {
     new LogSelection(this.view, rows, (text) => this.tell(text));
     this.#list.element.addEventListener('click', (event) => this.#onClick(event));
     this.#build(keys);
+    this.frame.append(new PrintedLog(this.view, folded, (row) => this.#notes.of(row)).element);
   }
 
   start(): void {

@@ -204,6 +204,34 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     expect(await page.page.evaluate("window.find('日本語')")).toBe(true);
   });
 
+  it('prints what the page has from what is in view on, up to a bound, and says how much that is', async () => {
+    const server = await ViewerServer.start();
+    await writeFile(path.join(server.root, 'f.log'), TEXT);
+    const page = await browser.open(server.url('/f.log'));
+    await page.row(LINES[3999]!);
+    await page.press('Home');
+    await page.row(LINES[0]!);
+    await page.page.emulateMedia({ media: 'print' });
+    const printed = page.page.locator('.printed');
+    const print = async () => {
+      await page.page.evaluate("dispatchEvent(new Event('beforeprint'))");
+      return printed.locator('.row .text').allTextContents();
+    };
+    expect(await print()).toEqual(LINES.slice(0, 2000));
+    expect(await printed.locator('p').innerText()).toBe('Printed: 43.8 KiB of 88.8 KiB.');
+    expect(await page.page.locator('.log').isVisible()).toBe(false);
+    // All of it is laid out, and not a window's height.
+    expect(await page.page.evaluate('document.documentElement.scrollHeight')).toBeGreaterThan(2000 * 10);
+    await page.press('End');
+    await page.page.evaluate("dispatchEvent(new Event('afterprint'))");
+    expect(await printed.locator('.row').count()).toBe(0);
+    await page.page.emulateMedia({ media: 'screen' });
+    await page.row(LINES[3999]!);
+    await page.page.emulateMedia({ media: 'print' });
+    expect(await print()).toEqual(LINES.slice(-2000));
+    await page.page.emulateMedia({ media: 'screen' });
+  });
+
   it('folds groups that have ended, unless something in them has failed', async () => {
     const server = await ViewerServer.start();
     const group = (name: string, inside: string) => `::group::${name}\n${inside}\n::endgroup::\n`;
