@@ -92,6 +92,21 @@ describe('the page of what cannot be shown', () => {
     expect((await fetch(`${url}/a.log/../.httpfstream/`, { headers: NAVIGATION })).status).toBe(403);
   });
 
+  it('comes for a stream that is gone, of which there are forks', async () => {
+    const { url } = await start();
+    const put = (name: string, headers: Record<string, string>) =>
+      fetch(`${url}/${name}`, {
+        method: 'PUT',
+        headers: { 'content-type': 'text/plain', ...headers },
+        body: '',
+      });
+    await put('stream', {});
+    expect((await put('fork', { 'stream-forked-from': '/stream' })).status).toBe(201);
+    await fetch(`${url}/stream`, { method: 'DELETE' });
+    const gone = await fetch(`${url}/stream`, { headers: NAVIGATION });
+    expect([gone.status, dataOf(await gone.text())]).toMatchObject([410, { status: 410, path: '/stream' }]);
+  });
+
   it('tells nobody whether there is anything, and asks for the token itself', async () => {
     const { url } = await start({ access: new RuleAccess({ t: { rules: { '/a.log': ['follow'] } } }) });
     for (const name of ['a.log', 'b.html', 'missing']) {
