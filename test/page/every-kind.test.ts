@@ -26,7 +26,7 @@ const KINDS: readonly [kind: string, urlPath: string, shown: (page: Page) => Pro
   ['bytes', '/f.bin', (page) => page.getByText('00 00').first().waitFor()],
   ['a picture', '/p.png', (page) => page.locator('img').waitFor()],
   ['a sound', '/s.wav', (page) => page.getByText('cannot show this').waitFor()],
-  ['what is not there', '/d/later.log', (page) => page.getByText('Not there yet').first().waitFor()],
+  ['what is not there', '/d/later.log', (page) => page.getByText('The page waits for it').waitFor()],
 ];
 
 /** What people open over a page, and what of it is waited for. */

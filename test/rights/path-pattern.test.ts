@@ -49,6 +49,10 @@ describe('a pattern', () => {
     ['/a/b*b', '/a/b'],
     ['/a/ab*ba', '/a/aba'],
     ['/a/*b*c*', '/a/acb'],
+    ['/a/*b*b', '/a/ab'],
+    ['/a/*b*b*', '/a/abc'],
+    ['/a/*bc*c', '/a/bc'],
+    ['/a/*bc*c*', '/a/abcd'],
     ['/a/**', '/a'],
     ['/a/**', '/ab'],
     ['/a/**', '/a/../b'],
@@ -76,6 +80,7 @@ describe('a pattern', () => {
     ['/a/*', '/a/', false],
     ['/a/**/b', '/a/', false],
     ['/a/**/b/**', '/a/b/', true],
+    ['/a/**/**', '/a/', true],
     ['/a/**', '/', false],
   ])('%s is for the directory %s: %s', (pattern, text, isFor) => {
     expect(matches([pattern], text, true)).toBe(isFor);
@@ -99,7 +104,7 @@ describe('a pattern', () => {
 
 const NAMES = ['a', 'b', 'ab', 'ba', 'aab', 'public', '*', '**', '%2e%2e', 'a*'];
 
-const PATTERN_NAMES = ['a', 'b', 'ab', '*', 'a*', '*b', 'a*b', '*a*', 'public', '%2e%2e'];
+const PATTERN_NAMES = ['a', 'b', 'ab', '*', 'a*', '*b', 'a*b', '*a*', '*a*a*', '*a*b', 'public', '%2e%2e'];
 
 /** What a pattern means, in the words of another engine. */
 function expressionOf(pattern: string, isDirectory: boolean): RegExp {
@@ -143,7 +148,7 @@ describe('whatever the path and the patterns', () => {
       ),
       { numRuns: 3000 },
     );
-    expect(hits).toBeGreaterThan(300);
+    expect(hits).toBeGreaterThan(150);
   });
 
   test('what is allowed below a directory is below it', () => {

@@ -1,6 +1,7 @@
 import { Bar, barLink } from '../frame/bar.ts';
 import { formatBytes, formatCount } from '../frame/format.ts';
 import { StateBadge } from '../state/state-badge.ts';
+import { wordsOf } from '../state/stream-state.ts';
 import { withTabToken } from '../token/token-links.ts';
 import { TokenPrompt } from '../token/token-prompt.ts';
 import { LiveFile, type LiveFileEvents } from './live-file.ts';
@@ -19,6 +20,7 @@ export class FileFrame {
   readonly name: string;
   readonly #main = document.createElement('main');
   readonly #notice = document.createElement('p');
+  readonly #hint = document.createElement('p');
   readonly #badge: StateBadge;
   readonly #prompt: TokenPrompt;
   #lines: string | undefined;
@@ -47,7 +49,9 @@ export class FileFrame {
     this.#notice.className = 'notice';
     this.#notice.role = 'status';
     this.#notice.hidden = true;
-    this.#main.append(this.#notice, this.#prompt.element);
+    this.#hint.className = 'hint over';
+    this.#hint.hidden = true;
+    this.#main.append(this.#notice, this.#hint, this.#prompt.element);
     document.body.append(this.bar.element, this.#main);
   }
 
@@ -94,6 +98,9 @@ export class FileFrame {
     this.#badge.show(state);
     if (state.kind === 'locked') this.#prompt.ask(state.refused);
     else this.#prompt.hide();
+    // In the place of what is to come.
+    this.#hint.hidden = state.kind !== 'missing';
+    this.#hint.textContent = wordsOf(state, Date.now()).meaning;
     this.#showFacts();
   }
 
@@ -106,7 +113,11 @@ export class FileFrame {
   }
 
   #paintFacts(): void {
-    const { store, activity } = this.live;
+    const { store, activity, state } = this.live;
+    if (state.kind === 'missing') {
+      this.bar.showFacts([]);
+      return;
+    }
     const { followers, rate = 0 } = activity;
     this.bar.showFacts([
       formatBytes(store.size),

@@ -87,6 +87,7 @@ export class LogView {
 
   /** Goes on by so many pixels: down, or up if negative. */
   scrollBy(deltaPx: number): void {
+    this.#aside = undefined;
     if (this.#anchor === undefined) {
       if (deltaPx >= 0) return;
       const anchor = this.#topOfShown();
@@ -126,6 +127,7 @@ export class LogView {
   goToEnd(): void {
     const follows = this.follows;
     this.#anchor = undefined;
+    this.#aside = undefined;
     this.refresh();
     if (!follows) this.#events.following(true);
   }
@@ -198,7 +200,8 @@ export class LogView {
 
   #runAt({ position, offsetPx }: Anchor, count: number): RowRun | MissingBytes {
     const rowsUp = Math.ceil(Math.max(0, -offsetPx) / this.list.rowPx);
-    const rowsDown = Math.ceil(Math.max(0, offsetPx) / this.list.rowPx);
+    // A row that is wrapped may be as high as hundreds of others: more are asked for when it is known that they are needed.
+    const rowsDown = this.list.wraps ? 0 : Math.ceil(Math.max(0, offsetPx) / this.list.rowPx);
     return this.#rows.around(position, rowsUp, rowsDown + count);
   }
 
@@ -214,12 +217,18 @@ export class LogView {
     let { at } = run;
     let { offsetPx } = anchor;
     const row = rows[at];
-    if (anchor.isOfLine && row !== undefined) offsetPx += this.#placeOf(row, anchor.position).topPx;
+    if (anchor.isOfLine && this.list.wraps && row !== undefined)
+      offsetPx += this.#placeOf(row, anchor.position).topPx;
     while (offsetPx < 0 && at > 0) offsetPx += this.list.heightOf(rows[--at]!);
     // Nothing is above the first row.
     offsetPx = Math.max(0, offsetPx);
     while (at < rows.length - 1 && offsetPx >= this.list.heightOf(rows[at]!)) {
       offsetPx -= this.list.heightOf(rows[at++]!);
+    }
+    if (this.list.wraps && at > run.at && rows.length - at < count && !isEnd) {
+      this.#anchor = { position: rows[at]!.start, offsetPx };
+      this.#paint();
+      return;
     }
     const shown = this.list.wraps
       ? this.#filling(rows.slice(at), heightPx + offsetPx)

@@ -335,10 +335,13 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     const server = await ViewerServer.start();
     const page = await browser.open(server.url('/later/f.log'));
     await page.state('Not there yet');
+    const hint = page.page.getByText('The page waits for it');
+    await hint.waitFor();
     const appender = await V2Peer.append(server.url('/later/f.log'));
     await appender.send('here\n');
     await page.row('here');
     await page.state('Live');
+    expect(await hint.isVisible()).toBe(false);
   });
 
   it('comes back with the server, at once when told to, and shows nothing twice', async () => {
