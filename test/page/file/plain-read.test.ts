@@ -9,7 +9,7 @@ async function readOf(answer: () => Promise<Response>): Promise<[PlainRead, stri
   return [read, Buffer.concat(chunks).toString()];
 }
 
-const answering = (body: BodyInit | null, init: ResponseInit) => () =>
+const answering = (body: string | ReadableStream, init: ResponseInit) => () =>
   Promise.resolve(new Response(body, init));
 
 it('reads what is there, to its end', async () => {
