@@ -14,7 +14,9 @@ const KEPT = { ...TEXT, 'cache-control': 'max-age=3600' };
 const browser = ViewerBrowser.forAllTests();
 
 /** A relay of a plain HTTP server; and what that was asked for. */
-async function startRelay(answer: http.RequestListener): Promise<{ relay: ViewerServer; asked: string[] }> {
+async function startRelay(
+  answer: http.RequestListener,
+): Promise<{ relay: ViewerServer; upstream: http.Server; asked: string[] }> {
   const asked: string[] = [];
   const upstream = http.createServer((request, response) => {
     asked.push(request.url as string);
@@ -26,7 +28,7 @@ async function startRelay(answer: http.RequestListener): Promise<{ relay: Viewer
     upstream.closeAllConnections();
   });
   const url = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`;
-  return { relay: await ViewerServer.start({ upstreams: [url] }), asked };
+  return { relay: await ViewerServer.start({ upstreams: [url] }), upstream, asked };
 }
 
 describe.runIf(ViewerBrowser.isThere)('at a relay of a plain HTTP server, the page', () => {
@@ -79,6 +81,18 @@ describe.runIf(ViewerBrowser.isThere)('at a relay of a plain HTTP server, the pa
     const look = await browser.open(relay.url('/f.log'));
     await look.state('Not there yet');
     isThere = true;
+    await look.row('here');
+    await look.state('Not live');
+  });
+
+  it('waits for a server that is away', async () => {
+    const answer: http.RequestListener = (_, response) => void response.writeHead(200, UNKEPT).end('here\n');
+    const { relay, upstream } = await startRelay(answer);
+    const { port } = upstream.address() as AddressInfo;
+    await new Promise((resolve) => upstream.close(resolve));
+    const look = await browser.open(relay.url('/f.log'));
+    await look.state('Reconnecting');
+    await new Promise<void>((resolve) => upstream.listen(port, '127.0.0.1', resolve));
     await look.row('here');
     await look.state('Not live');
   });

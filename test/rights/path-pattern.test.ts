@@ -51,6 +51,8 @@ describe('a pattern', () => {
     ['/a/*b*c*', '/a/acb'],
     ['/a/*b*b', '/a/ab'],
     ['/a/*b*b*', '/a/abc'],
+    ['/a/*bc*c', '/a/bc'],
+    ['/a/*bc*c*', '/a/abcd'],
     ['/a/**', '/a'],
     ['/a/**', '/ab'],
     ['/a/**', '/a/../b'],
@@ -146,7 +148,7 @@ describe('whatever the path and the patterns', () => {
       ),
       { numRuns: 3000 },
     );
-    expect(hits).toBeGreaterThan(300);
+    expect(hits).toBeGreaterThan(150);
   });
 
   test('what is allowed below a directory is below it', () => {

@@ -48,7 +48,7 @@ export function requestsOf(url: URL, context: () => RequestContext): RequestFile
 }
 
 /** Which file an answer is of, if it says so: each kind of answer has a header for that. */
-function generationIn(headers: Headers): number | undefined {
+export function generationIn(headers: Headers): number | undefined {
   const told = [StreamHeader.nextOffset, GENERATION_HEADER, IndexHeader.generation]
     .map((name) => headers.get(name))
     .find((value) => value !== null);

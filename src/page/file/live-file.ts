@@ -38,6 +38,8 @@ const SECOND_MS = 100;
 /** How often it is looked for what is missing where nobody waits for it, in milliseconds. */
 const MISSING_MS = 5000;
 
+const TOO_MANY_REQUESTS = 429;
+
 /** What answers who follows a directory as if it were a file. */
 const DIRECTORY_CODE: PathConflictError['code'] = 'HFS_PATH_CONFLICT';
 
@@ -186,7 +188,8 @@ export class LiveFile {
 
   #onState(state: FollowState): void {
     const { type } = state;
-    if (type === 'failed' && isPassing(state.error)) this.#onRefused();
+    if (type === 'failed' && isOfServer(state.error)) this.#retry(FIRST_RETRY_MS);
+    else if (type === 'failed' && isPassing(state.error)) this.#onRefused();
     else if (type === 'failed' && isOfDirectory(state.error)) location.replace(`${this.url.pathname}/`);
     else this.#enter(stateOf(state, this.#isStream));
   }
@@ -275,6 +278,13 @@ function isPassing(error: Error): boolean {
     error instanceof ConnectionError ||
     error instanceof ConnectionLostError ||
     error instanceof ResourceNotFoundError
+  );
+}
+
+/** Whether the server, or the one behind it, cannot answer at the moment. */
+function isOfServer(error: Error): boolean {
+  return (
+    error instanceof UnexpectedStatusError && (error.status >= 500 || error.status === TOO_MANY_REQUESTS)
   );
 }
 

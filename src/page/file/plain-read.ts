@@ -1,6 +1,6 @@
 import { RAW_QUERY } from '../../wire/page.ts';
 import { KEPT_BYTES } from '../bytes/block-store.ts';
-import type { RequestFile } from '../bytes/file-requests.ts';
+import { generationIn, type RequestFile } from '../bytes/file-requests.ts';
 
 /** Types that a browser shows by itself: there is no page of this server for these. */
 const SHOWN_BY_BROWSERS = /^(?:text\/html|application\/xhtml\+xml|application\/pdf)\b/;
@@ -52,6 +52,9 @@ export async function readPlainly(
 
 function refusalIn({ type, status, ok, headers }: Response): PlainRead | undefined {
   if (type === 'opaqueredirect') return { kind: 'elsewhere' };
+  // What is named so can be followed: it could not be a moment ago.
+  if (ok && generationIn(headers) !== undefined)
+    return { kind: 'failed', detail: 'It can be followed.', passes: true };
   if (ok)
     return SHOWN_BY_BROWSERS.test(headers.get('content-type') ?? '') ? { kind: 'elsewhere' } : undefined;
   if (status === 404 || status === 410) return { kind: 'missing' };
