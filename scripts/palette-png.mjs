@@ -28,15 +28,20 @@ export function palettePng({ width, height, pixels }) {
   ]);
 }
 
-/** The colours that are there most often, and which of them is nearest to another. */
+/** Colours that have these bits in common look alike: of each such group the palette has one, so that rare ones are in it, too. */
+const ALIKE = 0xf0f0f0;
+
+/** The colours that are there most often, then one for each that looks otherwise; and which of them is nearest to another. */
 function paletteOf(pixels) {
   const counts = new Map();
   for (let index = 0; index < pixels.length / 4; index++) {
     const colour = colourAt(pixels, index);
     counts.set(colour, (counts.get(colour) ?? 0) + 1);
   }
-  const frequent = [...counts].sort(([, a], [, b]) => b - a).slice(0, MAX_COLOURS);
-  const colours = frequent.map(([colour]) => colour);
+  const byCount = [...counts].sort(([, a], [, b]) => b - a).map(([colour]) => colour);
+  const groups = new Map(byCount.toReversed().map((colour) => [colour & ALIKE, colour]));
+  const chosen = new Set([...byCount.slice(0, MAX_COLOURS / 4), ...[...groups.values()].reverse()]);
+  const colours = [...chosen].slice(0, MAX_COLOURS);
   const nearest = new Map(colours.map((colour, index) => [colour, index]));
   const indexOf = (colour) => {
     if (!nearest.has(colour)) nearest.set(colour, nearestOf(colours, colour));

@@ -1,4 +1,4 @@
-import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
@@ -137,6 +137,43 @@ describe.runIf(ViewerBrowser.isThere)('the page of a directory', () => {
     await look.press('ArrowDown');
     await look.press('Enter');
     await look.page.waitForURL(server.url('/c.log'));
+  });
+
+  it('is sorted, filtered, read again and left by keys', async () => {
+    const server = await ViewerServer.start();
+    const directory = path.join(server.root, 'd');
+    await mkdir(directory);
+    for (const [name, bytes] of [
+      ['b2', 3],
+      ['b10', 1],
+      ['a', 2],
+    ] as const) {
+      await writeFile(path.join(directory, name), 'x'.repeat(bytes));
+      await utimes(path.join(directory, name), 1000 + bytes, 1000 + bytes);
+    }
+    const look = await browser.open(server.url('/d/'));
+    const { page } = look;
+    const press = (key: string) => look.press(key);
+    const shows = (...names: string[]) =>
+      waitFor(async () => (await namesIn(page)).join() === names.join(), names.join());
+    await shows('a', 'b2', 'b10');
+    await press('n');
+    await shows('b10', 'b2', 'a');
+    await press('s');
+    await shows('b2', 'a', 'b10');
+    await press('m');
+    await press('m');
+    await shows('b10', 'a', 'b2');
+    await press('/');
+    for (const key of ['b', '2']) await press(key);
+    await shows('b2');
+    await press('Escape');
+    await shows('b10', 'a', 'b2');
+    const again = page.waitForRequest(/view=list/);
+    await press('r');
+    await again;
+    await press('u');
+    await page.waitForURL(server.url('/'));
   });
 
   it('comes back when the directory was deleted, and is made again', async () => {
