@@ -10,13 +10,16 @@ const NOT_FOUND = 404;
 /** What answers a request that a WebSocket would be made for. */
 const UPGRADE_REQUIRED = 426;
 
+/** The server can be reached, but not by WebSockets. */
+export class NoWebSocketError extends ConnectionError {}
+
 /**
  * Asks why a handshake was refused, which a browser does not tell its page: the same request without an upgrade is
  * refused for the same reason.
  *
  * @param url of the handshake
  * @param signal aborts the question
- * @returns the server's refusal; or an error when it cannot be asked, or refuses WebSockets only
+ * @returns the server's refusal; or an error when it cannot be asked, a {@link NoWebSocketError} when it refuses these only
  */
 export async function whyRefused(
   url: URL,
@@ -50,7 +53,7 @@ export async function whyRefused(
     }
     const doubt =
       'the server answers, but not with a WebSocket of httpfstream: something on the way may not pass it';
-    return new ConnectionError(doubt);
+    return new NoWebSocketError(doubt);
   } catch (cause) {
     return new ConnectionError('the server cannot be reached, or lets no page of this origin in', { cause });
   }

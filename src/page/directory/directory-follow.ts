@@ -1,4 +1,5 @@
 import { connectWith } from '../../browser/page-connection.ts';
+import { NoWebSocketError } from '../../browser/refused-handshake.ts';
 import type { Connection, ConnectionEnd, Refusal } from '../../client/session/connection.ts';
 import { Reconnector } from '../../client/session/reconnector.ts';
 import { ConnectionLostError, type HttpfstreamError } from '../../wire/errors.ts';
@@ -126,7 +127,10 @@ export class DirectoryFollow {
   #onEnd({ code, error }: ConnectionEnd): void {
     if (code === CloseCode.unauthorized || code === CloseCode.forbidden) {
       this.#enter({ kind: 'locked', refused: tabToken() !== undefined });
+    } else if (error instanceof NoWebSocketError && this.#isRefused) {
+      void this.#listOnly(error);
     } else {
+      this.#isRefused = error instanceof NoWebSocketError;
       this.#retry(new ConnectionLostError('the connection broke', { cause: error }));
       // It may be made again.
       if (this.#absence !== undefined && code !== CloseCode.abnormal) this.#enter(this.#absence);

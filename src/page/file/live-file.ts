@@ -78,6 +78,8 @@ export class LiveFile {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Whether a connection has failed, and none was made yet. */
   #hasFailed = false;
+  /** Whether it was to be had from the server all the same. */
+  #wasThere = false;
   readonly #endWatch = new EndWatch(() => this.#lookAgain());
 
   /** Does nothing before `start`. */
@@ -164,6 +166,7 @@ export class LiveFile {
   }
 
   #onOpen({ generation, position, size = position, stream }: FollowOpening): void {
+    this.#wasThere = false;
     this.#generation = generation;
     this.#isStream = stream === true;
     this.#position = position;
@@ -221,6 +224,12 @@ export class LiveFile {
       case 'read':
         this.#enter({ ...read, isOver: true });
         break;
+      case 'followable':
+        // The server may have come a moment ago.
+        if (this.#wasThere) void this.#readWithoutSockets();
+        else this.#retry(FIRST_RETRY_MS);
+        this.#wasThere = true;
+        break;
       case 'missing':
         this.#timer = setTimeout(() => void this.#readPlainly(), MISSING_MS);
         this.#enter({ kind: 'missing' });
@@ -237,16 +246,43 @@ export class LiveFile {
     }
   }
 
+  /** Shows what is there, and then what has come since, where something on the way passes no WebSockets. */
+  async #readWithoutSockets(): Promise<void> {
+    const { signal } = this.#leave;
+    try {
+      const facts = await lookAtFile(this.request);
+      if (signal.aborted) return;
+      if (facts === undefined) {
+        this.#retry(FIRST_RETRY_MS);
+        return;
+      }
+      this.#generation = facts.generation;
+      this.#extend(facts.size);
+      this.#enter({ kind: 'polled' });
+    } catch {
+      if (!signal.aborted) this.#retry(FIRST_RETRY_MS);
+    }
+  }
+
+  /** What is there is read when it is shown. */
+  #extend(size: number): void {
+    this.#position = size;
+    this.store.extend(size);
+    this.#events.grown();
+  }
+
   /** What has ended may go on, by another append; or be gone, or cut, of which nobody tells who does not follow it any more. */
   async #lookAgain(): Promise<void> {
     try {
       const anyFile = requestsOf(this.url, () => ({ token: tabToken(), generation: undefined }));
       const facts = await lookAtFile(anyFile);
       const state = this.#state;
-      if (state.kind !== 'ended' && state.kind !== 'stored') return;
+      if (!isLookedAt(state)) return;
       const isSame = facts?.generation === this.#generation;
-      if (facts !== undefined && isSame && facts.size > this.#position) this.start();
-      else if (facts !== undefined && isSame && facts.size < this.#position)
+      if (facts !== undefined && isSame && facts.size > this.#position) {
+        if (state.kind === 'polled') this.#extend(facts.size);
+        else this.start();
+      } else if (facts !== undefined && isSame && facts.size < this.#position)
         this.#enter({ kind: 'ended', reason: 'truncated' });
       else if (facts === undefined && !isDeleted(state)) this.#enter({ kind: 'ended', reason: 'deleted' });
       else if (facts !== undefined && !isSame)
@@ -258,9 +294,14 @@ export class LiveFile {
 
   #enter(state: StreamState): void {
     this.#state = state;
-    this.#endWatch.isOn = state.kind === 'stored' || (state.kind === 'ended' && !isCut(state));
+    this.#endWatch.isOn = isLookedAt(state) && !isCut(state);
     this.#events.changed();
   }
+}
+
+/** Whether nobody tells what becomes of it. */
+function isLookedAt({ kind }: StreamState): boolean {
+  return kind === 'ended' || kind === 'stored' || kind === 'polled';
 }
 
 /** Whether what is at its positions now are other bytes. */

@@ -13,6 +13,8 @@ export type PlainRead =
   | { kind: 'missing' }
   /** It leads elsewhere, or is nothing for a page: the browser is to go there by itself. */
   | { kind: 'elsewhere' }
+  /** The server has it, and tells what comes to who follows it. */
+  | { kind: 'followable' }
   /** Who asks may not read it. */
   | { kind: 'locked' }
   /** It was refused, or broke off; it may do later, if that `passes`. */
@@ -52,9 +54,8 @@ export async function readPlainly(
 
 function refusalIn({ type, status, ok, headers }: Response): PlainRead | undefined {
   if (type === 'opaqueredirect') return { kind: 'elsewhere' };
-  // What is named so can be followed: it could not be a moment ago.
-  if (ok && generationIn(headers) !== undefined)
-    return { kind: 'failed', detail: 'It can be followed.', passes: true };
+  // What is named so.
+  if (ok && generationIn(headers) !== undefined) return { kind: 'followable' };
   if (ok)
     return SHOWN_BY_BROWSERS.test(headers.get('content-type') ?? '') ? { kind: 'elsewhere' } : undefined;
   if (status === 404 || status === 410) return { kind: 'missing' };

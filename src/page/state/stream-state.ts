@@ -32,6 +32,8 @@ export type StreamState =
    * than what the page keeps.
    */
   | { readonly kind: 'read'; readonly isOver: boolean; readonly isPart: boolean }
+  /** Nothing passes WebSockets on to the page: it is looked from time to time what is there. */
+  | { readonly kind: 'polled' }
   /** Nobody may read it without a token, or not with this one. */
   | { readonly kind: 'locked'; readonly refused: boolean }
   /** Whatever is at the path cannot be followed, for a reason that does not pass. */
@@ -91,6 +93,13 @@ export function wordsOf(state: StreamState, now: number): StateWords {
       };
     case 'read':
       return wordsOfRead(state);
+    case 'polled':
+      return {
+        tone: 'idle',
+        word: 'Not live',
+        meaning:
+          'Something between the server and this page passes no WebSockets: it is looked every few seconds.',
+      };
     case 'reconnecting':
       return {
         tone: 'waiting',

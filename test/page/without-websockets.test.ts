@@ -1,0 +1,59 @@
+import { appendFile, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { ViewerBrowser } from '../support/page/viewer-browser.ts';
+import { ViewerServer } from '../support/page/viewer-server.ts';
+
+const browser = ViewerBrowser.forAllTests();
+
+/** A server behind a proxy that makes of each handshake a request like any other. */
+async function startBehindProxy(): Promise<{ root: string; url: (urlPath: string) => string }> {
+  const server = await ViewerServer.start();
+  const proxy = http.createServer(({ url = '', method, headers }, response) => {
+    const { upgrade: _, connection: __, ...passed } = headers;
+    const request = http.request(server.url(url), { method, headers: passed }, (answer) => {
+      response.writeHead(answer.statusCode as number, answer.headers);
+      answer.on('error', () => response.destroy()).pipe(response);
+    });
+    request.on('error', () => response.destroy());
+    response.on('close', () => request.destroy());
+    request.end();
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    proxy.close();
+    proxy.closeAllConnections();
+  });
+  const { port } = proxy.address() as AddressInfo;
+  return { root: server.root, url: (urlPath) => `http://127.0.0.1:${port}${urlPath}` };
+}
+
+describe.runIf(ViewerBrowser.isThere)('where nothing passes WebSockets on, the page', () => {
+  it('of a file shows what is there, and what comes when it looks again, and does not call it live', async () => {
+    const { root, url } = await startBehindProxy();
+    const file = path.join(root, 'f.log');
+    await writeFile(file, 'one\n');
+    const look = await browser.open(url('/f.log'));
+    await look.state('Not live');
+    await look.row('one');
+    // As who comes back to the page has it look at once.
+    const lookAgain = () => look.page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+    await appendFile(file, 'two\n');
+    await lookAgain();
+    await look.row('two');
+    expect(await look.rows()).toEqual(['one', 'two']);
+    await rm(file);
+    await lookAgain();
+    await look.state('Deleted');
+  });
+
+  it('of a directory shows its list', async () => {
+    const { root, url } = await startBehindProxy();
+    await writeFile(path.join(root, 'f.log'), 'one\n');
+    const look = await browser.open(url('/'));
+    await look.state('Listed');
+    await look.page.getByText('f.log').first().waitFor();
+  });
+});
