@@ -35,6 +35,8 @@ export class LineIndex {
   /** Up to where in the file it is known. */
   #known = 0;
   #generation: string | undefined;
+  /** What was seen of the end when the file had that size. */
+  #end = { size: 0, isInLine: false };
   #isAsking = false;
   #isLoading = false;
   /** The line that was asked for last. */
@@ -58,9 +60,9 @@ export class LineIndex {
     return this.#known;
   }
 
-  /** How many lines there are: exact when {@link isWhole}, else by the lines that are known. Undefined when none is. */
+  /** How many lines there are, one that is not ended among them: exact when {@link isWhole}, else by the lines that are known. Undefined when none is. */
   get lineCount(): number | undefined {
-    if (this.isWhole) return this.#lines;
+    if (this.isWhole) return this.#lines + (this.#endsInLine() ? 1 : 0);
     return this.#known === 0 ? undefined : Math.round((this.#lines / this.#known) * this.#store.size);
   }
 
@@ -86,6 +88,7 @@ export class LineIndex {
     this.#before = [0];
     this.#known = 0;
     this.#last = undefined;
+    this.#end = { size: 0, isInLine: false };
     this.#generation = undefined;
   }
 
@@ -164,6 +167,14 @@ export class LineIndex {
     } finally {
       this.#isLoading = false;
     }
+  }
+
+  /** Whether the last line is not ended yet, as far as that was ever seen. */
+  #endsInLine(): boolean {
+    const { size } = this.#store;
+    const last = size === this.#end.size ? undefined : this.#store.slice(size - 1, size);
+    if (last !== undefined) this.#end = { size, isInLine: last[0] !== LF };
+    return this.#end.size === size && this.#end.isInLine;
   }
 
   get #lines(): number {
