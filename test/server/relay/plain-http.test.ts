@@ -208,6 +208,23 @@ describe('what is not to be kept', () => {
     expect(server.requests).toHaveLength(2);
   });
 
+  test.each([
+    ['raw=true', '?raw=true'],
+    ['view=parallel', '?view=parallel'],
+    ['raw&x=1', '?x=1'],
+    ['x=%72aw&raw=', '?x=%72aw'],
+    ['raw', ''],
+    ['', ''],
+  ])('of the query ?%s it is asked %j: the rest was for the relay', async (query, passed) => {
+    const { server, relay } = await pair(({ line }, socket) => say(socket, '200 OK', ETAG, line));
+    // From then on it is known what it is.
+    await bytesOf(relay.url('/before'));
+    await bytesOf(relay.url(`/f?${query}`));
+    expect(server.requests.at(-1)?.line).toBe(`GET /f${passed}`);
+    // What it answers to a query of its own is for that only.
+    expect(await isThere(path.join(relay.root, 'f'))).toBe(passed === '');
+  });
+
   test('a redirect, which is for the client to follow', async () => {
     const { server, relay } = await pair((_request, socket) =>
       say(socket, '302 Found', { Location: `${server.url}/elsewhere` }, ''),
