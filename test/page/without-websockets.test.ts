@@ -39,7 +39,7 @@ describe.runIf(ViewerBrowser.isThere)('where nothing passes WebSockets on, the p
     await look.state('Not live');
     await look.row('one');
     // As who comes back to the page has it look at once.
-    const lookAgain = () => look.page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+    const lookAgain = () => look.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
     await appendFile(file, 'two\n');
     await lookAgain();
     await look.row('two');
@@ -47,6 +47,24 @@ describe.runIf(ViewerBrowser.isThere)('where nothing passes WebSockets on, the p
     await rm(file);
     await lookAgain();
     await look.state('Deleted');
+  });
+
+  it('of a file says so when nothing can be printed, since nothing of it is here', async () => {
+    const { root, url } = await startBehindProxy();
+    await writeFile(path.join(root, 'f.log'), 'one\n');
+    const look = await browser.open('about:blank');
+    // Its bytes do not come.
+    const isBytes = /\/f\.log\?raw/;
+    await look.page.route(isBytes, (route) =>
+      route.request().headers().range === undefined ? route.continue() : undefined,
+    );
+    onTestFinished(() => look.page.unroute(isBytes));
+    await look.page.goto(url('/f.log'));
+    await look.state('Not live');
+    await look.page.evaluate("dispatchEvent(new Event('beforeprint'))");
+    const note = look.page.locator('.printed p');
+    expect(await note.textContent()).toMatch(/^Nothing is printed/);
+    expect(await note.getAttribute('hidden')).toBeNull();
   });
 
   it('of a directory shows its list', async () => {
