@@ -231,8 +231,9 @@ export async function mount(
   /** Answers with what comes from an upstream, or is here. */
   async function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const path = resourceAt(request);
-    const isPage = asksForPage(request) && (await relay?.isShownHere(request, path)) === true;
-    if (isPage && (await viewer?.sendElsewhere(request, reply, path))) return reply;
+    const isAsked = viewer !== undefined && asksForPage(request);
+    const isPage = isAsked && (await relay?.isShownHere(request, path)) === true;
+    if (isPage && (await viewer.sendElsewhere(request, reply, path))) return reply;
     await answerBelow(request, reply, path, () => answerHere(request, reply, path));
     return reply;
   }

@@ -285,46 +285,6 @@ describe.runIf(ViewerBrowser.isThere)('the page of records', () => {
   });
 });
 
-describe.runIf(ViewerBrowser.isThere)('the page of a document of JSON', () => {
-  it('shows it as a tree beside its text, as soon as it is whole', async () => {
-    const server = await ViewerServer.start();
-    const appender = await V2Peer.append(server.url('/d.json'));
-    await appender.append('{"<b>": [1.50, {"deep": ', 24);
-    const look = await browser.open(server.url('/d.json'));
-    const { page } = look;
-    await look.row('{"<b>": [1.50, {"deep": ');
-    await look.state('Live');
-    const tree = page.locator('.tree li');
-    expect(await tree.count()).toBe(0);
-    await appender.append('true}]}\n', 32);
-    await look.row('{"<b>": [1.50, {"deep": true}]}');
-    // What is being written is not called invalid.
-    expect(await page.locator('.notice:visible').count()).toBe(0);
-    await appender.finish();
-    await page.getByRole('button', { name: '<b>' }).click();
-    await page.getByRole('button', { name: '1', exact: true }).click();
-    expect(await tree.allTextContents()).toEqual(['▾{1}', '▾<b>: [2]', '0: 1.50', '▾1: {1}', 'deep: true']);
-    expect(await look.rows()).toEqual(['{"<b>": [1.50, {"deep": true}]}']);
-    await look.press('Escape');
-    await page.locator('.record-panel:visible').waitFor({ state: 'hidden' });
-    await look.press('t');
-    await tree.first().waitFor();
-    await look.expectHarmless();
-  });
-
-  it.each([
-    ['no valid JSON', '{"a": 1,}'],
-    ['larger than 2.0 MiB', JSON.stringify(['x'.repeat(2 * 1024 * 1024)])],
-  ])('shows the text of what is %s, and says so', async (why, content) => {
-    const server = await ViewerServer.start();
-    await writeFile(path.join(server.root, 'd.json'), content);
-    const look = await browser.open(server.url('/d.json'));
-    await look.page.locator('.notice', { hasText: why }).waitFor();
-    expect(await look.page.locator('.record-panel:visible').count()).toBe(0);
-    expect(await look.page.getByRole('button', { name: 'Tree' }).getAttribute('aria-pressed')).toBe('false');
-  });
-});
-
 describe.runIf(ViewerBrowser.isThere)('the page of a picture or a sound', () => {
   it('shows a picture, and says of what is none that it cannot', async () => {
     const server = await ViewerServer.start();

@@ -39,7 +39,7 @@ describe.runIf(ViewerBrowser.isThere)('where nothing passes WebSockets on, the p
     await look.state('Not live');
     await look.row('one');
     // As who comes back to the page has it look at once.
-    const lookAgain = () => look.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
+    const lookAgain = () => look.page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`);
     await appendFile(file, 'two\n');
     await lookAgain();
     await look.row('two');

@@ -1,22 +1,21 @@
 import type { FastifyRequest } from 'fastify';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
-import { RAW_QUERY, VIEW_QUERY } from '../../wire/page.ts';
+import { LIST_VIEW, RAW_QUERY, VIEW_QUERY } from '../../wire/page.ts';
+import { APPEND_VIEW, INDEX_VIEW, SEARCH_VIEW } from '../../wire/page-requests.ts';
 import { QueryName, VERB_QUERY } from '../../wire/protocol.ts';
 import { RESERVED_SEGMENT, ResourcePath } from '../../wire/resource-path.ts';
 import { asksForPage } from '../request/page-request.ts';
+import { verbOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
 import { admissionOf } from '../rights/admission.ts';
 
 /** What stands in front of what a page that is stored here asks for. */
 const PAGE_KEY = new RegExp(`^/${RESERVED_SEGMENT.replace('.', '\\.')}/page/[^/]+(?=/)`);
 
-/** What this server is asked, and means nothing, or something else, to a plain HTTP server. */
-const OWN_PARAMETERS: ReadonlySet<string> = new Set([
-  RAW_QUERY,
-  VIEW_QUERY,
-  VERB_QUERY,
-  ...Object.values(QueryName),
-]);
+/** What of the query says more of what this server is asked. */
+const DETAILS: ReadonlySet<string> = new Set([VERB_QUERY, ...Object.values(QueryName)]);
+
+const VIEWS: ReadonlySet<string> = new Set(['', LIST_VIEW, INDEX_VIEW, SEARCH_VIEW, APPEND_VIEW]);
 
 /**
  * How the path of a request was written in its URL, below the prefix of this server.
@@ -52,15 +51,27 @@ export function passedQuery(
   return query.toString();
 }
 
-/** The query of a request, with its question mark, without what it asks of this server; empty if that is all. */
-export function othersQuery({ raw }: FastifyRequest): string {
-  const { queryString } = parseTarget(raw.url);
+/**
+ * The query of a request, with its question mark, without what it asks of this server, if it does; empty if that is all. Of
+ * another server the same names may ask something else.
+ */
+export function othersQuery(request: FastifyRequest): string {
+  const { queryString } = parseTarget(request.raw.url);
   if (queryString === '') return '';
-  const others = queryString
+  const parameters = queryString
     .slice(1)
     .split('&')
-    .filter((pair) => ![...new URLSearchParams(pair).keys()].some((name) => OWN_PARAMETERS.has(name)));
-  return others.join('') === '' ? '' : `?${others.join('&')}`;
+    .map((text) => ({ text, pair: [...new URLSearchParams(text)][0] ?? ['', ''] }) as const);
+  const isAskedHere = verbOf(request) !== undefined || parameters.some(({ pair }) => asksForView(pair));
+  if (!isAskedHere) return queryString;
+  const others = parameters.filter(({ pair }) => !asksForView(pair) && !DETAILS.has(pair[0]));
+  const text = others.map((parameter) => parameter.text).join('&');
+  return text === '' ? '' : `?${text}`;
+}
+
+/** Whether a parameter is one with which pages, and who opens them, ask this server. */
+function asksForView([name = '', value = '']: readonly string[]): boolean {
+  return name === RAW_QUERY ? value === '' : name === VIEW_QUERY && VIEWS.has(value);
 }
 
 function isReadAs(written: string, path: ResourcePath): boolean {

@@ -4,7 +4,7 @@ import { METHODS } from '../../wire/protocol.ts';
 /** What changes nothing. */
 const READS: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
 
-/** Answers with the methods that who asks may use, and nothing else. */
+/** Answers whether appending is among what who asks may do, by the methods for it. Of the others, reading is named. */
 export function sendAllow(reply: FastifyReply, mayAppend: boolean): FastifyReply {
   const allowed = mayAppend ? METHODS.filter((method) => method !== 'DELETE') : READS;
   return reply

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import {
-  type AppendConflictError,
+  AppendConflictError,
   HttpfstreamError,
   ServerClosingError,
   StorageError,
@@ -9,9 +9,6 @@ import {
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { sendAllow } from '../response/allow.ts';
 import { admissionOf } from '../rights/admission.ts';
-
-/** That of somebody who appends: who waits for that may append then. */
-const CONFLICT_CODE: AppendConflictError['code'] = 'HFS_APPEND_CONFLICT';
 
 /**
  * Answers whether who asks may append to a path, now or when nobody else does. It is never a refusal: a page asks this of
@@ -35,6 +32,7 @@ export async function sendWhetherToAppend(
       error instanceof HttpfstreamError &&
       !(error instanceof ServerClosingError || error instanceof StorageError);
     if (!isAnswer) throw error;
-    return sendAllow(reply, error.code === CONFLICT_CODE);
+    // Who waits until the other appender is done may append then.
+    return sendAllow(reply, error instanceof AppendConflictError);
   }
 }

@@ -24,9 +24,9 @@ const BODY = pattern(0, SIZE);
 
 const ETAG = { ETag: '"one"' };
 
-async function pair(script: Script) {
+async function pair(script: Script, options: Parameters<typeof startRelay>[1] = {}) {
   const server = await ScriptedServer.start(script);
-  const relay = await startRelay(server.url);
+  const relay = await startRelay(server.url, options);
   return { server, relay };
 }
 
@@ -205,6 +205,31 @@ describe('what is not to be kept', () => {
     expect(String(await bytesOf(relay.url('/f?user=1')))).toBe('GET /f?user=1');
     expect(String(await bytesOf(relay.url('/f'), { headers: { cookie: 'a=b' } }))).toBe('GET /f');
     expect(await isThere(path.join(relay.root, 'f'))).toBe(false);
+    expect(server.requests).toHaveLength(2);
+  });
+
+  test.each([
+    ['raw=true', '?raw=true'],
+    ['view=parallel', '?view=parallel'],
+    ['raw&x=1', '?x=1'],
+    ['x=%72aw&raw=', '?x=%72aw'],
+    ['raw', ''],
+    ['', ''],
+  ])('of the query ?%s it is asked %j: the rest was for the relay', async (query, passed) => {
+    const { server, relay } = await pair(({ line }, socket) => say(socket, '200 OK', ETAG, line));
+    // From then on it is known what it is.
+    await bytesOf(relay.url('/before'));
+    await bytesOf(relay.url(`/f?${query}`));
+    expect(server.requests.at(-1)?.line).toBe(`GET /f${passed}`);
+    // What it answers to a query of its own is for that only.
+    expect(await isThere(path.join(relay.root, 'f'))).toBe(passed === '');
+  });
+
+  test('without pages a browser is what everybody else is: nothing is asked for it alone', async () => {
+    const { server, relay } = await pair((_, socket) => say(socket, '200 OK', {}, 'list'), { viewer: false });
+    const headers = { 'sec-fetch-dest': 'document', accept: 'text/html' };
+    expect(String(await bytesOf(relay.url('/d/'), { headers }))).toBe('list');
+    await bytesOf(relay.url('/d/'), { headers });
     expect(server.requests).toHaveLength(2);
   });
 

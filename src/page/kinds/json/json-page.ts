@@ -4,6 +4,7 @@ import { formatBytes } from '../../frame/format.ts';
 import { mayGrow } from '../../state/stream-state.ts';
 import { LogGroups } from '../../view/log-groups.ts';
 import { LogPage } from '../../view/log-page.ts';
+import type { JsonNode } from '../records/json-node.ts';
 import type { RecordPanel } from '../records/record-panel.ts';
 
 /** What is shown as a tree is at most so long, in bytes: it is read as a whole, at once. */
@@ -20,6 +21,8 @@ export class JsonPage {
   #panel: RecordPanel | undefined;
   /** How much of the document was there when it was shown, or could not be. */
   #shownSize = -1;
+  /** How often it was to be shown or closed: what comes late for one of these is dropped. */
+  #attempt = 0;
 
   constructor(data: PageData) {
     this.#page = new LogPage(data, {
@@ -53,44 +56,51 @@ export class JsonPage {
     else void this.#show();
   }
 
+  /** Also while it is made, and by itself when the document goes on: then the focus is somewhere else. */
   #close(): void {
+    this.#attempt++;
     this.#button.ariaPressed = 'false';
-    this.#panel?.hide();
     this.#room.hidden = true;
-    this.#page.view.element.focus();
+    const hadFocus = this.#panel?.element.contains(document.activeElement) === true;
+    this.#panel?.hide();
+    if (hadFocus) this.#page.view.element.focus();
   }
 
-  /** Shows the tree, or says why there is none. */
+  /** Shows the tree, or says why there is none; neither if it was closed meanwhile, or is to be shown anew. */
   async #show(): Promise<void> {
     const { size } = this.#page.live.store;
+    const attempt = ++this.#attempt;
     this.#shownSize = size;
-    try {
-      const trouble = size > MAX_DOCUMENT_BYTES ? LARGER : await this.#showTree(size);
-      if (trouble === undefined) return;
-      this.#page.tell(trouble);
-    } catch (error) {
-      this.#page.tell(`It could not be shown as a tree: ${(error as Error).message}`);
+    this.#button.ariaPressed = 'true';
+    const root = await this.#load(size).catch(
+      (error: Error) => `It could not be shown as a tree: ${error.message}`,
+    );
+    if (attempt !== this.#attempt) return;
+    if (typeof root === 'string') {
+      this.#page.tell(root);
+      this.#close();
+    } else {
+      this.#room.hidden = true;
+      this.#panel?.show(`${formatBytes(size)} of JSON`, root);
     }
-    this.#close();
   }
 
-  async #showTree(size: number): Promise<string | undefined> {
+  /** Reads the document, and loads what shows it. @returns its value, or why there is none */
+  async #load(size: number): Promise<JsonNode | string> {
+    if (size > MAX_DOCUMENT_BYTES) return LARGER;
     const { store } = this.#page.live;
     const [{ parseJson }, { RecordPanel }] = await Promise.all([
       import('../records/json-node.ts'),
       import('../records/record-panel.ts'),
       store.load(0, size),
     ]);
-    const bytes = store.slice(0, size);
-    const node = bytes && parseJson(new TextDecoder().decode(bytes));
-    if (node === undefined) return 'It is no valid JSON, and shown as text alone.';
     if (this.#panel === undefined) {
       this.#panel = new RecordPanel(() => this.#close());
       this.#page.frame.append(this.#panel.element);
     }
-    this.#room.hidden = true;
-    this.#button.ariaPressed = 'true';
-    this.#panel.show(`${formatBytes(size)} of JSON`, node);
-    return undefined;
+    const bytes = store.slice(0, size);
+    return (
+      (bytes && parseJson(new TextDecoder().decode(bytes))) ?? 'It is no valid JSON, and shown as text alone.'
+    );
   }
 }

@@ -17,17 +17,14 @@ export class RecordPanel {
   readonly #tree = document.createElement('ul');
   readonly #close = document.createElement('button');
 
-  /** `closed` is called when whoever reads has closed it. */
-  constructor(closed: () => void) {
+  /** `close` is called when whoever reads wants it closed, with the focus still in it. */
+  constructor(close: () => void) {
     this.element.className = 'record-panel';
     this.element.ariaLabel = 'Record';
     this.element.hidden = true;
     this.#close.type = 'button';
     this.#close.textContent = 'Close';
-    this.#close.addEventListener('click', () => {
-      this.hide();
-      closed();
-    });
+    this.#close.addEventListener('click', close);
     const head = document.createElement('header');
     head.append(this.#title, this.#close);
     this.#tree.className = 'tree';
