@@ -59,6 +59,24 @@ describe.runIf(ViewerBrowser.isThere)('where nothing passes WebSockets on, the p
     await look.state('Deleted');
   });
 
+  it('of a file says so when nothing can be printed, since nothing of it is here', async () => {
+    const { root, url } = await startBehindProxy();
+    await writeFile(path.join(root, 'f.log'), 'one\n');
+    const look = await browser.open('about:blank');
+    // Its bytes do not come.
+    const isBytes = /\/f\.log\?raw/;
+    await look.page.route(isBytes, (route) =>
+      route.request().headers().range === undefined ? route.continue() : undefined,
+    );
+    onTestFinished(() => look.page.unroute(isBytes));
+    await look.page.goto(url('/f.log'));
+    await look.state('Not live');
+    await look.page.evaluate("dispatchEvent(new Event('beforeprint'))");
+    const note = look.page.locator('.printed p');
+    expect(await note.textContent()).toMatch(/^Nothing is printed/);
+    expect(await note.getAttribute('hidden')).toBeNull();
+  });
+
   it('of a directory shows its list', async () => {
     const { root, url } = await startBehindProxy();
     await writeFile(path.join(root, 'f.log'), 'one\n');

@@ -5,8 +5,8 @@ const DIGIT_ZERO = 0x30;
 /** Longer parameters are not remembered: those of true colour, of which there are too many. They would be kept together with what they are a part of. */
 const MAX_REMEMBERED_LENGTH = 12;
 
-/** How many styles are remembered, and what follows each. */
-const MAX_REMEMBERED = 1000;
+/** So many steps from one style to the next are remembered, in all. */
+const MAX_REMEMBERED = 10_000;
 
 type MutableStyle = { -readonly [K in keyof Style]: Style[K] };
 
@@ -20,34 +20,37 @@ type MutableStyle = { -readonly [K in keyof Style]: Style[K] };
 export function selectGraphicRendition(style: Style, parameters: string): Style {
   if (parameters === '' || parameters === '0') return PLAIN;
   if (parameters.length > MAX_REMEMBERED_LENGTH) return changed(style, parameters);
-  let following = known.get(style);
-  if (following === undefined) {
-    following = new Map();
-    known.set(style, following);
-  }
-  let next = following.get(parameters);
-  if (next === undefined) {
-    next = unique(changed(style, parameters));
-    if (following.size === MAX_REMEMBERED) following.clear();
-    following.set(parameters, next);
-  }
-  return next;
+  return steps.get(style)?.get(parameters) ?? remembered(style, parameters);
 }
 
 /** What follows each style by which parameters: most programs use few. */
-const known = new WeakMap<Style, Map<string, Style>>();
+const steps = new Map<Style, Map<string, Style>>();
 
 /** One object for all styles that look the same, by their look: else what follows them would not be found again. */
 const styles = new Map<string, Style>();
 
+let stepCount = 0;
+
+function remembered(style: Style, parameters: string): Style {
+  // All at once: each step leads to the next ones.
+  if (stepCount === MAX_REMEMBERED) {
+    steps.clear();
+    styles.clear();
+    stepCount = 0;
+  }
+  const next = unique(changed(style, parameters));
+  const following = steps.get(style) ?? new Map<string, Style>();
+  steps.set(style, following.set(parameters, next));
+  stepCount++;
+  return next;
+}
+
 function unique(style: Style): Style {
   if (sameStyle(style, PLAIN)) return PLAIN;
   const look = Object.values(style).join();
-  const first = styles.get(look);
-  if (first !== undefined) return first;
-  if (styles.size === MAX_REMEMBERED) styles.clear();
-  styles.set(look, style);
-  return style;
+  const first = styles.get(look) ?? style;
+  styles.set(look, first);
+  return first;
 }
 
 function changed(style: Style, parameters: string): Style {

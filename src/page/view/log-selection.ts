@@ -39,8 +39,9 @@ export class LogSelection {
   #onCopy(event: ClipboardEvent): void {
     const selection = getSelection();
     if (selection === null || selection.isCollapsed) return;
-    // All of the page: all of the text, then, of which only a part is in it.
-    if (selection.containsNode(this.#view.list.element)) {
+    const { element } = this.#view.list;
+    // All of the page: all of the text, then, of which only a part is in it; unless something else is in its place.
+    if (selection.containsNode(element) && element.checkVisibility()) {
       this.#copy(event, 0, this.#view.size, textOfRows);
       return;
     }

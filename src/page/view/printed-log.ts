@@ -11,8 +11,8 @@ const MAX_ROWS = 2000;
 /** … and rows of so many characters: some forty pages of either. */
 const MAX_CHARACTERS = 200_000;
 
-/** Rows that take long are looked for so often at most: who prints waits for it. */
-const MAX_LOOKS = 20;
+/** So often it is looked for more rows at most, on either side: who prints waits for it. */
+const MAX_LOOKS = 100;
 
 /** What is printed in the place of the view: the rows that the page has, from what is in view on. */
 export class PrintedLog {
@@ -33,11 +33,9 @@ export class PrintedLog {
 
   #fill(): void {
     const rows = this.#rowsToPrint();
-    const { size } = this.#view;
-    const bytes = (rows.at(-1)?.end ?? size) - (rows[0]?.start ?? 0);
     const note = document.createElement('p');
-    note.hidden = bytes === size;
-    note.textContent = `Printed: ${formatBytes(bytes)} of ${formatBytes(size)}.`;
+    note.textContent = this.#noteOn(rows);
+    note.hidden = note.textContent === '';
     const elements = rows.map((row) => {
       const element = rowElement(row.spans);
       annotate(element, this.#notesOf(row));
@@ -46,24 +44,63 @@ export class PrintedLog {
     this.element.replaceChildren(note, ...elements);
   }
 
-  /** From the first row in view on; as many before it as there is room for when the file ends soon. */
+  /** How much of the file is printed, unless it is all. */
+  #noteOn(rows: readonly PlacedRow[]): string {
+    const { size } = this.#view;
+    const [first] = rows;
+    if (first === undefined)
+      return size === 0 ? '' : 'Nothing is printed: what is in view is still being read.';
+    const bytes = rows.at(-1)!.end - first.start;
+    return bytes === size ? '' : `Printed: ${formatBytes(bytes)} of ${formatBytes(size)}.`;
+  }
+
+  /**
+   * From the first row in view on, then as many before it as there is room for: both as far as the page has their bytes,
+   * since nothing can be loaded while a browser prints.
+   */
   #rowsToPrint(): PlacedRow[] {
     const top = this.#view.list.rows[0]?.start ?? 0;
-    let run = this.#rows.around(top, MAX_ROWS, MAX_ROWS);
-    for (let looks = 1; !('missing' in run) && run.lacks === 'time' && looks < MAX_LOOKS; looks++) {
-      run = this.#rows.around(top, MAX_ROWS, MAX_ROWS);
-    }
-    if ('missing' in run) return [];
-    const { rows, at } = run;
-    const printed: PlacedRow[] = [];
-    let characters = 0;
-    const takes = (row: PlacedRow | undefined): row is PlacedRow => {
-      if (row === undefined || printed.length === MAX_ROWS) return false;
+    let [count, characters] = [0, 0];
+    const hasRoom = (row: PlacedRow) => {
+      count++;
       characters += textOfRow(row).length;
-      return characters <= MAX_CHARACTERS;
+      return count <= MAX_ROWS && characters <= MAX_CHARACTERS;
     };
-    for (let index = at; takes(rows[index]); index++) printed.push(rows[index]!);
-    for (let index = at - 1; takes(rows[index]); index--) printed.unshift(rows[index]!);
-    return printed;
+    const below = takeWhile(this.#rowsFrom(top), hasRoom);
+    const above = takeWhile(this.#rowsBefore(top), hasRoom);
+    return [...above.reverse(), ...below];
   }
+
+  /** The rows that begin at a position or behind, in order. One is asked for at a time: as many as are made with it come. */
+  *#rowsFrom(position: number): Generator<PlacedRow, void, undefined> {
+    let next = position;
+    for (let looks = 0; looks < MAX_LOOKS; looks++) {
+      const run = this.#rows.around(next, 0, 1);
+      const rows = 'missing' in run ? [] : run.rows.filter(({ start }) => start >= next);
+      yield* rows;
+      if ('missing' in run || run.isEnd || (rows.length === 0 && run.lacks !== 'time')) return;
+      next = rows.at(-1)?.end ?? next;
+    }
+  }
+
+  /** The rows that end at a position or before, the last one first. */
+  *#rowsBefore(position: number): Generator<PlacedRow, void, undefined> {
+    let next = position;
+    for (let looks = 0; looks < MAX_LOOKS && next > 0; looks++) {
+      const run = this.#rows.around(next - 1, 0, 1);
+      const rows = 'missing' in run ? [] : run.rows.filter(({ end }) => end <= next);
+      yield* rows.toReversed();
+      if (rows.length === 0) return;
+      next = rows[0]!.start;
+    }
+  }
+}
+
+function takeWhile<T>(items: Iterable<T>, isWanted: (item: T) => boolean): T[] {
+  const taken: T[] = [];
+  for (const item of items) {
+    if (!isWanted(item)) break;
+    taken.push(item);
+  }
+  return taken;
 }

@@ -114,6 +114,12 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
     expect(await lines()).toEqual([124, 5124, 10124, 15124].map((number) => `${number}: a needle`));
     await appender.send('20001: another needle\n');
     await waitFor(async () => (await lines()).at(-1) === '20001: another needle', 'a line that has come');
+    // What is copied of all is what is shown, and not the log.
+    await look.page.locator('.filtered').focus();
+    await look.press('Control+a');
+    expect(await look.copied()).toBe('');
+    expect(await look.page.evaluate('getSelection().toString()')).toContain('5124: a needle');
+    await look.page.evaluate('getSelection().empty()');
     await filtered.nth(1).click();
     await look.row('5124: a needle');
     expect(await shownRow(look)).toBe('5124: a needle');

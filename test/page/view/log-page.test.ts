@@ -232,6 +232,18 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await page.page.emulateMedia({ media: 'screen' });
   });
 
+  it('prints of a large file what is here of it', async () => {
+    const server = await ViewerServer.start();
+    const lines = Array.from({ length: 40_000 }, (_, index) => `${index}: ${'x'.repeat(100)}`);
+    await writeFile(path.join(server.root, 'f.log'), `${lines.join('\n')}\n`);
+    const page = await browser.open(server.url('/f.log'));
+    await page.row(lines.at(-1)!);
+    await page.page.evaluate("dispatchEvent(new Event('beforeprint'))");
+    const rows = await page.page.locator('.printed .row .text').allTextContents();
+    expect(rows.length).toBeGreaterThan(500);
+    expect(rows).toEqual(lines.slice(-rows.length));
+  });
+
   it('folds groups that have ended, unless something in them has failed', async () => {
     const server = await ViewerServer.start();
     const group = (name: string, inside: string) => `::group::${name}\n${inside}\n::endgroup::\n`;
