@@ -24,7 +24,7 @@ export class FoldedRows {
   }
 
   /** As {@link RowWindow.charactersBefore}. */
-  charactersBefore(row: Row, position: number): number {
+  charactersBefore(row: Row, position: number): number | undefined {
     return this.#window.charactersBefore(row, position);
   }
 

@@ -2,7 +2,6 @@ import type { BlockStore } from '../bytes/block-store.ts';
 import { INITIAL_STATE, stateAfter, type TerminalState } from '../log/pen.ts';
 import { rowStartBefore } from '../log/pseudo-lines.ts';
 import type { Row, Screen } from '../log/rows.ts';
-import { textOfRow } from './row-text.ts';
 
 /**
  * How many bytes before the first row that is shown are read with it: programs that go up and overwrite lines rarely
@@ -52,6 +51,9 @@ export type RowsOf = (
   state: TerminalState,
 ) => Pick<Screen, 'rows' | 'fullScreen'>;
 
+/** How many characters of a row's text the bytes are with which it begins, the first of them at `at`. */
+export type CharactersIn = (bytes: Uint8Array, at: number) => number;
+
 /** Bytes that must be loaded before there are rows. */
 export interface MissingBytes {
   readonly missing: readonly [from: number, to: number];
@@ -69,14 +71,17 @@ interface Rendered {
 export class RowWindow {
   readonly #store: BlockStore;
   readonly #rowsOf: RowsOf;
+  readonly #charactersIn: CharactersIn | undefined;
   /** The last ones first. */
   #recent: Rendered[] = [];
   /** What was found to be open at a position, the last time. */
   #opened = { position: 0, state: INITIAL_STATE };
 
-  constructor(store: BlockStore, rowsOf: RowsOf) {
+  /** Without `charactersIn` nobody knows where in a row a byte is. */
+  constructor(store: BlockStore, rowsOf: RowsOf, charactersIn?: CharactersIn) {
     this.#store = store;
     this.#rowsOf = rowsOf;
+    this.#charactersIn = charactersIn;
   }
 
   /** Forgets the rows that it has made: others would be made of the same bytes now. */
@@ -134,11 +139,14 @@ export class RowWindow {
     return rows.filter((row) => row.start >= from);
   }
 
-  /** How many characters of a row's text its bytes before `position` are; 0 as long as these are not here. */
-  charactersBefore({ start }: Row, position: number): number {
+  /**
+   * How many characters of a row's text its bytes before `position` are; 0 as long as these are not here, undefined when
+   * nobody knows.
+   */
+  charactersBefore({ start }: Row, position: number): number | undefined {
+    if (this.#charactersIn === undefined) return undefined;
     const bytes = position > start ? this.#store.slice(start, position) : undefined;
-    const row = bytes && this.#rowsOf(bytes, start, INITIAL_STATE).rows.at(-1);
-    return row === undefined ? 0 : textOfRow(row).length;
+    return bytes === undefined ? 0 : this.#charactersIn(bytes, start);
   }
 
   /** Makes rows of what is behind `origin` in bytes that begin at `from`. */

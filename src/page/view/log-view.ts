@@ -218,7 +218,7 @@ export class LogView {
     let { offsetPx } = anchor;
     const row = rows[at];
     if (anchor.isOfLine && this.list.wraps && row !== undefined)
-      offsetPx += this.#placeOf(row, anchor.position).topPx;
+      offsetPx += this.#placeOf(row, anchor.position)?.topPx ?? 0;
     while (offsetPx < 0 && at > 0) offsetPx += this.list.heightOf(rows[--at]!);
     // Nothing is above the first row.
     offsetPx = Math.max(0, offsetPx);
@@ -246,9 +246,10 @@ export class LogView {
     this.#show(shown, -offsetPx);
   }
 
-  /** Where in a row its byte at `position` is. */
-  #placeOf(row: Row, position: number): { topPx: number; leftPx: number } {
-    return this.list.placeIn(row, this.#rows.charactersBefore(row, position));
+  /** Where in a row its byte at `position` is; undefined when nobody knows. */
+  #placeOf(row: Row, position: number): { topPx: number; leftPx: number } | undefined {
+    const characters = this.#rows.charactersBefore(row, position);
+    return characters === undefined ? undefined : this.list.placeIn(row, characters);
   }
 
   /** Scrolls sideways to what somebody wants to see there. */
@@ -259,7 +260,9 @@ export class LogView {
     );
     if (position === undefined || row === undefined) return;
     this.#aside = undefined;
-    const { leftPx } = this.#placeOf(row, position);
+    const place = this.#placeOf(row, position);
+    if (place === undefined) return;
+    const { leftPx } = place;
     const { scrollLeft, clientWidth } = this.element;
     if (leftPx < scrollLeft || leftPx > scrollLeft + clientWidth)
       this.element.scrollLeft = leftPx - clientWidth / 2;
