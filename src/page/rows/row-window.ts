@@ -18,6 +18,9 @@ const LOOK_BACK_BYTES = 160 * 1024;
 /** So many windows are kept: with folded groups, or very long rows, one look may need several. */
 const MAX_RECENT = 32;
 
+/** They have so many rows and spans together: some 30 MB, and more than a look at rows of thousands of colours has. */
+const MAX_RECENT_PIECES = 300_000;
+
 /** So many bytes before a place, and behind it, are looked at for rows at most: it takes milliseconds, whatever they are. */
 const MAX_REACH_BYTES = 256 * 1024;
 
@@ -63,6 +66,8 @@ export interface MissingBytes {
 interface Rendered {
   to: number;
   run: Omit<RowRun, 'at'>;
+  /** How many rows and spans they are: what they take of memory. */
+  pieces: number;
   /** Whether no more rows are made before these, or behind them, at once. */
   isFull: { before: boolean; after: boolean };
 }
@@ -121,12 +126,21 @@ export class RowWindow {
       const lacksBefore = !isCovered || (run.at < before && !run.isTop);
       const lacksAfter = run.rows.length - run.at < after && !run.isEnd;
       if ((isFull.before || !lacksBefore) && (isFull.after || !lacksAfter)) {
-        this.#recent = [rendered, ...this.#recent.slice(0, MAX_RECENT - 1)];
+        this.#keep(rendered);
         return run;
       }
       if (lacksBefore) back = reachFor(before, run.at, back);
       if (lacksAfter) ahead = reachFor(after, run.rows.length - run.at, ahead);
     }
+  }
+
+  #keep(rendered: Rendered): void {
+    let room = MAX_RECENT_PIECES - rendered.pieces;
+    const others = this.#recent.slice(0, MAX_RECENT - 1).filter(({ pieces }) => {
+      room -= pieces;
+      return room >= 0;
+    });
+    this.#recent = [rendered, ...others];
   }
 
   /** The rows from `from` to before `to`, which are where rows begin and end. */
@@ -171,13 +185,14 @@ function render(
   origin: number,
   to: number,
   size: number,
-): Pick<Rendered, 'to' | 'run'> {
+): Omit<Rendered, 'isFull'> {
   const isTop = origin === 0;
   const isEnd = to >= size;
   // What is before the first of these may still change them, and the last one goes on behind the bytes.
   const first = isTop ? 0 : rows.findIndex((row) => row.start >= origin + CONTEXT_BYTES);
   const trusted = rows.slice(first < 0 ? rows.length - 1 : first, isEnd ? rows.length : -1);
-  return { to, run: { rows: trusted.map((row) => ({ ...row, origin })), isTop, isEnd, fullScreen } };
+  const pieces = trusted.reduce((sum, { spans }) => sum + 1 + spans.length, 0);
+  return { to, pieces, run: { rows: trusted.map((row) => ({ ...row, origin })), isTop, isEnd, fullScreen } };
 }
 
 /** In how many bytes there are as many rows as are wanted, by how many were found in so many; at least twice as many. */
