@@ -2,6 +2,7 @@ import { appendFile, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
+import type { Page, Route } from 'playwright-core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ViewerBrowser } from '../support/page/viewer-browser.ts';
 import { ViewerServer } from '../support/page/viewer-server.ts';
@@ -28,6 +29,15 @@ async function startBehindProxy(): Promise<{ root: string; url: (urlPath: string
   });
   const { port } = proxy.address() as AddressInfo;
   return { root: server.root, url: (urlPath) => `http://127.0.0.1:${port}${urlPath}` };
+}
+
+/** How a list is asked for. */
+const LIST = /\?view=list$/;
+
+/** Answers like this who asks for a list first. */
+async function answerFirstList(page: Page, answer: (route: Route) => Promise<void>): Promise<void> {
+  await page.route(LIST, answer, { times: 1 });
+  onTestFinished(() => page.unroute(LIST));
 }
 
 describe.runIf(ViewerBrowser.isThere)('where nothing passes WebSockets on, the page', () => {
@@ -71,6 +81,44 @@ describe.runIf(ViewerBrowser.isThere)('where nothing passes WebSockets on, the p
     const { root, url } = await startBehindProxy();
     await writeFile(path.join(root, 'f.log'), 'one\n');
     const look = await browser.open(url('/'));
+    await look.state('Listed');
+    await look.page.getByText('f.log').first().waitFor();
+  });
+
+  it('of a directory shows it listed, too, when it is read anew before the list is there', async () => {
+    const { root, url } = await startBehindProxy();
+    await writeFile(path.join(root, 'f.log'), 'one\n');
+    const look = await browser.open('about:blank');
+    await answerFirstList(look.page, () => new Promise(() => {}));
+    const asked = look.page.waitForRequest(LIST);
+    await look.page.goto(url('/'));
+    await asked;
+    await look.press('r');
+    await look.state('Listed');
+    await look.page.getByText('f.log').first().waitFor();
+  });
+
+  it('of a directory asks again for a list that the server cannot give at the moment', async () => {
+    const { root, url } = await startBehindProxy();
+    await writeFile(path.join(root, 'f.log'), 'one\n');
+    const look = await browser.open('about:blank');
+    await answerFirstList(look.page, (route) => route.fulfill({ status: 503 }));
+    await look.page.goto(url('/'));
+    await look.page.getByText('the server answers 503').waitFor();
+    await look.state('Listed');
+    await look.page.getByText('f.log').first().waitFor();
+    expect(await look.page.getByText('the server answers').isVisible()).toBe(false);
+  });
+
+  it('of a directory says that it has failed when the list is refused, and asks again for who wants that', async () => {
+    const { root, url } = await startBehindProxy();
+    await writeFile(path.join(root, 'f.log'), 'one\n');
+    const look = await browser.open('about:blank');
+    await answerFirstList(look.page, (route) => route.fulfill({ status: 400 }));
+    await look.page.goto(url('/'));
+    await look.page.getByText('the server answers 400').waitFor();
+    await look.state('Failed');
+    await look.press('r');
     await look.state('Listed');
     await look.page.getByText('f.log').first().waitFor();
   });

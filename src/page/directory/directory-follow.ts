@@ -18,7 +18,7 @@ const TOO_MANY_REQUESTS = 429;
 
 /** What is told of a directory. */
 export interface DirectoryFollowEvents {
-  /** The list is to be read, for the first time or anew. Resolves to whether it could be. */
+  /** The list is to be read, for the first time or anew, until it is there or refused. Resolves to whether it is there. */
   list(): Promise<boolean>;
   /** What is at a name by now; undefined: nothing. */
   changed(name: string, entry: DirectoryEntry | undefined): void;
@@ -120,7 +120,10 @@ export class DirectoryFollow {
 
   /** It may be possible to list it, though nobody tells what changes. */
   async #listOnly({ message }: HttpfstreamError): Promise<void> {
+    const reconnector = this.#reconnector;
     const isListed = await this.#events.list();
+    // It may have been started anew meanwhile.
+    if (reconnector !== this.#reconnector) return;
     this.#enter(isListed ? { kind: 'listed' } : { kind: 'failed', detail: message });
   }
 

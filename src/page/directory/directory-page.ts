@@ -4,14 +4,13 @@ import { HelpSheet } from '../keys/help-sheet.ts';
 import { KeyTable } from '../keys/key-table.ts';
 import { StateBadge } from '../state/state-badge.ts';
 import type { StreamState } from '../state/stream-state.ts';
-import { fetchWithToken } from '../token/tab-token.ts';
 import { TokenPrompt } from '../token/token-prompt.ts';
 import { UploadInput } from '../upload/upload-input.ts';
 import type { DirectoryEntry } from './directory-entry.ts';
 import { DirectoryFollow } from './directory-follow.ts';
 import { DirectoryModel } from './directory-model.ts';
 import { DirectoryView } from './directory-view.ts';
-import { LIST_URL, listingOf } from './listing.ts';
+import { fetchList, ListRefusedError } from './fetch-list.ts';
 
 /** How long after a list could not be read it is tried again, in milliseconds. */
 const RETRY_MS = 2000;
@@ -32,6 +31,9 @@ export class DirectoryPage {
   readonly #changes = new Map<string, DirectoryEntry | undefined>();
   #frame = 0;
   #reading: AbortController | undefined;
+  /** What becomes of the list that is read, or was last. */
+  #listed = Promise.resolve(false);
+  #hasFailed = false;
 
   /** @param path decoded, with a slash at its end */
   constructor(path: string) {
@@ -71,40 +73,52 @@ export class DirectoryPage {
   #onState(state: StreamState): void {
     this.#badge.show(state);
     const isLocked = state.kind === 'locked';
-    // What could not be listed is not tried again.
-    if (state.kind === 'failed') this.#reading = undefined;
+    this.#hasFailed = state.kind === 'failed';
     if (isLocked) this.#prompt.ask(state.refused);
     else this.#prompt.hide();
     this.#view.element.hidden = isLocked;
   }
 
-  /** @returns whether it could be read */
-  async #read(): Promise<boolean> {
+  /**
+   * Reads the list: again after what passes, until it is there or refused.
+   *
+   * @returns whether it is there; if it is read anew meanwhile, whether that one is
+   */
+  #read(): Promise<boolean> {
     this.#reading?.abort();
     const reading = new AbortController();
     this.#reading = reading;
-    // What is told from now on comes after the list, or is in it.
-    this.#changes.clear();
-    try {
-      const answer = await fetchWithToken(LIST_URL, { signal: reading.signal });
-      if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
-      const serverMs = Date.parse(answer.headers.get('date') ?? '') || Date.now();
-      const { entries, isTruncated } = listingOf(await answer.json());
-      this.#reading = undefined;
-      this.#view.setClock(serverMs);
-      this.#model.replace(entries);
-      this.#say(isTruncated ? 'There are more names than are listed.' : '');
-      this.#showChanges();
-      void this.#uploads.offer();
-      return true;
-    } catch (error) {
-      if (reading.signal.aborted) return false;
-      this.#say(`It could not be listed: ${(error as Error).message}.`);
-      setTimeout(() => {
-        if (this.#reading === reading) void this.#read();
-      }, RETRY_MS);
-      return false;
+    this.#listed = this.#readList(reading.signal);
+    return this.#listed;
+  }
+
+  async #readList(signal: AbortSignal): Promise<boolean> {
+    while (!signal.aborted) {
+      // What is told from now on comes after the list, or is in it.
+      this.#changes.clear();
+      try {
+        const { entries, isTruncated, serverMs } = await fetchList(signal);
+        this.#reading = undefined;
+        this.#view.setClock(serverMs);
+        this.#model.replace(entries);
+        this.#say(isTruncated ? 'There are more names than are listed.' : '');
+        this.#showChanges();
+        void this.#uploads.offer();
+        return true;
+      } catch (error) {
+        if (signal.aborted) break;
+        this.#say(`It could not be listed: ${(error as Error).message}.`);
+        if (error instanceof ListRefusedError) return false;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
     }
+    return this.#listed;
+  }
+
+  /** Also what could not be followed: it may be possible by now. */
+  #readAgain(): void {
+    if (this.#hasFailed) this.#follow.start();
+    else void this.#read();
   }
 
   #onChanged(name: string, entry: DirectoryEntry | undefined): void {
@@ -178,7 +192,7 @@ export class DirectoryPage {
       { keys: ['n'], does: 'sort by name', run: () => view.sortBy('name') },
       { keys: ['s'], does: 'sort by size', run: () => view.sortBy('size') },
       { keys: ['m'], does: 'sort by time of change', run: () => view.sortBy('modified') },
-      { keys: ['r'], does: 'read it again', run: () => void this.#read() },
+      { keys: ['r'], does: 'read it again', run: () => this.#readAgain() },
       { keys: ['?'], does: 'this sheet', run: () => help.toggle() },
     ]);
     const help = new HelpSheet(() => keys);
