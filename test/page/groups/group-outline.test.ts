@@ -95,9 +95,7 @@ describe('the groups of a log', () => {
     );
     const outline = outlineOf(bytes);
     outline.setFolded(outline.groups[1]!, true);
-    expect(shown(bytes, outline)).toBe(
-      'section_start:1:a\r\x1b[0KA\nsection_start:1:b\r\x1b[0KB\nafter\n',
-    );
+    expect(shown(bytes, outline)).toBe('section_start:1:a\r\x1b[0KA\nsection_start:1:b\r\x1b[0KB\nafter\n');
   });
 
   it('are those of Buildkite, which end where the next begins', () => {
