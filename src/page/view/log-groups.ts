@@ -5,7 +5,8 @@ import { GroupOutline, MAX_MARKS } from '../groups/group-outline.ts';
 import { type FindMarks, MarkFinder } from '../groups/mark-finder.ts';
 import { MARK_EXPRESSION, marksIn } from '../groups/marks.ts';
 import { rowsOf } from '../log/rows.ts';
-import type { RowsOf } from '../rows/row-window.ts';
+import { textOfRow } from '../rows/row-text.ts';
+import type { CharactersIn, RowsOf } from '../rows/row-window.ts';
 import { type SearchText, searchOf } from '../search/search-stream.ts';
 import type { LogRows } from './log-page.ts';
 
@@ -17,6 +18,10 @@ export class LogGroups implements LogRows {
   readonly rowsOf: RowsOf = (bytes, at, state) => {
     this.#learn(bytes, at);
     return rowsOf(bytes, at, state);
+  };
+  readonly charactersIn: CharactersIn = (bytes, at) => {
+    const row = rowsOf(bytes, at).rows.at(-1);
+    return row === undefined ? 0 : textOfRow(row).length;
   };
   readonly #finder: MarkFinder;
 
