@@ -1,7 +1,10 @@
 import { ESCAPE, sequenceEnd, sequencesEnd } from './plain-bytes.ts';
 
 /** So many bytes of a text are looked for at first: with more of them a look takes longer, and finds hardly less. */
-const MAX_PROBE_BYTES = 16;
+const MAX_PROBE_BYTES = 8;
+
+/** When more than one of so many bytes begins the text and does not go on as it, it is quicker to take the sequences out. */
+const BYTES_PER_FAILURE = 128;
 
 const CASE_BIT = 0x20;
 
@@ -22,20 +25,27 @@ export class ColouredText {
     this.#probe = new RegExp(probeFor(this.#text.subarray(0, MAX_PROBE_BYTES)), ignoresCase ? 'gi' : 'g');
   }
 
-  /** Finds it in some bytes: calls `take` with where each match begins and ends, which says from where on more are wanted. */
-  findIn(bytes: Buffer, take: (start: number, end: number) => number): void {
+  /**
+   * Finds it in some bytes: calls `take` with where each match begins and ends, which says from where on more are wanted.
+   *
+   * @returns false when it was given up, since the beginning of the text is everywhere: that would take long
+   */
+  findIn(bytes: Buffer, take: (start: number, end: number) => number): boolean {
     const probe = this.#probe;
     const characters = bytes.toString('latin1');
     // Where no control sequence is under way.
     let plain = 0;
+    let failures = bytes.length / BYTES_PER_FAILURE;
     probe.lastIndex = 0;
     for (let found = probe.exec(characters); found !== null; found = probe.exec(characters)) {
       const start = found.index;
       const lastEscape = bytes.subarray(plain, start).lastIndexOf(ESCAPE);
       plain = lastEscape === -1 ? start : Math.max(start, sequenceEnd(bytes, plain + lastEscape));
       const end = plain === start ? this.#endAt(bytes, start) : -1;
+      if (end === -1 && --failures < 0) return false;
       probe.lastIndex = end === -1 ? Math.max(start + 1, plain) : take(start, end);
     }
+    return true;
   }
 
   /** Where the text ends that begins at `start`; -1 if it is another one. */

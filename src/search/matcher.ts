@@ -31,11 +31,11 @@ function throughColours(text: ColouredText, inPlain: Matcher): Matcher {
     const { bytes } = part;
     if (!bytes.includes(ESCAPE)) return inPlain(part, wanted);
     const matches = new Matches(part, { bytes, originOf: (index) => index }, wanted);
-    text.findIn(bytes, (start, end) => {
+    const isSearched = text.findIn(bytes, (start, end) => {
       const next = nextFrom(bytes, start, end, matches.add(start, end));
       return next === -1 ? bytes.length : next;
     });
-    return matches.taken();
+    return isSearched ? matches.taken() : inPlain(part, wanted);
   };
 }
 
@@ -79,7 +79,8 @@ function findText(text: string, expression: RegExp, take: Take): boolean {
   for (let match = expression.exec(text); match !== null; match = expression.exec(text)) {
     const [found] = match;
     if (found === '') {
-      expression.lastIndex++;
+      // With the flag `u` it would step back to the beginning of a surrogate pair.
+      expression.lastIndex = match.index + ((text.codePointAt(match.index) ?? 0) > 0xffff ? 2 : 1);
       continue;
     }
     const goOn = take(match.index, match.index + found.length);

@@ -172,7 +172,7 @@ export interface EndMessage extends EndFacts {
 }
 
 /**
- * To a follower: the appender's connection broke, or the resource does not exist yet (`waiting`); that is over
+ * To a follower: the appender's connection broke, or that of a relay, or the resource does not exist yet (`waiting`); that is over
  * (`live`).
  */
 export interface StatusMessage {

@@ -285,6 +285,22 @@ describe.runIf(ViewerBrowser.isThere)('the page of records', () => {
   });
 });
 
+describe.runIf(ViewerBrowser.isThere)('a search in records', () => {
+  it('leaves the columns in view, wherever in the file the match is', async () => {
+    const server = await ViewerServer.start();
+    const wide = Object.fromEntries(Array.from('abcdefgh', (key) => [key, 'x'.repeat(500)]));
+    const records = Array.from({ length: 100 }, () => ({ level: 'info', ...wide }));
+    const text = [...records, { ...wide, level: 'needle' }].map((record) => `${JSON.stringify(record)}\n`);
+    await writeFile(path.join(server.root, 'r.ndjson'), text.join(''));
+    const look = await browser.open(server.url('/r.ndjson'));
+    await waitFor(async () => (await look.rows()).at(-1)?.startsWith('needle  xxx') === true, 'a wide table');
+    await look.press('/');
+    await look.page.getByLabel('Search in the whole file').fill('needle');
+    await look.page.locator('.row.found').waitFor();
+    expect(await look.page.locator('.log').evaluate((log) => log.scrollLeft)).toBe(0);
+  });
+});
+
 describe.runIf(ViewerBrowser.isThere)('the page of a picture or a sound', () => {
   it('shows a picture, and says of what is none that it cannot', async () => {
     const server = await ViewerServer.start();

@@ -74,6 +74,15 @@ it('finds what begins in what looked like another beginning', () => {
   expect(found(literalMatcher(query('aab')), 'aaa\x1b[mab')).toEqual(['a\x1b[mab']);
 });
 
+it('finds among any number of beginnings, which have colours in them, what goes on as the text', () => {
+  const ruler = `\x1b[32m${'='.repeat(100)}\x1b[m`;
+  const content = `${`${ruler}\n`.repeat(500)}${ruler}x\n`;
+  const match = `${'='.repeat(31)}\x1b[mx`;
+  for (const wanted of ['sensitive', 'insensitive'] as const) {
+    expect(found(literalMatcher(query(`${'='.repeat(31)}x`, { case: wanted })), content)).toEqual([match]);
+  }
+});
+
 it('finds nothing in colours and links', () => {
   expect(found(literalMatcher(query('31m')), '\x1b[31mred 31m')).toEqual(['31m']);
   expect(found(literalMatcher(query('example')), '\x1b]8;;http://example.test/\x1b\\text')).toEqual([]);
@@ -105,6 +114,8 @@ it('knows a regular expression that only older rules allow, and none that no rul
 
 it('is through with what matches nothing', () => {
   expect(found(regex('x*'), 'ab xx c')).toEqual(['xx']);
+  expect(found(regex('error|'), 'step 😀 done\nerror here')).toEqual(['error']);
+  expect(found(regex('a\\-b|'), '😀a-b')).toEqual(['a-b']);
 });
 
 it('keeps the first matches, or the last ones, or one of each line', () => {

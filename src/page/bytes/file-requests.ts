@@ -1,6 +1,7 @@
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { IndexHeader, SearchHeader } from '../../wire/page-requests.ts';
 import { GENERATION_HEADER } from '../../wire/protocol.ts';
+import { discardBody } from './discard-body.ts';
 
 /** What was asked for is not to be had: there is another file by now, or it is shorter. */
 export class BytesGoneError extends Error {
@@ -44,7 +45,7 @@ export function requestsOf(url: URL, context: () => RequestContext): RequestFile
     }
     const told = generationIn(answer.headers);
     if (generation !== undefined && told !== undefined && told !== generation) {
-      void answer.body?.cancel();
+      discardBody(answer);
       throw new BytesGoneError('another file has taken its place');
     }
     return answer;

@@ -1,6 +1,7 @@
 import { VIEW_QUERY } from '../../wire/page.ts';
 import { INDEX_VIEW, IndexHeader, IndexQueryName } from '../../wire/page-requests.ts';
 import { BLOCK_BYTES, type BlockStore } from './block-store.ts';
+import { discardBody } from './discard-body.ts';
 import { BytesGoneError, type RequestFile } from './file-requests.ts';
 import { countLineFeeds, LF } from './line-feeds.ts';
 
@@ -263,7 +264,7 @@ export function readCountsOf(request: RequestFile): ReadCounts {
     const answer = await request(query.toString(), { signal: AbortSignal.timeout(COUNT_TIMEOUT_MS) });
     const generation = answer.headers.get(IndexHeader.generation);
     if (!answer.ok || generation === null || numberIn(answer, IndexHeader.blockBytes) !== BLOCK_BYTES) {
-      void answer.body?.cancel();
+      discardBody(answer);
       throw new Error(`the server does not count lines: it answered ${answer.status}`);
     }
     const view = new DataView(await answer.arrayBuffer());

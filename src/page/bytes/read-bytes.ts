@@ -1,6 +1,7 @@
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { RAW_QUERY } from '../../wire/page.ts';
 import type { ReadBytes } from './block-store.ts';
+import { discardBody } from './discard-body.ts';
 import { BytesGoneError, type RequestFile } from './file-requests.ts';
 
 /** So long an answer may take, in milliseconds: what hangs would never be asked for again. */
@@ -27,7 +28,7 @@ export function readBytesOf(request: RequestFile): ReadBytes {
       if (bytes.length !== to - from) throw new BytesGoneError('the file has become shorter');
       return bytes;
     }
-    void answer.body?.cancel();
+    discardBody(answer);
     const says = `the server answered ${answer.status} ${answer.statusText}`;
     throw GONE.includes(answer.status) ? new BytesGoneError(says) : new Error(says);
   };

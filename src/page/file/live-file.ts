@@ -201,7 +201,8 @@ export class LiveFile {
     const { type } = state;
     if (type === 'failed' && isOfServer(state.error)) this.#retry(FIRST_RETRY_MS);
     else if (type === 'failed' && isPassing(state.error)) this.#onRefused();
-    else if (type === 'failed' && isOfDirectory(state.error)) location.replace(`${this.url.pathname}/`);
+    else if (type === 'failed' && isOfDirectory(state.error))
+      this.#goTo({ pathname: `${this.url.pathname}/` });
     else this.#enter(stateOf(state, this.#isStream));
   }
 
@@ -243,7 +244,7 @@ export class LiveFile {
         this.#enter({ kind: 'missing' });
         break;
       case 'elsewhere':
-        location.replace(`${this.url.pathname}?${RAW_QUERY}`);
+        this.#goTo({ search: RAW_QUERY });
         break;
       case 'locked':
         this.#enter({ kind: 'locked', refused: tabToken() !== undefined });
@@ -306,6 +307,11 @@ export class LiveFile {
     } catch {
       // It is looked again later.
     }
+  }
+
+  /** Leaves for another page of this server: a path by itself that begins with two slashes would be another host. */
+  #goTo(place: { pathname: string } | { search: string }): void {
+    location.replace(Object.assign(new URL(this.url), place));
   }
 
   #enter(state: StreamState): void {

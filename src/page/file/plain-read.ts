@@ -1,5 +1,6 @@
 import { RAW_QUERY } from '../../wire/page.ts';
 import { KEPT_BYTES } from '../bytes/block-store.ts';
+import { discardBody } from '../bytes/discard-body.ts';
 import { generationIn, type RequestFile } from '../bytes/file-requests.ts';
 
 /** Types that a browser shows by itself: there is no page of this server for these. */
@@ -41,7 +42,7 @@ export async function readPlainly(
   }
   const refused = refusalIn(answer);
   if (refused !== undefined) {
-    void answer.body?.cancel();
+    discardBody(answer);
     return refused;
   }
   begun();
@@ -73,7 +74,7 @@ async function take({ body }: Response, bytes: (bytes: Uint8Array) => void): Pro
     if (done) return false;
     bytes(value.subarray(0, left));
     if (value.length > left) {
-      void reader.cancel();
+      reader.cancel().catch(() => {});
       return true;
     }
     left -= value.length;

@@ -28,7 +28,7 @@ export interface Group {
 type GrowingGroup = { -readonly [K in keyof Group]: Group[K] } & { readonly mark: Mark };
 
 /** So many marks are kept; groups of later ones cannot be folded. */
-export const MAX_MARKS = 10_000;
+export const MAX_GROUP_MARKS = 10_000;
 
 /** What is known of marks in one part of the resource. */
 interface KnownPart {
@@ -53,12 +53,12 @@ export class GroupOutline {
 
   /** Whether there were more marks than are kept. */
   get isFull(): boolean {
-    return this.#markCount >= MAX_MARKS;
+    return this.#markCount >= MAX_GROUP_MARKS;
   }
 
   /** Takes in what marks there are in a part of the resource, whole lines: all of them. */
   learn(range: ByteRange, allMarks: readonly Mark[]): void {
-    const room = MAX_MARKS - this.#markCount;
+    const room = MAX_GROUP_MARKS - this.#markCount;
     const marks = allMarks.slice(0, room);
     const { from } = range;
     const to = allMarks[room]?.start ?? range.to;
@@ -175,11 +175,11 @@ function withoutDiffs(marks: readonly Mark[]): readonly Mark[] {
 function groupsOf(marks: readonly Mark[]): Group[] {
   const groups: GrowingGroup[] = [];
   const open: GrowingGroup[] = [];
-  for (const [index, mark] of marks.entries()) {
+  for (const mark of marks) {
     if (mark.kind === 'failure') {
       for (const group of open) group.isFailed = true;
     } else if (mark.kind === 'close') {
-      const end = isHeader(marks, index) ? mark.start : mark.end;
+      const end = mark.isFollowed ? mark.start : mark.end;
       endGroups(open, lastMatching(open, mark), end, mark.timeMs);
     } else {
       if (mark.system === 'buildkite') endGroups(open, lastMatching(open, mark), mark.start, mark.timeMs);
@@ -189,14 +189,6 @@ function groupsOf(marks: readonly Mark[]): Group[] {
     }
   }
   return groups;
-}
-
-/** Tells whether the line in which a group is closed begins another one. */
-function isHeader(marks: readonly Mark[], index: number): boolean {
-  const { start } = marks[index]!;
-  let next = index + 1;
-  while (marks[next]?.start === start && marks[next]?.kind !== 'open') next++;
-  return marks[next]?.start === start;
 }
 
 function groupOf(mark: Mark, depth: number): GrowingGroup {

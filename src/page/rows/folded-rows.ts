@@ -6,7 +6,7 @@ import type { MissingBytes, PlacedRow, RowRun, RowWindow } from './row-window.ts
 const MAX_JUMPS = 100;
 
 /** After so long a look ends with the rows that it has by then, in milliseconds: the next one has the others. */
-const LOOK_MS = 30;
+export const LOOK_MS = 30;
 
 /** As many rows of a window as are wanted, but none of those of folded groups, however large these and the rows are. */
 export class FoldedRows {
@@ -24,16 +24,22 @@ export class FoldedRows {
   }
 
   /** As {@link RowWindow.charactersBefore}. */
-  charactersBefore(row: Row, position: number): number {
+  charactersBefore(row: Row, position: number): number | undefined {
     return this.#window.charactersBefore(row, position);
   }
 
   /**
    * As {@link RowWindow.around}, and goes on for more rows: there are fewer only when they take long, or are still to be
    * loaded. A place within a folded group is at its header.
+   *
+   * @param deadlineMs when it ends, of `performance.now()`. Default: {@link LOOK_MS} from now
    */
-  around(position: number, before: number, after: number): RowRun | MissingBytes {
-    const deadlineMs = performance.now() + LOOK_MS;
+  around(
+    position: number,
+    before: number,
+    after: number,
+    deadlineMs = performance.now() + LOOK_MS,
+  ): RowRun | MissingBytes {
     const folded = this.#outline.hiddenAround(position);
     const run = this.#window.around(folded === undefined ? position : folded.from - 1, before, after);
     if ('missing' in run) return run;

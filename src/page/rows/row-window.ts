@@ -2,7 +2,6 @@ import type { BlockStore } from '../bytes/block-store.ts';
 import { INITIAL_STATE, stateAfter, type TerminalState } from '../log/pen.ts';
 import { rowStartBefore } from '../log/pseudo-lines.ts';
 import type { Row, Screen } from '../log/rows.ts';
-import { textOfRow } from './row-text.ts';
 
 /**
  * How many bytes before the first row that is shown are read with it: programs that go up and overwrite lines rarely
@@ -18,6 +17,9 @@ const LOOK_BACK_BYTES = 160 * 1024;
 
 /** So many windows are kept: with folded groups, or very long rows, one look may need several. */
 const MAX_RECENT = 32;
+
+/** They have so many rows and spans together: some 30 MB, and more than a look at rows of thousands of colours has. */
+const MAX_RECENT_PIECES = 300_000;
 
 /** So many bytes before a place, and behind it, are looked at for rows at most: it takes milliseconds, whatever they are. */
 const MAX_REACH_BYTES = 256 * 1024;
@@ -52,6 +54,9 @@ export type RowsOf = (
   state: TerminalState,
 ) => Pick<Screen, 'rows' | 'fullScreen'>;
 
+/** How many characters of a row's text the bytes are with which it begins, the first of them at `at`. */
+export type CharactersIn = (bytes: Uint8Array, at: number) => number;
+
 /** Bytes that must be loaded before there are rows. */
 export interface MissingBytes {
   readonly missing: readonly [from: number, to: number];
@@ -61,6 +66,8 @@ export interface MissingBytes {
 interface Rendered {
   to: number;
   run: Omit<RowRun, 'at'>;
+  /** How many rows and spans they are: what they take of memory. */
+  pieces: number;
   /** Whether no more rows are made before these, or behind them, at once. */
   isFull: { before: boolean; after: boolean };
 }
@@ -69,14 +76,17 @@ interface Rendered {
 export class RowWindow {
   readonly #store: BlockStore;
   readonly #rowsOf: RowsOf;
+  readonly #charactersIn: CharactersIn | undefined;
   /** The last ones first. */
   #recent: Rendered[] = [];
   /** What was found to be open at a position, the last time. */
   #opened = { position: 0, state: INITIAL_STATE };
 
-  constructor(store: BlockStore, rowsOf: RowsOf) {
+  /** Without `charactersIn` nobody knows where in a row a byte is. */
+  constructor(store: BlockStore, rowsOf: RowsOf, charactersIn?: CharactersIn) {
     this.#store = store;
     this.#rowsOf = rowsOf;
+    this.#charactersIn = charactersIn;
   }
 
   /** Forgets the rows that it has made: others would be made of the same bytes now. */
@@ -116,12 +126,21 @@ export class RowWindow {
       const lacksBefore = !isCovered || (run.at < before && !run.isTop);
       const lacksAfter = run.rows.length - run.at < after && !run.isEnd;
       if ((isFull.before || !lacksBefore) && (isFull.after || !lacksAfter)) {
-        this.#recent = [rendered, ...this.#recent.slice(0, MAX_RECENT - 1)];
+        this.#keep(rendered);
         return run;
       }
       if (lacksBefore) back = reachFor(before, run.at, back);
       if (lacksAfter) ahead = reachFor(after, run.rows.length - run.at, ahead);
     }
+  }
+
+  #keep(rendered: Rendered): void {
+    let room = MAX_RECENT_PIECES - rendered.pieces;
+    const others = this.#recent.slice(0, MAX_RECENT - 1).filter(({ pieces }) => {
+      room -= pieces;
+      return room >= 0;
+    });
+    this.#recent = [rendered, ...others];
   }
 
   /** The rows from `from` to before `to`, which are where rows begin and end. */
@@ -134,11 +153,14 @@ export class RowWindow {
     return rows.filter((row) => row.start >= from);
   }
 
-  /** How many characters of a row's text its bytes before `position` are; 0 as long as these are not here. */
-  charactersBefore({ start }: Row, position: number): number {
+  /**
+   * How many characters of a row's text its bytes before `position` are; 0 as long as these are not here, undefined when
+   * nobody knows.
+   */
+  charactersBefore({ start }: Row, position: number): number | undefined {
+    if (this.#charactersIn === undefined) return undefined;
     const bytes = position > start ? this.#store.slice(start, position) : undefined;
-    const row = bytes && this.#rowsOf(bytes, start, INITIAL_STATE).rows.at(-1);
-    return row === undefined ? 0 : textOfRow(row).length;
+    return bytes === undefined ? 0 : this.#charactersIn(bytes, start);
   }
 
   /** Makes rows of what is behind `origin` in bytes that begin at `from`. */
@@ -163,13 +185,14 @@ function render(
   origin: number,
   to: number,
   size: number,
-): Pick<Rendered, 'to' | 'run'> {
+): Omit<Rendered, 'isFull'> {
   const isTop = origin === 0;
   const isEnd = to >= size;
   // What is before the first of these may still change them, and the last one goes on behind the bytes.
   const first = isTop ? 0 : rows.findIndex((row) => row.start >= origin + CONTEXT_BYTES);
   const trusted = rows.slice(first < 0 ? rows.length - 1 : first, isEnd ? rows.length : -1);
-  return { to, run: { rows: trusted.map((row) => ({ ...row, origin })), isTop, isEnd, fullScreen } };
+  const pieces = trusted.reduce((sum, { spans }) => sum + 1 + spans.length, 0);
+  return { to, pieces, run: { rows: trusted.map((row) => ({ ...row, origin })), isTop, isEnd, fullScreen } };
 }
 
 /** In how many bytes there are as many rows as are wanted, by how many were found in so many; at least twice as many. */

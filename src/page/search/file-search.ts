@@ -73,13 +73,15 @@ export class FileSearch {
       // What was found in a line that was being written may be elsewhere by now, or nowhere.
       let openLine = direction === 'forward' ? results.openLineStart : undefined;
       const foundInIt: SearchMatch[] = [];
+      const [, wasSearched] = results.searched;
       for await (const line of this.#search(this.text, { from, direction, limit }, signal)) {
         if (signal.aborted) return;
         if (openLine !== undefined && 'at' in line && line.lineStart <= openLine) {
           if (line.at >= openLine) foundInIt.push(line);
           continue;
         }
-        if (openLine !== undefined && ('at' in line || 'end' in line)) {
+        // A search that ends early has not looked again at all of it: what is known of it stays.
+        if (openLine !== undefined && ('at' in line || ('end' in line && line.searched[1] >= wasSearched))) {
           results.replaceFrom(openLine, foundInIt);
           openLine = undefined;
         }

@@ -1,5 +1,6 @@
 import { VIEW_QUERY } from '../../wire/page.ts';
 import { SEARCH_VIEW, type SearchLine, SearchQueryName } from '../../wire/page-requests.ts';
+import { discardBody } from '../bytes/discard-body.ts';
 import type { RequestFile } from '../bytes/file-requests.ts';
 
 /** Longest line that is taken, in characters: a match, or what is wrong with a regular expression. */
@@ -47,7 +48,7 @@ export function searchOf(request: RequestFile): Search {
   return async function* (text, place, signal) {
     const answer = await request(queryOf(text, place), { signal });
     if (!answer.ok || answer.headers.get('content-type') !== 'application/x-ndjson' || answer.body === null) {
-      void answer.body?.cancel();
+      discardBody(answer);
       const retrySeconds = Number(answer.headers.get('retry-after') ?? Number.NaN);
       throw new SearchRefusedError(
         `the server does not search: it answered ${answer.status}`,
@@ -93,6 +94,6 @@ export async function* linesOf(
       for (const line of lines) yield JSON.parse(line) as SearchLine;
     }
   } finally {
-    void reader.cancel().catch(() => {});
+    reader.cancel().catch(() => {});
   }
 }

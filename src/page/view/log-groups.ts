@@ -1,11 +1,12 @@
 import { LF } from '../bytes/line-feeds.ts';
 import { readBytesOf } from '../bytes/read-bytes.ts';
 import type { LiveFile } from '../file/live-file.ts';
-import { GroupOutline, MAX_MARKS } from '../groups/group-outline.ts';
+import { GroupOutline, MAX_GROUP_MARKS } from '../groups/group-outline.ts';
 import { type FindMarks, MarkFinder } from '../groups/mark-finder.ts';
 import { MARK_EXPRESSION, marksIn } from '../groups/marks.ts';
 import { rowsOf } from '../log/rows.ts';
-import type { RowsOf } from '../rows/row-window.ts';
+import { textOfRow } from '../rows/row-text.ts';
+import type { CharactersIn, RowsOf } from '../rows/row-window.ts';
 import { type SearchText, searchOf } from '../search/search-stream.ts';
 import type { LogRows } from './log-page.ts';
 
@@ -18,6 +19,10 @@ export class LogGroups implements LogRows {
     this.#learn(bytes, at);
     return rowsOf(bytes, at, state);
   };
+  readonly charactersIn: CharactersIn = (bytes, at) => {
+    const row = rowsOf(bytes, at).rows.at(-1);
+    return row === undefined ? 0 : textOfRow(row).length;
+  };
   readonly #finder: MarkFinder;
 
   /**
@@ -27,7 +32,7 @@ export class LogGroups implements LogRows {
   constructor({ request }: LiveFile, found: () => void) {
     const search = searchOf(request);
     const find: FindMarks = (from, signal) =>
-      search(MARKS, { from, direction: 'forward', limit: MAX_MARKS }, signal);
+      search(MARKS, { from, direction: 'forward', limit: MAX_GROUP_MARKS }, signal);
     this.#finder = new MarkFinder(this.outline, find, readBytesOf(request), found);
   }
 

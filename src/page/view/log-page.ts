@@ -10,7 +10,7 @@ import { ScrollInput } from '../list/scroll-input.ts';
 import { Scrollbar } from '../list/scrollbar.ts';
 import { FoldedRows } from '../rows/folded-rows.ts';
 import { RowList } from '../rows/row-list.ts';
-import { type PlacedRow, type RowsOf, RowWindow } from '../rows/row-window.ts';
+import { type CharactersIn, type PlacedRow, type RowsOf, RowWindow } from '../rows/row-window.ts';
 import { LogSearch } from '../search/log-search.ts';
 import { searchOf } from '../search/search-stream.ts';
 import { Voice } from '../state/voice.ts';
@@ -43,6 +43,8 @@ const GONE: ReadonlySet<string> = new Set(['deleted', 'truncated']);
 /** What is shown of the bytes. */
 export interface LogRows {
   readonly rowsOf: RowsOf;
+  /** Says where in a row its bytes are; undefined for rows that show something else. */
+  readonly charactersIn: CharactersIn | undefined;
   /** What of it folds. */
   readonly outline: GroupOutline;
 }
@@ -104,7 +106,7 @@ export class LogPage {
         if (live.state.kind === 'ended' || live.state.kind === 'stored') live.start();
       },
     });
-    const { rowsOf, outline } = makeRows(live, () => this.view.refresh());
+    const { rowsOf, charactersIn, outline } = makeRows(live, () => this.view.refresh());
     this.#outline = outline;
     this.#index = new LineIndex(readCountsOf(live.request), store, () => this.#onCounted());
     this.#notes = new RowNotesSource(
@@ -114,7 +116,7 @@ export class LogPage {
       this.#outline,
     );
     this.#list = new RowList((row) => this.#notes.of(row));
-    const rows = new RowWindow(store, rowsOf);
+    const rows = new RowWindow(store, rowsOf, charactersIn);
     const folded = new FoldedRows(rows, this.#outline);
     this.view = new LogView(store, folded, this.#list, {
       painted: (extent, isFullScreen) => {

@@ -2,7 +2,7 @@ import type { BlockStore } from '../bytes/block-store.ts';
 import { BytesGoneError } from '../bytes/file-requests.ts';
 import type { Extent } from '../list/thumb.ts';
 import type { Row } from '../log/rows.ts';
-import type { FoldedRows } from '../rows/folded-rows.ts';
+import { type FoldedRows, LOOK_MS } from '../rows/folded-rows.ts';
 import type { RowList } from '../rows/row-list.ts';
 import type { MissingBytes, PlacedRow, RowRun } from '../rows/row-window.ts';
 
@@ -18,6 +18,13 @@ interface Anchor {
   offsetPx: number;
   /** The offset counts from the line of the row in which the position is: of a long row that is wrapped, only that is in view. */
   isOfLine?: boolean;
+}
+
+/** Rows around the upper edge of the view, which is in the row at `at`, so many pixels below its top. */
+interface EdgeRun {
+  readonly run: RowRun;
+  readonly at: number;
+  readonly offsetPx: number;
 }
 
 /** What the view tells whoever made it. */
@@ -173,16 +180,17 @@ export class LogView {
     const heightPx = this.element.clientHeight;
     if (heightPx === 0) return;
     const count = Math.ceil(heightPx / this.list.rowPx) + 1;
-    const run =
+    const found =
       this.#anchor === undefined
         ? this.#rows.around(this.#store.size, count, 0)
-        : this.#runAt(this.#anchor, count);
-    if ('missing' in run) {
-      this.#loadAndPaint(run);
+        : this.#aroundAnchor(this.#anchor, count);
+    if ('missing' in found) {
+      this.#loadAndPaint(found);
       return;
     }
-    if (this.#anchor === undefined) this.#paintEnd(run, count, heightPx);
-    else this.#paintAnchored(run, this.#anchor, count, heightPx);
+    const run = 'run' in found ? found.run : found;
+    if ('run' in found) this.#paintFrom(found, count, heightPx);
+    else this.#paintEnd(found, count, heightPx);
     this.#goAside();
     this.#tellPainted(heightPx, run.fullScreen);
     this.#paintMore(run, heightPx);
@@ -191,18 +199,51 @@ export class LogView {
   /** Goes on while the view is not filled: there was no time for more rows, or their bytes are not here. */
   #paintMore({ rows, lacks }: RowRun, heightPx: number): void {
     const bottomPx = this.list.topPx + this.#heightOf(this.list.rows);
-    if (lacks === undefined || (this.list.topPx <= 0 && bottomPx >= heightPx)) return;
+    if (lacks === undefined || (this.list.topPx <= 0 && bottomPx >= heightPx)) {
+      this.#lacking = [];
+      return;
+    }
     const before = this.#lacking;
     this.#lacking = [rows[0]?.start, rows.at(-1)?.end];
     if (lacks !== 'time') this.#loadAndPaint(lacks);
     else if (this.#lacking.some((position, index) => position !== before[index])) this.refresh();
   }
 
-  #runAt({ position, offsetPx }: Anchor, count: number): RowRun | MissingBytes {
-    const rowsUp = Math.ceil(Math.max(0, -offsetPx) / this.list.rowPx);
-    // A row that is wrapped may be as high as hundreds of others: more are asked for when it is known that they are needed.
-    const rowsDown = this.list.wraps ? 0 : Math.ceil(Math.max(0, offsetPx) / this.list.rowPx);
-    return this.#rows.around(position, rowsUp, rowsDown + count);
+  /**
+   * The rows around the upper edge of the view. Wrapped ones may be as high as hundreds of others: when the edge is in a
+   * later one than it seemed, the anchor is moved there, and more are asked for.
+   */
+  #aroundAnchor(anchor: Anchor, count: number): EdgeRun | MissingBytes {
+    const deadlineMs = performance.now() + LOOK_MS;
+    let from = anchor;
+    for (;;) {
+      const rowsUp = Math.ceil(Math.max(0, -from.offsetPx) / this.list.rowPx);
+      const rowsDown = this.list.wraps ? 0 : Math.ceil(Math.max(0, from.offsetPx) / this.list.rowPx);
+      const run = this.#rows.around(from.position, rowsUp, rowsDown + count, deadlineMs);
+      if ('missing' in run) return run;
+      const edge = this.#edgeIn(run, from);
+      const { at, offsetPx } = edge;
+      const isEnough = !this.list.wraps || at <= run.at || run.rows.length - at >= count;
+      if (isEnough || run.isEnd || run.lacks !== undefined) return edge;
+      from = { position: run.rows[at]!.start, offsetPx };
+      this.#anchor = from;
+    }
+  }
+
+  #edgeIn(run: RowRun, anchor: Anchor): EdgeRun {
+    const { rows } = run;
+    let { at } = run;
+    let { offsetPx } = anchor;
+    const row = rows[at];
+    if (anchor.isOfLine && this.list.wraps && row !== undefined)
+      offsetPx += this.#placeOf(row, anchor.position)?.topPx ?? 0;
+    while (offsetPx < 0 && at > 0) offsetPx += this.list.heightOf(rows[--at]!);
+    // Nothing is above the first row.
+    offsetPx = Math.max(0, offsetPx);
+    while (at < rows.length - 1 && offsetPx >= this.list.heightOf(rows[at]!)) {
+      offsetPx -= this.list.heightOf(rows[at++]!);
+    }
+    return { run, at, offsetPx };
   }
 
   #paintEnd({ rows, isTop }: RowRun, count: number, heightPx: number): void {
@@ -212,24 +253,8 @@ export class LogView {
     this.#show(shown, isAll && contentPx < heightPx ? 0 : heightPx - contentPx);
   }
 
-  #paintAnchored(run: RowRun, anchor: Anchor, count: number, heightPx: number): void {
+  #paintFrom({ run, at, offsetPx }: EdgeRun, count: number, heightPx: number): void {
     const { rows, isEnd } = run;
-    let { at } = run;
-    let { offsetPx } = anchor;
-    const row = rows[at];
-    if (anchor.isOfLine && this.list.wraps && row !== undefined)
-      offsetPx += this.#placeOf(row, anchor.position).topPx;
-    while (offsetPx < 0 && at > 0) offsetPx += this.list.heightOf(rows[--at]!);
-    // Nothing is above the first row.
-    offsetPx = Math.max(0, offsetPx);
-    while (at < rows.length - 1 && offsetPx >= this.list.heightOf(rows[at]!)) {
-      offsetPx -= this.list.heightOf(rows[at++]!);
-    }
-    if (this.list.wraps && at > run.at && rows.length - at < count && !isEnd) {
-      this.#anchor = { position: rows[at]!.start, offsetPx };
-      this.#paint();
-      return;
-    }
     const shown = this.list.wraps
       ? this.#filling(rows.slice(at), heightPx + offsetPx)
       : rows.slice(at, at + count);
@@ -237,18 +262,19 @@ export class LogView {
     const isLast = isEnd && at + shown.length === rows.length;
     if (isLast && contentPx - offsetPx <= heightPx) {
       // Nothing is below the last row.
-      this.#paintEnd({ ...run, at }, count, heightPx);
+      this.#paintEnd(run, count, heightPx);
       if (this.#goesDown) this.goToEnd();
-      else this.#anchor = this.#topOfShown() ?? anchor;
+      else this.#anchor = this.#topOfShown() ?? this.#anchor;
       return;
     }
-    this.#anchor = { position: shown[0]?.start ?? anchor.position, offsetPx };
+    if (shown[0] !== undefined) this.#anchor = { position: shown[0].start, offsetPx };
     this.#show(shown, -offsetPx);
   }
 
-  /** Where in a row its byte at `position` is. */
-  #placeOf(row: Row, position: number): { topPx: number; leftPx: number } {
-    return this.list.placeIn(row, this.#rows.charactersBefore(row, position));
+  /** Where in a row its byte at `position` is; undefined when nobody knows. */
+  #placeOf(row: Row, position: number): { topPx: number; leftPx: number } | undefined {
+    const characters = this.#rows.charactersBefore(row, position);
+    return characters === undefined ? undefined : this.list.placeIn(row, characters);
   }
 
   /** Scrolls sideways to what somebody wants to see there. */
@@ -259,7 +285,9 @@ export class LogView {
     );
     if (position === undefined || row === undefined) return;
     this.#aside = undefined;
-    const { leftPx } = this.#placeOf(row, position);
+    const place = this.#placeOf(row, position);
+    if (place === undefined) return;
+    const { leftPx } = place;
     const { scrollLeft, clientWidth } = this.element;
     if (leftPx < scrollLeft || leftPx > scrollLeft + clientWidth)
       this.element.scrollLeft = leftPx - clientWidth / 2;

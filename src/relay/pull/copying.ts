@@ -144,6 +144,7 @@ export class Copying implements LeaseHolder {
   connected(isConnected: boolean): void {
     const { state } = this.progress;
     this.#isConnected = isConnected;
+    this.#tellIfWaiting();
     if (state.phase !== 'storing') return;
     if (isConnected) this.#options.log.resumed(this.#lease?.received ?? 0);
     this.progress.become({ ...state, isConnected });
@@ -152,7 +153,12 @@ export class Copying implements LeaseHolder {
   /** Notes whether the appender there was lost, and may come back. */
   waiting(isWaiting: boolean): void {
     this.#isWaiting = isWaiting;
-    this.#lease?.feed.setWaiting(isWaiting);
+    this.#tellIfWaiting();
+  }
+
+  /** To those who follow here it is the same whether the appender is lost, or the server to which it appends. */
+  #tellIfWaiting(): void {
+    this.#lease?.feed.setWaiting(this.#isWaiting || !this.#isConnected);
   }
 
   /**
@@ -226,7 +232,7 @@ export class Copying implements LeaseHolder {
     if (isJsonType(lease.feed.streamType)) this.#values = new WholeValues();
     log.opened(lease.received);
     // What was told while the file was opened.
-    lease.feed.setWaiting(this.#isWaiting);
+    this.#tellIfWaiting();
     this.progress.become({ phase: 'storing', isReadable: false, isConnected: this.#isConnected });
     this.#tellIfBegun();
     return lease;

@@ -5,7 +5,7 @@ import {
   type SearchRange,
   type SearchStep,
 } from '../../search/file-search.ts';
-import { LiteralFinder, MAX_INLINE_LENGTH } from '../../search/literal-finder.ts';
+import { isQuick, LiteralFinder } from '../../search/literal-finder.ts';
 import { PatternWorkers, type SoughtRequest } from '../../search/pattern-workers.ts';
 import { patternOf, type SearchQuery } from '../../search/search-query.ts';
 import { ServerBusyError, ServerClosingError, TooManyRequestsError } from '../../wire/errors.ts';
@@ -108,7 +108,7 @@ export class Searches {
   ): AsyncGenerator<SearchStep, void, undefined> {
     const signal = AbortSignal.any([range.signal, this.#closing.signal]);
     const whole: SearchRange = { ...range, signal, timeMs: this.#searchMs };
-    if (query.mode === 'literal' && query.text.length <= MAX_INLINE_LENGTH) {
+    if (isQuick(query)) {
       yield* new FileSearch(file, new LiteralFinder(query), whole).steps();
       return;
     }

@@ -1,4 +1,5 @@
-import { expect, it, test } from 'vitest';
+import { expect, it, onTestFinished, test } from 'vitest';
+import { KEPT_BYTES } from '../../../src/page/bytes/block-store.ts';
 import { type PlainRead, readPlainly } from '../../../src/page/file/plain-read.ts';
 
 /** What becomes of an answer, and what was read of it. */
@@ -52,4 +53,20 @@ it('tells a server that is away from an answer that broke off', async () => {
   });
   const [read, text] = await readOf(answering(body, {}));
   expect([read, text]).toMatchObject([{ kind: 'failed', passes: false }, 'one\n']);
+});
+
+it('stays calm when what it does not want breaks off', async () => {
+  const unhandled: unknown[] = [];
+  const note = (error: unknown) => void unhandled.push(error);
+  process.on('unhandledRejection', note);
+  onTestFinished(() => void process.off('unhandledRejection', note));
+  const broken = new ReadableStream({ start: (controller) => controller.error(new Error('cut')) });
+  expect(await readOf(answering(broken, { status: 404 }))).toEqual([{ kind: 'missing' }, '']);
+  const endless = new ReadableStream({
+    start: (controller) => controller.enqueue(new Uint8Array(KEPT_BYTES + 1)),
+    cancel: () => Promise.reject(new Error('cut')),
+  });
+  expect((await readOf(answering(endless, {})))[0]).toEqual({ kind: 'read', isPart: true });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(unhandled).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Group, GroupOutline, MAX_MARKS } from '../../../src/page/groups/group-outline.ts';
+import { type Group, GroupOutline, MAX_GROUP_MARKS } from '../../../src/page/groups/group-outline.ts';
 import { MARK_EXPRESSION, marksIn } from '../../../src/page/groups/marks.ts';
 
 const encoder = new TextEncoder();
@@ -69,6 +69,33 @@ describe('the groups of a log', () => {
     // As GitLab has it: folded only if the section says so.
     expect(outline.groups.map((group) => outline.isFolded(group))).toEqual([true, false]);
     expect(outline.groups.map((group) => linesOf(bytes, group).length)).toEqual([2, 3]);
+  });
+
+  it('are without what GitLab writes behind their end, in the same line', () => {
+    const lines = [
+      'section_start:1560896352:outer\r\x1b[0KOuter',
+      'section_start:1560896355:step[collapsed=true]\r\x1b[0KStep',
+      'in step',
+      'section_end:1560896359:step\r\x1b[0K\x1b[0Ksection_end:1560896359:outer\r\x1b[0K\x1b[32;1mJob succeeded\x1b[0;m',
+    ];
+    const bytes = bytesOf(...lines);
+    const outline = outlineOf(bytes);
+    expect(shown(bytes, outline)).toContain('Job succeeded');
+    outline.setAllFolded(true);
+    expect(shown(bytes, outline)).toBe(`${lines[0]}\n${lines[3]}\n`);
+    expect(outline.groups.map(({ durationMs }) => durationMs)).toEqual([7000, 4000]);
+  });
+
+  it('have their end in them where nothing is behind it', () => {
+    const bytes = bytesOf(
+      'section_start:1:a\r\x1b[0KA',
+      'section_start:1:b\r\x1b[0KB',
+      'section_end:2:b\r\x1b[0Ksection_end:2:a\r\x1b[0K',
+      'after',
+    );
+    const outline = outlineOf(bytes);
+    outline.setFolded(outline.groups[1]!, true);
+    expect(shown(bytes, outline)).toBe('section_start:1:a\r\x1b[0KA\nsection_start:1:b\r\x1b[0KB\nafter\n');
   });
 
   it('are those of Buildkite, which end where the next begins', () => {
@@ -172,11 +199,11 @@ describe('the groups of a log', () => {
 
   it('are bounded in number', () => {
     const outline = outlineOf(
-      bytesOf(...Array.from({ length: MAX_MARKS }, (_, index) => `::group::${index}`)),
+      bytesOf(...Array.from({ length: MAX_GROUP_MARKS }, (_, index) => `::group::${index}`)),
     );
     expect(outline.isFull).toBe(true);
     outline.learn({ from: 1e9, to: 1e9 + 100 }, marksIn(bytesOf('::group::more'), 1e9));
-    expect(outline.groups).toHaveLength(MAX_MARKS);
+    expect(outline.groups).toHaveLength(MAX_GROUP_MARKS);
   });
 
   it('can be searched for: the expression matches each line with a mark, and no other', () => {

@@ -184,6 +184,25 @@ it('looks anew in a line that was being written: what was there may be elsewhere
   expect(placesOf(search)).toEqual([2, 4, 21, 25]);
 });
 
+it.each(['deadline', 'limit'] as const)(
+  'keeps what it has found in a line that is searched again, when that ends early: %s',
+  async (end) => {
+    let content = 'ab ab ab';
+    const search = start(async function* (_text, { from, direction }) {
+      const isAgain = direction === 'forward';
+      for (const at of isAgain ? [0] : [0, 3, 6])
+        yield { at, length: 2, lineStart: 0, lineEnd: content.length };
+      if (isAgain) yield { end, searched: [from, 2], count: 1 };
+      else yield { end: 'complete', searched: [from, content.length], count: 3 };
+    });
+    await isDone(search);
+    content = 'ab ab ab and more';
+    search.grown(content.length);
+    await waitFor(() => search.state.kind === 'done' && search.state.end === end, 'the end of the search');
+    expect(placesOf(search)).toEqual([0, 3, 6]);
+  },
+);
+
 it('ends the answer when nobody wants it any more', async () => {
   let signalled: AbortSignal | undefined;
   const search = start(async function* (_text, _place, signal): AsyncGenerator<SearchLine> {

@@ -21,6 +21,14 @@ async function drop(page: Page, files: readonly string[]): Promise<void> {
   await devtools.detach();
 }
 
+/** Opens a page, and waits until it knows whether whoever looks at it may append. */
+async function openAsked(page: Page, url: string): Promise<void> {
+  const asked = page.waitForResponse((answer) => answer.url().includes('view=append'));
+  await page.goto(url);
+  await (await asked).finished();
+  await page.evaluate('new Promise((resolve) => setTimeout(resolve))');
+}
+
 describe.runIf(ViewerBrowser.isThere)('who may append', () => {
   it('drops files on a directory, or chooses them: all of each is there', async () => {
     const server = await ViewerServer.start();
@@ -114,8 +122,8 @@ describe.runIf(ViewerBrowser.isThere)('who may not append', () => {
     const server = await ViewerServer.start({ access });
     const file = path.join(server.root, 'a.log');
     await writeFile(file, 'text\n');
-    const { page } = await own.open(server.url('/'));
-    await page.getByText('a.log').waitFor();
+    const { page } = await own.open('about:blank');
+    await openAsked(page, server.url('/'));
     await page.evaluate(`document.addEventListener('dragover', (event) => {
       window.said = [event.defaultPrevented, event.dataTransfer.dropEffect];
     })`);
@@ -130,10 +138,7 @@ describe.runIf(ViewerBrowser.isThere)('who may not append', () => {
     await writeFile(path.join(server.root, 'a.log'), 'text\n');
     for (const urlPath of ['/a.log', '/']) {
       const { page } = await own.open('about:blank');
-      const asked = page.waitForResponse((answer) => answer.url().includes('view=append'));
-      await page.goto(server.url(urlPath));
-      await (await asked).finished();
-      await page.evaluate('new Promise((resolve) => setTimeout(resolve))');
+      await openAsked(page, server.url(urlPath));
       expect(await page.getByRole('button', { name: /Upload|Append/ }).count()).toBe(0);
     }
   });

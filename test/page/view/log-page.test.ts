@@ -179,6 +179,37 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     await waitFor(isInView, 'a match in view, wrapped');
   });
 
+  it('is painted once in a frame, however far it goes over wrapped lines', async () => {
+    const server = await ViewerServer.start();
+    const lines = Array.from({ length: 200 }, (_, index) => `${index}: ${'x'.repeat(10_000)}`);
+    await writeFile(path.join(server.root, 'f.log'), `${lines.join('\n')}\n`);
+    const page = await browser.open(server.url('/f.log'));
+    await page.state('Stored');
+    await page.press('w');
+    await page.press('Home');
+    await waitFor(async () => (await page.rows())[0]?.startsWith('0: ') === true, 'the first line');
+    // Each time that it was painted the thumb is placed.
+    await page.page.evaluate(`(() => {
+      window.painted = [];
+      const { get, set } = Object.getOwnPropertyDescriptor(HTMLElement.prototype, 'hidden');
+      Object.defineProperty(document.querySelector('.thumb'), 'hidden', {
+        get,
+        set(value) {
+          window.painted.push(document.timeline.currentTime);
+          set.call(this, value);
+        },
+      });
+    })()`);
+    await page.page.mouse.move(300, 300);
+    await page.page.mouse.wheel(0, 20_000);
+    // Of a long line only what is in view is there.
+    const number = () => page.page.locator('.row:not(.away) > .number').first().getAttribute('data-note');
+    await waitFor(async () => Number(await number()) > 5, 'a line below');
+    const painted = (await page.page.evaluate('window.painted')) as number[];
+    expect(painted.length).toBeGreaterThan(0);
+    expect(painted).toEqual([...new Set(painted)]);
+  });
+
   it('keeps columns in line, whatever fonts their characters come from', async () => {
     const server = await ViewerServer.start();
     const cells = [

@@ -10,6 +10,7 @@ import { startOrigin, startRelay } from '../../support/relay/origin.ts';
 import { InProcessServer } from '../../support/server/restartable-server.ts';
 import { SseReader } from '../../support/streams/sse-reader.ts';
 import { waitFor, waitForSize } from '../../support/wait-for.ts';
+import { V2Peer } from '../../support/websocket/v2-peer.ts';
 
 /** Longer than anything takes but what hangs. */
 const HANG_MS = 20_000;
@@ -45,6 +46,25 @@ test('what is followed by way of a relay goes on over restarts of the relay and 
   appender.end(pattern(3000, 1000));
   expect((await follower).equals(pattern(0, 4000))).toBe(true);
   expect((await readFile(path.join(relay.root, 'f'))).equals(pattern(0, 4000))).toBe(true);
+});
+
+test('who follows is told that the appender is waited for while the origin is away', async () => {
+  const origin = await startOrigin();
+  const network = await ChaosProxy.start(origin.port, new Random(1), NO_CHAOS);
+  const relay = await InProcessServer.start({ upstreams: [network.url('')] });
+  const appender = openAppend(origin.url('/f'));
+  appender.write('one ');
+  await waitForSize(path.join(origin.root, 'f'), 4);
+  const follower = await V2Peer.follow(relay.url('/f'));
+  await follower.until(() => follower.text === 'one ', 'the beginning');
+  network.refuse(true);
+  network.resetAll();
+  await follower.until(() => follower.story.at(-1) === 'waiting', 'the origin to be missed');
+  network.refuse(false);
+  await follower.until(() => follower.story.at(-1) === 'live', 'the origin to be back');
+  appender.end('two');
+  await follower.closed();
+  expect([follower.text, follower.end?.reason]).toEqual(['one two', 'finished']);
 });
 
 test('a part that a relay has when it starts is not taken for the whole', async () => {

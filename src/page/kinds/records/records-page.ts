@@ -24,6 +24,8 @@ export class RecordsPage {
     this.#page = new LogPage(data, {
       rows: () => ({
         outline: new GroupOutline(),
+        // A column is where it is, whatever is before its value in the file.
+        charactersIn: undefined,
         rowsOf: (bytes, at) => {
           const screen = this.#rows.rowsOf(bytes, at);
           if (screen.rows.length > 0) this.#showColumns();
