@@ -11,7 +11,7 @@ export class UploadList {
   readonly #waiting: Upload[] = [];
   #isRunning = false;
 
-  /** @param onDone called when something has come to the directory */
+  /** @param onDone called when all that was to come to the directory has */
   constructor(directory: URL, onDone: () => void) {
     this.#directory = directory;
     this.#onDone = onDone;
@@ -36,9 +36,9 @@ export class UploadList {
     this.#isRunning = true;
     for (let upload = this.#waiting.shift(); upload !== undefined; upload = this.#waiting.shift()) {
       await upload.run();
-      this.#onDone();
     }
     this.#isRunning = false;
+    this.#onDone();
   }
 }
 
