@@ -28,7 +28,7 @@ export interface Group {
 type GrowingGroup = { -readonly [K in keyof Group]: Group[K] } & { readonly mark: Mark };
 
 /** So many marks are kept; groups of later ones cannot be folded. */
-export const MAX_MARKS = 10_000;
+export const MAX_GROUP_MARKS = 10_000;
 
 /** What is known of marks in one part of the resource. */
 interface KnownPart {
@@ -53,12 +53,12 @@ export class GroupOutline {
 
   /** Whether there were more marks than are kept. */
   get isFull(): boolean {
-    return this.#markCount >= MAX_MARKS;
+    return this.#markCount >= MAX_GROUP_MARKS;
   }
 
   /** Takes in what marks there are in a part of the resource, whole lines: all of them. */
   learn(range: ByteRange, allMarks: readonly Mark[]): void {
-    const room = MAX_MARKS - this.#markCount;
+    const room = MAX_GROUP_MARKS - this.#markCount;
     const marks = allMarks.slice(0, room);
     const { from } = range;
     const to = allMarks[room]?.start ?? range.to;

@@ -3,7 +3,7 @@ import type { ReadBytes } from '../bytes/block-store.ts';
 import type { ByteRange, GroupOutline } from './group-outline.ts';
 import { type Mark, marksOfLine } from './marks.ts';
 
-/** Searches the resource for {@link MARK_EXPRESSION}, forward, one match in each line, at most {@link MAX_MARKS}. */
+/** Searches the resource for {@link MARK_EXPRESSION}, forward, one match in each line, at most {@link MAX_GROUP_MARKS}. */
 export type FindMarks = (from: number, signal: AbortSignal) => AsyncIterable<SearchLine>;
 
 /** So much of a line with a mark is read: its title may be cut. */

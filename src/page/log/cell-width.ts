@@ -18,9 +18,10 @@ const JOINING = new RegExp(`[${JOINS}]`, 'u');
 const JOINED = new RegExp(`[^]?[${JOINS}](?:[${JOINS}]|(?<=\u200d)[^])*`, 'gu');
 
 /** A character has no more marks than UAX #15 allows in a stream: browsers take seconds to lay out thousands. */
-export const MAX_MARKS = 30;
-const TOO_MANY_MARKS = new RegExp(String.raw`[\p{M}\p{Cf}]{${MAX_MARKS + 1},}`, 'u');
+export const MAX_COMBINING_MARKS = 30;
+const TOO_MANY_MARKS = new RegExp(String.raw`([\p{M}\p{Cf}]{${MAX_COMBINING_MARKS}})[\p{M}\p{Cf}]+`, 'u');
 
+const TRAILING_MARK = /[\p{M}\p{Cf}\p{Emoji_Modifier}]$/u;
 const LEADING_MARKS = /^[\p{M}\p{Cf}\p{Emoji_Modifier}]+/u;
 const EMOJI = /^\p{Emoji}.*\ufe0f|^\p{Regional_Indicator}{2}/u;
 
@@ -54,8 +55,17 @@ export function leadingMarks(text: string): string {
 
 /** Where in a text are marks that are too many for one character; undefined when there are none. */
 export function excessMarks(text: string): { start: number; end: number } | undefined {
-  const match = text.length > MAX_MARKS ? TOO_MANY_MARKS.exec(text) : null;
-  return match === null ? undefined : { start: match.index + MAX_MARKS, end: match.index + match[0].length };
+  const match = text.length > MAX_COMBINING_MARKS ? TOO_MANY_MARKS.exec(text) : null;
+  if (match === null) return undefined;
+  return { start: match.index + match[1]!.length, end: match.index + match[0].length };
+}
+
+/** How many marks the last character of a text has; those that are more than one may have are not counted. */
+export function trailingMarkCount(text: string): number {
+  // Marks are of one UTF-16 unit, or two.
+  const characters = Array.from(text.slice(-2 * MAX_COMBINING_MARKS));
+  const others = characters.findLastIndex((character) => !TRAILING_MARK.test(character));
+  return Math.min(characters.length - 1 - others, MAX_COMBINING_MARKS);
 }
 
 /** How many columns a text takes. */

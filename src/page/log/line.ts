@@ -1,4 +1,4 @@
-import { cellsOf, MAX_MARKS } from './cell-width.ts';
+import { cellsOf, MAX_COMBINING_MARKS, trailingMarkCount } from './cell-width.ts';
 import { PLAIN, type Style, sameStyle } from './style.ts';
 
 /** A piece of a row that looks the same throughout. */
@@ -17,6 +17,8 @@ export interface Run extends Span {
   readonly width: number;
   /** Each UTF-16 unit is one column. */
   readonly narrow: boolean;
+  /** Of a chip that stands for marks that are too many for the character before it: how many. */
+  readonly excessMarks?: number;
 }
 
 /** One row of the terminal: runs side by side, the first at column 0. */
@@ -28,8 +30,6 @@ export class Line {
   width = 0;
   #runs: Run[] = [];
   #overwritten = false;
-  /** How many were added since something was written. */
-  #marks = 0;
 
   constructor(start: number, number: number) {
     this.start = start;
@@ -42,7 +42,6 @@ export class Line {
 
   /** Replaces what is at `column` and after it by the run, as far as that is wide. */
   write(column: number, run: Run): void {
-    this.#marks = 0;
     if (column > this.width) this.#append(blank(column - this.width));
     if (column === this.width) {
       this.#append(run);
@@ -68,13 +67,30 @@ export class Line {
     if (column < this.width) this.#replace(column, column, [blank(count)]);
   }
 
-  /** Adds marks, which have no width, to the character before `column`, as far as it can have so many. */
-  combine(column: number, marks: string): void {
-    if (column === 0 || column > this.width || this.#marks + marks.length > MAX_MARKS) return;
-    this.#marks += marks.length;
+  /**
+   * Adds marks, which have no width, to the character before `column`, as many as it can have. For the others a chip stands
+   * behind it.
+   *
+   * @returns the column behind what they take
+   */
+  combine(column: number, marks: string): number {
+    if (column === 0 || column > this.width) return column;
     const index = this.#cut(column) - 1;
     const run = this.#runs[index]!;
-    if (!run.chip) this.#runs[index] = { ...run, text: run.text + marks, narrow: false };
+    const { excessMarks = 0 } = run;
+    if (run.chip && excessMarks === 0) return column;
+    const characters = Array.from(marks);
+    const room = run.chip ? 0 : MAX_COMBINING_MARKS - trailingMarkCount(run.text);
+    const text = run.text + characters.slice(0, room).join('');
+    if (!run.chip) this.#runs[index] = { ...run, text, narrow: false };
+    if (characters.length <= room) return column;
+    const chip = chipOfMarks(excessMarks + characters.length - room);
+    if (run.chip) {
+      this.#runs[index] = chip;
+      return column;
+    }
+    this.write(column, chip);
+    return column + chip.width;
   }
 
   /** What is in the row; neighbours that look the same are one. */
@@ -144,6 +160,11 @@ function widthOf(runs: readonly Run[]): number {
 
 function looksLike(a: Span, b: Span): boolean {
   return a.link === b.link && a.chip === b.chip && sameStyle(a.style, b.style);
+}
+
+function chipOfMarks(count: number): Run {
+  const text = `+${count.toLocaleString('en')} marks`;
+  return { ...blank(1), text, chip: true, narrow: false, excessMarks: count };
 }
 
 function blank(width: number): Run {

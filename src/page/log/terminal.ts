@@ -159,13 +159,13 @@ export class Terminal {
       return;
     }
     this.#printMarked(text.slice(0, excess.start));
-    this.#chip(`+${(excess.end - excess.start).toLocaleString('en')} marks`);
+    this.#column = this.#line.combine(this.#column, text.slice(excess.start, excess.end));
     this.#print(text.slice(excess.end), false);
   }
 
   #printMarked(text: string): void {
     const marks = leadingMarks(text);
-    if (marks.length > 0) this.#line.combine(this.#column, marks);
+    if (marks.length > 0) this.#column = this.#line.combine(this.#column, marks);
     const rest = text.slice(marks.length);
     if (rest !== '') this.#write(rest, widthOf(rest), false);
   }

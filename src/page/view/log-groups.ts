@@ -1,7 +1,7 @@
 import { LF } from '../bytes/line-feeds.ts';
 import { readBytesOf } from '../bytes/read-bytes.ts';
 import type { LiveFile } from '../file/live-file.ts';
-import { GroupOutline, MAX_MARKS } from '../groups/group-outline.ts';
+import { GroupOutline, MAX_GROUP_MARKS } from '../groups/group-outline.ts';
 import { type FindMarks, MarkFinder } from '../groups/mark-finder.ts';
 import { MARK_EXPRESSION, marksIn } from '../groups/marks.ts';
 import { rowsOf } from '../log/rows.ts';
@@ -32,7 +32,7 @@ export class LogGroups implements LogRows {
   constructor({ request }: LiveFile, found: () => void) {
     const search = searchOf(request);
     const find: FindMarks = (from, signal) =>
-      search(MARKS, { from, direction: 'forward', limit: MAX_MARKS }, signal);
+      search(MARKS, { from, direction: 'forward', limit: MAX_GROUP_MARKS }, signal);
     this.#finder = new MarkFinder(this.outline, find, readBytesOf(request), found);
   }
 

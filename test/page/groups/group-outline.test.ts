@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Group, GroupOutline, MAX_MARKS } from '../../../src/page/groups/group-outline.ts';
+import { type Group, GroupOutline, MAX_GROUP_MARKS } from '../../../src/page/groups/group-outline.ts';
 import { MARK_EXPRESSION, marksIn } from '../../../src/page/groups/marks.ts';
 
 const encoder = new TextEncoder();
@@ -172,11 +172,11 @@ describe('the groups of a log', () => {
 
   it('are bounded in number', () => {
     const outline = outlineOf(
-      bytesOf(...Array.from({ length: MAX_MARKS }, (_, index) => `::group::${index}`)),
+      bytesOf(...Array.from({ length: MAX_GROUP_MARKS }, (_, index) => `::group::${index}`)),
     );
     expect(outline.isFull).toBe(true);
     outline.learn({ from: 1e9, to: 1e9 + 100 }, marksIn(bytesOf('::group::more'), 1e9));
-    expect(outline.groups).toHaveLength(MAX_MARKS);
+    expect(outline.groups).toHaveLength(MAX_GROUP_MARKS);
   });
 
   it('can be searched for: the expression matches each line with a mark, and no other', () => {

@@ -125,8 +125,12 @@ describe.runIf(ViewerBrowser.isThere)('a text is scrolled', () => {
     await isAt(look, 10);
     await touch('touchEnd');
     await look.press('j');
-    // It would have run further by now.
     await isAt(look, 11);
+    // With each frame it would run further.
+    await look.page.evaluate(`(async () => {
+      for (let frames = 0; frames < 10; frames++) await new Promise(requestAnimationFrame);
+    })()`);
+    expect(await topLine(look)).toBe(11);
     await look.page.emulateMedia({ reducedMotion: 'no-preference' });
     await swipe();
     await touch('touchEnd');

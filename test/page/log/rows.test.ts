@@ -157,7 +157,11 @@ describe('marks', () => {
     expect(shown(`e${marks.repeat(100)}x${marks}\u0301y`)).toEqual([
       `e${marks}<+2,970 marks>x${marks}<+1 marks>y`,
     ]);
-    expect(shown(`e${`\x1b[31m${marks}`.repeat(100)}x`)).toEqual([`e${marks}x`]);
+    expect(shown(`e${`\x1b[31m${marks}`.repeat(100)}x`)).toEqual([`e${marks}<+2,970 marks>x`]);
+    // Of the other planes each is a pair of units.
+    const [pair, room] = ['\u{1d165}', '\u{1d165}'.repeat(29)];
+    expect(shown(`e\u0301${pair.repeat(40)}x`)).toEqual([`e\u0301${room}<+11 marks>x`]);
+    expect(shown(`e\u0301\x1b[31m${pair.repeat(40)}x`)).toEqual([`e\u0301${room}<+11 marks>x`]);
   });
 });
 

@@ -10,7 +10,7 @@ const MiB = 1024 * 1024;
 /** So many bytes are looked at for rows at once: 256 KiB on either side, and what says where a row begins. */
 const MAX_LOOKED_AT = MiB;
 
-/** A file of 2 MiB without a line feed, so that its rows have 64 KiB, all of which is here. */
+/** A file of 3 MiB without a line feed, so that its rows have 64 KiB, all of which is here. */
 async function openFile(makeRows: RowsOf) {
   const bytes = new TextEncoder()
     .encode('a word and \x1b[31manother\x1b[m '.repeat(150_000))

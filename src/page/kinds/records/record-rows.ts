@@ -1,5 +1,5 @@
 import { visible } from '../../frame/visible.ts';
-import { cellsOf, isNarrow } from '../../log/cell-width.ts';
+import { cellsOf, widthOf } from '../../log/cell-width.ts';
 import type { Span } from '../../log/line.ts';
 import { INITIAL_STATE } from '../../log/pen.ts';
 import type { Row, Screen } from '../../log/rows.ts';
@@ -77,7 +77,7 @@ export class RecordRows {
     const fitting = nodes.filter((node) => this.#columns.some(({ key }) => cellOf(node, key) !== undefined));
     if (nodes.length === 0 || (this.#columns.length > 0 && fitting.length * MIN_SHARE >= nodes.length))
       return;
-    this.#columns = tableColumns(nodes, cellCount);
+    this.#columns = tableColumns(nodes, widthOf);
   }
 
   #rowOf(record: RecordLine): Row {
@@ -93,7 +93,7 @@ export class RecordRows {
     const spans = this.#columns.map(({ key, width, isNumeric }) => {
       const cell = cellOf(node, key);
       const text = cell === undefined ? '' : fitted(cellText(cell, width), width);
-      const blanks = ' '.repeat(Math.max(0, width - cellCount(text)));
+      const blanks = ' '.repeat(Math.max(0, width - widthOf(text)));
       const gap = ' '.repeat(GAP);
       return span(
         isNumeric ? `${blanks}${text}${gap}` : `${text}${blanks}${gap}`,
@@ -112,7 +112,7 @@ export function columnTitles(columns: readonly TableColumn[]): string {
   return columns
     .map(({ key, width, isNumeric }) => {
       const title = fitted(visible(key), width);
-      const blanks = ' '.repeat(Math.max(0, width - cellCount(title)));
+      const blanks = ' '.repeat(Math.max(0, width - widthOf(title)));
       return isNumeric ? `${blanks}${title}` : `${title}${blanks}`;
     })
     .join(' '.repeat(GAP));
@@ -133,14 +133,9 @@ function chip(text: string): Span {
   return { text, style: PLAIN, link: undefined, chip: true };
 }
 
-/** How many cells of a fixed-width font a text takes. */
-function cellCount(text: string): number {
-  return isNarrow(text) ? text.length : cellsOf(text).reduce((sum, { width }) => sum + width, 0);
-}
-
 /** As much of a text as so many cells have room for, with an ellipsis if that is not all. */
 function fitted(text: string, width: number): string {
-  if (cellCount(text) <= width) return text;
+  if (widthOf(text) <= width) return text;
   let [fitting, taken] = ['', 0];
   for (const cell of cellsOf(text)) {
     taken += cell.width;
