@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Page, Request } from 'playwright-core';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -76,6 +76,19 @@ describe.runIf(ViewerBrowser.isThere)('who may append', () => {
     // What comes is told anyway: it is not read anew for each of them.
     expect(lists).toBeLessThan(4);
     expect(page.url()).toBe(server.url('/'));
+  });
+
+  it('sees some of many files, and how many others there are', async () => {
+    const server = await ViewerServer.start();
+    const { page } = await own.open(server.url('/'));
+    await page.getByRole('button', { name: 'Upload' }).waitFor();
+    const names = Array.from({ length: 60 }, (_, index) => `${index}.log`);
+    const files = names.map((name) => ({ name, mimeType: '', buffer: Buffer.alloc(0) }));
+    await page.locator('input[type=file]').setInputFiles(files);
+    await page.getByText('10 more are done').waitFor();
+    await waitFor(async () => (await page.locator('.upload[data-state=done]').count()) === 50, 'the others');
+    expect(await page.locator('.upload').count()).toBe(50);
+    expect(await readdir(server.root)).toEqual(expect.arrayContaining(names));
   });
 
   it('goes on with a file of which a part is there, and leaves another one alone', async () => {
