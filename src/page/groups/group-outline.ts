@@ -175,11 +175,11 @@ function withoutDiffs(marks: readonly Mark[]): readonly Mark[] {
 function groupsOf(marks: readonly Mark[]): Group[] {
   const groups: GrowingGroup[] = [];
   const open: GrowingGroup[] = [];
-  for (const [index, mark] of marks.entries()) {
+  for (const mark of marks) {
     if (mark.kind === 'failure') {
       for (const group of open) group.isFailed = true;
     } else if (mark.kind === 'close') {
-      const end = isHeader(marks, index) ? mark.start : mark.end;
+      const end = mark.isFollowed ? mark.start : mark.end;
       endGroups(open, lastMatching(open, mark), end, mark.timeMs);
     } else {
       if (mark.system === 'buildkite') endGroups(open, lastMatching(open, mark), mark.start, mark.timeMs);
@@ -189,14 +189,6 @@ function groupsOf(marks: readonly Mark[]): Group[] {
     }
   }
   return groups;
-}
-
-/** Tells whether the line in which a group is closed begins another one. */
-function isHeader(marks: readonly Mark[], index: number): boolean {
-  const { start } = marks[index]!;
-  let next = index + 1;
-  while (marks[next]?.start === start && marks[next]?.kind !== 'open') next++;
-  return marks[next]?.start === start;
 }
 
 function groupOf(mark: Mark, depth: number): GrowingGroup {

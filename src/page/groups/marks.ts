@@ -9,6 +9,8 @@ export interface Mark {
   readonly start: number;
   /** Position behind its line, the line feed included. */
   readonly end: number;
+  /** Behind it its line shows something, which is in no group that it closes. */
+  readonly isFollowed: boolean;
   /** What the group is closed by, where groups are named. */
   readonly name: string | undefined;
   readonly title: string;
@@ -73,7 +75,8 @@ export function marksIn(bytes: Uint8Array, at: number): Mark[] {
 }
 
 /**
- * The marks in one line, as it stands in the file. GitLab ends one group and begins the next in the same line.
+ * The marks in one line, as it stands in the file. GitLab ends a group and goes on in the same line: with the next one,
+ * or with text.
  *
  * @param start position at which the line begins
  * @param end position behind it
@@ -85,7 +88,7 @@ export function marksOfLine(line: string, start: number, end: number): Mark[] {
   const timeMs = buildkiteTime === undefined ? timeOf(lineTime) : Number(buildkiteTime);
   if (lineTime !== undefined) parts[0] = parts[0]!.slice(lineTime.length);
   const place = { start, end, timeMs };
-  return parts.flatMap((part, index) => markOf(part, parts[index + 1] ?? '', place) ?? []);
+  return parts.flatMap((part, index) => markOf(part, parts.slice(index + 1), place) ?? []);
 }
 
 function timeOf(lineTime: string | undefined): number | undefined {
@@ -94,8 +97,9 @@ function timeOf(lineTime: string | undefined): number | undefined {
 
 type Place = Pick<Mark, 'start' | 'end' | 'timeMs'>;
 
-function markOf(text: string, next: string, place: Place): Mark | undefined {
-  return githubMark(text, place) ?? gitlabMark(text, next, place) ?? buildkiteMark(text, place);
+/** The mark that one part of a line is, if it is one; `rest` are the parts behind it. */
+function markOf(text: string, rest: readonly string[], place: Place): Mark | undefined {
+  return githubMark(text, place) ?? gitlabMark(text, rest, place) ?? buildkiteMark(text, place);
 }
 
 function githubMark(text: string, place: Place): Mark | undefined {
@@ -105,7 +109,7 @@ function githubMark(text: string, place: Place): Mark | undefined {
   return mark(kind, 'github', place, match[2]!, true);
 }
 
-function gitlabMark(text: string, next: string, place: Place): Mark | undefined {
+function gitlabMark(text: string, rest: readonly string[], place: Place): Mark | undefined {
   if (text.startsWith('ERROR: Job failed')) return mark('failure', 'gitlab', place, text, false);
   const match = /^section_(start|end):(\d+):([\w.-]+)(?:\[(.*)\])?/.exec(text);
   if (match === null) return undefined;
@@ -115,9 +119,10 @@ function gitlabMark(text: string, next: string, place: Place): Mark | undefined 
       word === 'start' ? 'open' : 'close',
       'gitlab',
       place,
-      next || name!,
+      rest[0] || name!,
       /\bcollapsed=true\b/.test(options),
     ),
+    isFollowed: rest.some((part) => part.trim() !== '' && !part.startsWith('section_end:')),
     name,
     timeMs: Number(seconds) * 1000,
   };
@@ -132,5 +137,6 @@ function buildkiteMark(text: string, place: Place): Mark | undefined {
 }
 
 function mark(kind: Mark['kind'], system: BuildSystem, place: Place, title: string, folds: boolean): Mark {
-  return { kind, system, ...place, name: undefined, title: title.trim().slice(0, MAX_TITLE), folds };
+  const shownTitle = title.trim().slice(0, MAX_TITLE);
+  return { kind, system, ...place, isFollowed: false, name: undefined, title: shownTitle, folds };
 }

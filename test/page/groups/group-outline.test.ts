@@ -71,6 +71,33 @@ describe('the groups of a log', () => {
     expect(outline.groups.map((group) => linesOf(bytes, group).length)).toEqual([2, 3]);
   });
 
+  it('are without what GitLab writes behind their end, in the same line', () => {
+    const lines = [
+      'section_start:1560896352:outer\r\x1b[0KOuter',
+      'section_start:1560896355:step[collapsed=true]\r\x1b[0KStep',
+      'in step',
+      'section_end:1560896359:step\r\x1b[0K\x1b[0Ksection_end:1560896359:outer\r\x1b[0K\x1b[32;1mJob succeeded\x1b[0;m',
+    ];
+    const bytes = bytesOf(...lines);
+    const outline = outlineOf(bytes);
+    expect(shown(bytes, outline)).toContain('Job succeeded');
+    outline.setAllFolded(true);
+    expect(shown(bytes, outline)).toBe(`${lines[0]}\n${lines[3]}\n`);
+    expect(outline.groups.map(({ durationMs }) => durationMs)).toEqual([7000, 4000]);
+  });
+
+  it('have their end in them where nothing is behind it', () => {
+    const bytes = bytesOf(
+      'section_start:1:a\r\x1b[0KA',
+      'section_start:1:b\r\x1b[0KB',
+      'section_end:2:b\r\x1b[0Ksection_end:2:a\r\x1b[0K',
+      'after',
+    );
+    const outline = outlineOf(bytes);
+    outline.setFolded(outline.groups[1]!, true);
+    expect(shown(bytes, outline)).toBe('section_start:1:a\r\x1b[0KA\nsection_start:1:b\r\x1b[0KB\nafter\n');
+  });
+
   it('are those of Buildkite, which end where the next begins', () => {
     const bytes = bytesOf(
       '\x1b_bk;t=1000\x07~~~ Preparing',

@@ -98,9 +98,7 @@ export class JsonPage {
       this.#panel = new RecordPanel(() => this.#close());
       this.#page.frame.append(this.#panel.element);
     }
-    const bytes = store.slice(0, size);
-    return (
-      (bytes && parseJson(new TextDecoder().decode(bytes))) ?? 'It is no valid JSON, and shown as text alone.'
-    );
+    const { node, isTooDeep } = parseJson(new TextDecoder().decode(store.slice(0, size)));
+    return node ?? `It is ${isTooDeep ? 'nested too deeply' : 'no valid JSON'}, and shown as text alone.`;
   }
 }

@@ -19,22 +19,32 @@ export interface JsonMember {
   value: JsonNode;
 }
 
+/** What a text was read as. */
+export interface ParsedJson {
+  /** Its value; undefined for what is not read. */
+  node: JsonNode | undefined;
+  /** It is not read because values are nested over 256 deep: it may be valid. */
+  isTooDeep: boolean;
+}
+
 /** A string that stands for itself. */
 const PLAIN_STRING = /"[^"\\\p{Cc}]*"/uy;
 const STRING = /"[^"\\]*(?:\\.[^"\\]*)*"/y;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const WORD = /true|false|null/y;
 
-/** Parses what is one JSON value and nothing else; undefined for what is none, or is nested over 256 deep. */
-export function parseJson(text: string): JsonNode | undefined {
+/** Parses what is one JSON value and nothing else, nested at most 256 deep. */
+export function parseJson(text: string): ParsedJson {
   const parser = new Parser(text);
   const node = parser.value(0);
-  return node !== undefined && parser.isAtEnd() ? node : undefined;
+  return { node: parser.isAtEnd() ? node : undefined, isTooDeep: parser.isTooDeep };
 }
 
 class Parser {
   readonly #text: string;
   #at = 0;
+  /** Whether it was left because what follows is nested too deep. */
+  isTooDeep = false;
 
   constructor(text: string) {
     this.#text = text;
@@ -46,7 +56,10 @@ class Parser {
   }
 
   value(depth: number): JsonNode | undefined {
-    if (depth > MAX_DEPTH) return undefined;
+    if (depth > MAX_DEPTH) {
+      this.isTooDeep = true;
+      return undefined;
+    }
     this.#skipSpace();
     switch (this.#text[this.#at]) {
       case '{':

@@ -37,6 +37,7 @@ const NOTES: Partial<Record<RecordLine['kind'], string>> = {
   long: 'long record',
   rest: 'goes on',
   partial: 'not whole yet',
+  deep: 'nested too deeply',
   text: 'no JSON',
 };
 

@@ -12,9 +12,9 @@ const CR = 0x0d;
 
 /**
  * What a line, or a piece of one, is: a JSON value; one that is too long, or how that goes on; one whose end has not come
- * as yet; no JSON; nothing.
+ * as yet; one that is nested too deep to be read; no JSON; nothing.
  */
-export type RecordKind = 'record' | 'long' | 'rest' | 'partial' | 'text' | 'blank';
+export type RecordKind = 'record' | 'long' | 'rest' | 'partial' | 'deep' | 'text' | 'blank';
 
 /** One line of a resource whose lines are JSON values; of a long one a piece. */
 export interface RecordLine {
@@ -67,7 +67,8 @@ function recordOf(
   const text = new TextDecoder().decode(isLong ? content.subarray(0, MAX_RECORD_BYTES) : content);
   const kind = read === 'whole' && isLong ? 'long' : read;
   if (kind !== 'whole') return { kind, text, node: undefined };
-  const node = parseJson(text);
+  const { node, isTooDeep } = parseJson(text);
+  if (isTooDeep) return { kind: 'deep', text, node: undefined };
   const hasEnd = content.length < piece.length;
   // Without its line feed `12` may be the beginning of `123`; what has brackets is whole with the last one.
   if (node !== undefined && (hasEnd || node.kind === 'object' || node.kind === 'array')) {

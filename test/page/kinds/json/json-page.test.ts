@@ -63,6 +63,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a document of JSON', () => {
 
   it.each([
     ['no valid JSON', '{"a": 1,}'],
+    ['nested too deeply', '['.repeat(300) + ']'.repeat(300)],
     ['larger than 2.0 MiB', JSON.stringify(['x'.repeat(2 * 1024 * 1024)])],
   ])('shows the text of what is %s, and says so', async (why, content) => {
     const server = await ViewerServer.start();

@@ -32,7 +32,7 @@ test('a value is what JSON.parse makes of it', () => {
   fc.assert(
     fc.property(fc.json(), fc.constantFrom(undefined, 1, '\t'), (text, space) => {
       const spaced = JSON.stringify(JSON.parse(text), undefined, space);
-      expect(plain(parseJson(spaced)!)).toEqual(JSON.parse(text));
+      expect(plain(parseJson(spaced).node!)).toEqual(JSON.parse(text));
     }),
   );
 });
@@ -46,7 +46,7 @@ test('what JSON.parse refuses is no value, and nothing else is', () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...pieces, ' ', '\n', '\u00a0'), { maxLength: 8 }), (array) => {
       const text = array.join('');
-      const own = parseJson(text);
+      const own = parseJson(text).node;
       const expected = parsedBy(JSON.parse, text);
       expect(own === undefined ? 'none' : { value: plain(own) }, text).toEqual(expected);
     }),
@@ -55,7 +55,7 @@ test('what JSON.parse refuses is no value, and nothing else is', () => {
 });
 
 test('what JSON.parse loses is kept: digits, the order of members, and members of one name', () => {
-  const node = parseJson('{"2":12345678901234567890,"1":1.10,"__proto__":1,"1":null}');
+  const { node } = parseJson('{"2":12345678901234567890,"1":1.10,"__proto__":1,"1":null}');
   expect(node).toEqual({
     kind: 'object',
     members: [
@@ -67,9 +67,12 @@ test('what JSON.parse loses is kept: digits, the order of members, and members o
   });
 });
 
-test('what is nested too deep is not read, and exhausts nothing', () => {
-  expect(parseJson('['.repeat(256) + ']'.repeat(256))).toBeDefined();
-  expect(parseJson('['.repeat(300) + ']'.repeat(300))).toBeUndefined();
-  expect(parseJson('{"a":'.repeat(65_536))).toBeUndefined();
-  expect(parseJson(`"${'\\n'.repeat(200_000)}`)).toBeUndefined();
+test('what is nested too deep is not read, nor called invalid, and exhausts nothing', () => {
+  const nested = (depth: number) => parseJson('['.repeat(depth) + ']'.repeat(depth));
+  expect(nested(256)).toMatchObject({ node: { kind: 'array' }, isTooDeep: false });
+  const tooDeep = { node: undefined, isTooDeep: true };
+  expect(nested(300)).toEqual(tooDeep);
+  expect(parseJson('{"a":'.repeat(65_536))).toEqual(tooDeep);
+  expect(parseJson('[1,]')).toEqual({ node: undefined, isTooDeep: false });
+  expect(parseJson(`"${'\\n'.repeat(200_000)}`).node).toBeUndefined();
 });

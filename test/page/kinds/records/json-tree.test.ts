@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { type JsonNode, parseJson } from '../../../../src/page/kinds/records/json-node.ts';
 import { TreeState, treeRows } from '../../../../src/page/kinds/records/json-tree.ts';
 
-const TREE = parseJson('{"a":{"b":[1,2]},"c":"d","e":{}}')!;
+const TREE = parseJson('{"a":{"b":[1,2]},"c":"d","e":{}}').node!;
 
 /** The lines of a tree as text. */
 function linesOf(node: JsonNode, state: TreeState): string[] {
@@ -38,7 +38,7 @@ test('what is opened shows what it holds, and is as it was when it is opened aga
 });
 
 test('of many children the first are shown, and more when asked for', () => {
-  const many = parseJson(`[${Array.from({ length: 250 }, (_, index) => index).join()}]`)!;
+  const many = parseJson(`[${Array.from({ length: 250 }, (_, index) => index).join()}]`).node!;
   const state = new TreeState();
   expect(linesOf(many, state)).toHaveLength(102);
   expect(linesOf(many, state).at(-1)).toBe(' 150 more of ');

@@ -34,11 +34,13 @@ test('without a table each value is on its line', () => {
 
 test('what is no record says what it is', () => {
   const rows = new RecordRows();
-  const text = `oops \u202e\n\n"${'x'.repeat(70_000)}"\n{"a":`;
+  const deep = '['.repeat(300) + ']'.repeat(300);
+  const text = `oops \u202e\n\n${deep}\n"${'x'.repeat(70_000)}"\n{"a":`;
   const lines = textOf(rows, text).map((line) => line.slice(0, 24));
   expect(lines).toEqual([
     'no JSON oops \\u202e',
     '',
+    'nested too deeply [[[[[[',
     'long record "xxxxxxxxxxx',
     'goes on xxxxxxxxxxxxxxxx',
     'not whole yet {"a":',

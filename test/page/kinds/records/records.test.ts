@@ -20,6 +20,11 @@ test('a line without its end is partial while it may be the beginning of somethi
   expect(kindsOf('1\n{"a":1}')).toEqual(['record', 'record']);
 });
 
+test('a line that is nested too deep is named so, and not called no JSON', () => {
+  const deep = `{"deep":${'['.repeat(300)}${']'.repeat(300)}}`;
+  expect(kindsOf(`${deep}\n1\n${deep}`)).toEqual(['deep', 'record', 'deep']);
+});
+
 test('a line that is too long is named so, and its beginning is there', () => {
   // Long, but between two places where long lines are cut.
   const at = 40_000;

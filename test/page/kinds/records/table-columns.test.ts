@@ -4,7 +4,7 @@ import { cellOf, tableColumns } from '../../../../src/page/kinds/records/table-c
 
 const columnsOf = (...lines: string[]) =>
   tableColumns(
-    lines.map((line) => parseJson(line)!),
+    lines.map((line) => parseJson(line).node!),
     (text) => text.length,
   );
 
@@ -32,11 +32,11 @@ test('there are as many columns as a window has room for, and no wider ones', ()
 });
 
 test('a member that comes twice counts as programs read it, and names of prototypes are names', () => {
-  const record = parseJson('{"a":1,"a":2,"__proto__":3}');
+  const record = parseJson('{"a":1,"a":2,"__proto__":3}').node;
   expect(cellOf(record, 'a')).toEqual({ kind: 'number', text: '2' });
   expect(cellOf(record, '__proto__')).toEqual({ kind: 'number', text: '3' });
   expect(cellOf(record, 'constructor')).toBeUndefined();
-  expect(cellOf(parseJson('null'), 'a')).toBeUndefined();
+  expect(cellOf(parseJson('null').node, 'a')).toBeUndefined();
   expect(columnsOf('{"__proto__":1,"constructor":2}').map(({ key }) => key)).toEqual([
     '__proto__',
     'constructor',
