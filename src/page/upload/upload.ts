@@ -1,5 +1,7 @@
 import { append } from '../../browser/append.ts';
 import type { AppendState } from '../../browser/append-options.ts';
+import { Backoff } from '../../client/session/reconnector.ts';
+import { ConnectionError } from '../../wire/errors.ts';
 import { RAW_QUERY } from '../../wire/page.ts';
 import { RETRY } from '../state/retry.ts';
 import { fetchWithToken, tabToken } from '../token/tab-token.ts';
@@ -46,10 +48,11 @@ export class Upload {
   /** Resolves when it is over, in whatever way. */
   async run(): Promise<void> {
     try {
-      this.#abort.signal.throwIfAborted();
-      const start = await this.#beginning();
-      this.#enter({ type: 'sending', safeBytes: start });
-      if (start < this.file.size || start === 0) await this.#send(start);
+      await this.#goOn().catch((error) => {
+        if (!(error instanceof ConnectionError)) throw error;
+        // The server may have gone since it was asked: then that waits for it.
+        return this.#goOn();
+      });
       this.#enter({ type: 'done' });
     } catch (error) {
       this.#enter({ type: 'failed', error });
@@ -61,6 +64,12 @@ export class Upload {
     const error = new Error('given up');
     this.#abort.abort(error);
     this.#enter({ type: 'failed', error });
+  }
+
+  async #goOn(): Promise<void> {
+    const start = await this.#knownBeginning();
+    this.#enter({ type: 'sending', safeBytes: start });
+    if (start < this.file.size || start === 0) await this.#send(start);
   }
 
   async #send(start: number): Promise<void> {
@@ -84,7 +93,23 @@ export class Upload {
     } else if (state.type === 'open') this.#enter({ type: 'sending', safeBytes });
   }
 
-  /** How much of the file is there already. */
+  /** How much of the file is there already, as soon as the server can be reached. */
+  async #knownBeginning(): Promise<number> {
+    const backoff = new Backoff(RETRY);
+    for (;;) {
+      this.#abort.signal.throwIfAborted();
+      try {
+        return await this.#beginning();
+      } catch (error) {
+        const delayMs = backoff.next();
+        // So `fetch` says that nothing answers, or that the answer broke off.
+        if (!(error instanceof TypeError) || delayMs === undefined) throw error;
+        this.#enter({ type: 'reconnecting', safeBytes: 0, retryAt: Date.now() + delayMs });
+        await new Promise((resolve) => setTimeout(resolve, delayMs));
+      }
+    }
+  }
+
   async #beginning(): Promise<number> {
     const { signal } = this.#abort;
     const head = await fetchWithToken(this.#raw(), { method: 'HEAD', signal });

@@ -114,6 +114,29 @@ describe.runIf(ViewerBrowser.isThere)('who may append', () => {
     expect((await readFile(at('edited'))).equals(edited)).toBe(true);
   });
 
+  it('uploads, once the server is back, what had not begun when it went', async () => {
+    const server = await ViewerServer.start();
+    const { page } = await own.open(server.url('/'));
+    await page.getByRole('button', { name: 'Upload' }).waitFor();
+    const choose = (name: string) =>
+      page.locator('input[type=file]').setInputFiles([{ name, mimeType: '', buffer: Buffer.from(name) }]);
+    await choose('before');
+    await page.locator('.upload[data-state=done]').waitFor();
+    await server.stop();
+    await choose('given up');
+    await choose('after');
+    await page.getByText('0 B of 8 B, reconnecting').waitFor();
+    await page.getByRole('button', { name: 'Cancel given up' }).click();
+    await page.getByText('0 B of 5 B, reconnecting').waitFor();
+    await server.start();
+    await waitFor(
+      async () => (await page.locator('.upload[data-state=done]').count()) === 2,
+      'the other one',
+    );
+    expect(await readFile(path.join(server.root, 'after'), 'utf8')).toBe('after');
+    expect((await readdir(server.root)).includes('given up')).toBe(false);
+  });
+
   it('types lines into a text, which are shown as they are appended, and ends it', async () => {
     const server = await ViewerServer.start();
     const file = path.join(server.root, 'a.log');
