@@ -50,6 +50,12 @@ export const SearchQueryName = {
   per: 'per',
 } as const;
 
+/** Response headers of {@link SEARCH_VIEW}, besides the one with the generation. */
+export const SearchHeader = {
+  /** How many bytes the file has, of which no more are searched. */
+  size: 'search-size',
+} as const;
+
 /** A match, by positions in the file. */
 export interface SearchMatch {
   at: number;

@@ -142,6 +142,25 @@ describe.runIf(ViewerBrowser.isThere)('at a relay of a plain HTTP server, the pa
       expect(page.url()).toBe(relay.url(at));
     }
   });
+
+  it('gives way to nothing on another host, also where something before it merges slashes', async () => {
+    const { relay } = await startRelay((_, answer) => {
+      answer.writeHead(200, { ...UNKEPT, 'content-type': 'text/html' }).end('<p>It is HTML');
+    });
+    const { page } = await browser.open('about:blank');
+    const place = relay.url('//127.0.0.1:1/guide');
+    const isDoubled = ({ pathname }: URL) => pathname.startsWith('//');
+    await page.route(isDoubled, async (route) => {
+      const url = new URL(route.request().url());
+      url.pathname = url.pathname.replace(/^\/+/, '/');
+      if (url.pathname.endsWith('guide') && url.search === '') url.search = 'view';
+      await route.fulfill({ response: await route.fetch({ url: url.href, maxRedirects: 0 }) });
+    });
+    onTestFinished(() => page.unroute(isDoubled));
+    const next = page.waitForRequest((asked) => asked.isNavigationRequest() && asked.url().endsWith('?raw'));
+    await page.goto(place);
+    expect((await next).url()).toBe(`${place}?raw`);
+  });
 });
 
 describe.runIf(ViewerBrowser.isThere)('at a relay of an httpfstream server, the page', () => {

@@ -1,5 +1,5 @@
 import { StreamHeader } from '../../wire/durable-streams.ts';
-import { IndexHeader } from '../../wire/page-requests.ts';
+import { IndexHeader, SearchHeader } from '../../wire/page-requests.ts';
 import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import { discardBody } from './discard-body.ts';
 
@@ -18,7 +18,7 @@ export interface RequestContext {
 
 /**
  * Asks something of one file, by the query of its URL. Rejects with {@link BytesGoneError} when the answer is of another
- * one, and with what `fetch` throws.
+ * one, or of a directory, and with what `fetch` throws.
  */
 export type RequestFile = (query: string, init?: RequestInit) => Promise<Response>;
 
@@ -39,6 +39,10 @@ export function requestsOf(url: URL, context: () => RequestContext): RequestFile
     headers.set('cache-control', 'no-store');
     const fresh: RequestInit & { cache: 'no-store' } = { ...init, headers, cache: 'no-store' };
     const answer = await fetch(asked, fresh);
+    if (answer.redirected && new URL(answer.url).pathname === `${asked.pathname}/`) {
+      void answer.body?.cancel();
+      throw new BytesGoneError('a directory has taken its place');
+    }
     const told = generationIn(answer.headers);
     if (generation !== undefined && told !== undefined && told !== generation) {
       discardBody(answer);
@@ -55,4 +59,12 @@ export function generationIn(headers: Headers): number | undefined {
     .find((value) => value !== null);
   const digits = /^\d+/.exec(told ?? '')?.[0];
   return digits === undefined ? undefined : Number(digits);
+}
+
+/** How many bytes the file of an answer has, if it says so: one to a part of it, or to a search, does. */
+export function sizeIn(headers: Headers): number | undefined {
+  const digits =
+    /\/(?<size>\d+)$/.exec(headers.get('content-range') ?? '')?.groups?.size ??
+    headers.get(SearchHeader.size);
+  return digits === null ? undefined : Number(digits);
 }

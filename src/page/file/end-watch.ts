@@ -19,6 +19,11 @@ export class EndWatch {
     this.#schedule(LOOK_MS);
   }
 
+  /** Looks at once: something says that it is not so any more. */
+  lookNow(): void {
+    this.#schedule(0);
+  }
+
   #schedule(delayMs: number): void {
     clearTimeout(this.#timer);
     if (!this.#isOn || document.hidden) return;

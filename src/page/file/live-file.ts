@@ -14,7 +14,7 @@ import { RAW_QUERY } from '../../wire/page.ts';
 import type { EndReason } from '../../wire/protocol.ts';
 import { Arrivals } from '../bytes/arrivals.ts';
 import { BlockStore } from '../bytes/block-store.ts';
-import { BytesGoneError, type RequestFile, requestsOf } from '../bytes/file-requests.ts';
+import { BytesGoneError, type RequestFile, requestsOf, sizeIn } from '../bytes/file-requests.ts';
 import { countLineFeeds } from '../bytes/line-feeds.ts';
 import { lookAtFile, readBytesOf } from '../bytes/read-bytes.ts';
 import { RETRY } from '../state/retry.ts';
@@ -91,7 +91,15 @@ export class LiveFile {
     const request = requestsOf(this.url, () => ({ token: tabToken(), generation: this.#generation }));
     this.request = async (query, init) => {
       if (isCut(this.#state)) throw new BytesGoneError('the file was cut');
-      return request(query, init);
+      const { size } = this.store;
+      try {
+        const answer = await request(query, init);
+        if (isRefused(answer) || (sizeIn(answer.headers) ?? size) < size) this.#doubt();
+        return answer;
+      } catch (error) {
+        if (error instanceof BytesGoneError) this.#doubt();
+        throw error;
+      }
     };
     this.store = new BlockStore(readBytesOf(this.request));
   }
@@ -272,11 +280,19 @@ export class LiveFile {
     this.#events.grown();
   }
 
+  /** An answer says that there may be another file, a shorter one or none: what has ended is looked at now. */
+  #doubt(): void {
+    if (!isDeleted(this.#state)) this.#endWatch.lookNow();
+  }
+
   /** What has ended may go on, by another append; or be gone, or cut, of which nobody tells who does not follow it any more. */
   async #lookAgain(): Promise<void> {
     try {
       const anyFile = requestsOf(this.url, () => ({ token: tabToken(), generation: undefined }));
-      const facts = await lookAtFile(anyFile);
+      const facts = await lookAtFile(anyFile).catch((error) => {
+        if (error instanceof BytesGoneError) return undefined;
+        throw error;
+      });
       const state = this.#state;
       if (!isLookedAt(state)) return;
       const isSame = facts?.generation === this.#generation;
@@ -330,9 +346,16 @@ function isPassing(error: Error): boolean {
 
 /** Whether the server, or the one behind it, cannot answer at the moment. */
 function isOfServer(error: Error): boolean {
-  return (
-    error instanceof UnexpectedStatusError && (error.status >= 500 || error.status === TOO_MANY_REQUESTS)
-  );
+  return error instanceof UnexpectedStatusError && isBusy(error.status);
+}
+
+function isBusy(status: number): boolean {
+  return status >= 500 || status === TOO_MANY_REQUESTS;
+}
+
+/** Whether the reason may be what is at the path now. */
+function isRefused({ ok, status }: Response): boolean {
+  return !ok && !isBusy(status);
 }
 
 /** Whether there is a directory, whose page is another one. */

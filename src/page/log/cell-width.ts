@@ -19,7 +19,7 @@ const JOINED = new RegExp(`[^]?[${JOINS}](?:[${JOINS}]|(?<=\u200d)[^])*`, 'gu');
 
 /** A character has no more marks than UAX #15 allows in a stream: browsers take seconds to lay out thousands. */
 export const MAX_COMBINING_MARKS = 30;
-const TOO_MANY_MARKS = new RegExp(String.raw`([\p{M}\p{Cf}]{${MAX_COMBINING_MARKS}})[\p{M}\p{Cf}]+`, 'u');
+const TOO_MANY_MARKS = new RegExp(String.raw`([\p{M}\p{Cf}]{${MAX_COMBINING_MARKS}})[\p{M}\p{Cf}]`, 'u');
 
 const TRAILING_MARK = /[\p{M}\p{Cf}\p{Emoji_Modifier}]$/u;
 const LEADING_MARKS = /^[\p{M}\p{Cf}\p{Emoji_Modifier}]+/u;
@@ -53,11 +53,10 @@ export function leadingMarks(text: string): string {
   return LEADING_MARKS.exec(text)?.[0] ?? '';
 }
 
-/** Where in a text are marks that are too many for one character; undefined when there are none. */
-export function excessMarks(text: string): { start: number; end: number } | undefined {
+/** Where in a text the first marks are that are too many for one character; undefined when there are none. */
+export function excessMarksStart(text: string): number | undefined {
   const match = text.length > MAX_COMBINING_MARKS ? TOO_MANY_MARKS.exec(text) : null;
-  if (match === null) return undefined;
-  return { start: match.index + match[1]!.length, end: match.index + match[0].length };
+  return match === null ? undefined : match.index + match[1]!.length;
 }
 
 /** How many marks the last character of a text has; those that are more than one may have are not counted. */

@@ -74,18 +74,17 @@ export class Line {
    * @returns the column behind what they take
    */
   combine(column: number, marks: string): number {
-    if (column === 0 || column > this.width) return column;
-    const index = this.#cut(column) - 1;
-    const run = this.#runs[index]!;
-    const { excessMarks = 0 } = run;
-    if (run.chip && excessMarks === 0) return column;
+    const index = column > this.width ? -1 : this.#cut(column) - 1;
+    const run = this.#runs[index];
+    const { text = '', excessMarks = 0 } = run ?? {};
     const characters = Array.from(marks);
-    const room = run.chip ? 0 : MAX_COMBINING_MARKS - trailingMarkCount(run.text);
-    const text = run.text + characters.slice(0, room).join('');
-    if (!run.chip) this.#runs[index] = { ...run, text, narrow: false };
+    const room = excessMarks > 0 ? 0 : MAX_COMBINING_MARKS - trailingMarkCount(text);
+    // Where no character is they are not shown.
+    if (run?.chip === false)
+      this.#runs[index] = { ...run, text: text + characters.slice(0, room).join(''), narrow: false };
     if (characters.length <= room) return column;
     const chip = chipOfMarks(excessMarks + characters.length - room);
-    if (run.chip) {
+    if (excessMarks > 0) {
       this.#runs[index] = chip;
       return column;
     }

@@ -1,4 +1,4 @@
-import { excessMarks, isNarrow, leadingMarks, widthOf } from './cell-width.ts';
+import { excessMarksStart, isNarrow, leadingMarks, widthOf } from './cell-width.ts';
 import { type ControlSequence, readControlSequence } from './control-sequences.ts';
 import { Line } from './line.ts';
 import { Pen, type TerminalState } from './pen.ts';
@@ -153,21 +153,13 @@ export class Terminal {
       this.#write(text, text.length, true);
       return;
     }
-    const excess = excessMarks(text);
-    if (excess === undefined) {
-      this.#printMarked(text);
-      return;
-    }
-    this.#printMarked(text.slice(0, excess.start));
-    this.#column = this.#line.combine(this.#column, text.slice(excess.start, excess.end));
-    this.#print(text.slice(excess.end), false);
-  }
-
-  #printMarked(text: string): void {
     const marks = leadingMarks(text);
-    if (marks.length > 0) this.#column = this.#line.combine(this.#column, marks);
+    if (marks !== '') this.#column = this.#line.combine(this.#column, marks);
     const rest = text.slice(marks.length);
-    if (rest !== '') this.#write(rest, widthOf(rest), false);
+    const end = excessMarksStart(rest) ?? rest.length;
+    const shown = rest.slice(0, end);
+    if (shown !== '') this.#write(shown, widthOf(shown), false);
+    if (end < rest.length) this.#print(rest.slice(end), false);
   }
 
   #write(text: string, width: number, narrow: boolean): void {

@@ -25,9 +25,12 @@ export function droppedFiles({ items, files }: DataTransfer): Promise<NamedFile[
 async function filesIn(entries: readonly FileSystemEntry[]): Promise<NamedFile[]> {
   const found: NamedFile[] = [];
   for (const entry of entries) {
-    if (isDirectory(entry)) found.push(...(await filesIn(await entriesOf(entry))));
-    else if (isFile(entry))
+    if (isDirectory(entry)) {
+      // There may be more than a call may have arguments.
+      for (const file of await filesIn(await entriesOf(entry))) found.push(file);
+    } else if (isFile(entry)) {
       found.push({ path: entry.fullPath.replace(/^\//, ''), file: await fileOf(entry) });
+    }
   }
   return found;
 }

@@ -17,7 +17,7 @@ export class UploadInput {
   #isOffered = false;
 
   /**
-   * @param onDone called when something has come to the directory
+   * @param onDone called when all that was to come to the directory has
    * @param tell says why nothing can be taken
    */
   constructor(directory: URL, bar: Bar, onDone: () => void, tell: (text: string) => void) {

@@ -1,33 +1,38 @@
-import { formatBytes } from '../frame/format.ts';
+import { formatBytes, formatCount } from '../frame/format.ts';
 import { visible } from '../frame/visible.ts';
 import type { NamedFile } from './dropped-files.ts';
 import { Upload } from './upload.ts';
 
+/** So many are shown, as long as none of them has failed: a folder may have any number of files. */
+const MAX_ROWS = 50;
+
 /** The files that are being appended to a directory, one after the other, and how far each is. */
 export class UploadList {
   readonly element = document.createElement('section');
+  readonly #rows = document.createElement('div');
+  readonly #others = document.createElement('p');
   readonly #directory: URL;
   readonly #onDone: () => void;
+  /** What has no row yet; it comes after what waits. */
+  readonly #unshown: NamedFile[] = [];
   readonly #waiting: Upload[] = [];
+  /** How many are done whose rows have made room. */
+  #doneCount = 0;
   #isRunning = false;
 
-  /** @param onDone called when something has come to the directory */
+  /** @param onDone called when all that was to come to the directory has */
   constructor(directory: URL, onDone: () => void) {
     this.#directory = directory;
     this.#onDone = onDone;
     this.element.className = 'uploads';
     this.element.ariaLabel = 'Uploads';
+    this.#others.className = 'others';
+    this.element.append(this.#others, this.#rows);
   }
 
   add(files: Iterable<NamedFile>): void {
-    for (const { path, file } of files) {
-      const row = new UploadRow(path, file.size, () => upload.cancel());
-      const url = new URL(`./${path.split('/').map(escaped).join('/')}`, this.#directory);
-      const upload = new Upload(url, file, () => row.show(upload));
-      row.show(upload);
-      this.element.append(row.element);
-      this.#waiting.push(upload);
-    }
+    for (const file of files) this.#unshown.push(file);
+    this.#fill();
     void this.#run();
   }
 
@@ -36,9 +41,39 @@ export class UploadList {
     this.#isRunning = true;
     for (let upload = this.#waiting.shift(); upload !== undefined; upload = this.#waiting.shift()) {
       await upload.run();
-      this.#onDone();
+      this.#fill();
     }
     this.#isRunning = false;
+    this.#onDone();
+  }
+
+  /** Shows what there is room for: what is done makes room, what has failed stays. */
+  #fill(): void {
+    for (let next = this.#unshown[0]; next !== undefined; next = this.#unshown[0]) {
+      if (this.#rows.childElementCount >= MAX_ROWS) {
+        const done = this.#rows.querySelector('[data-state="done"]');
+        if (done === null && this.#waiting.length > 0) break;
+        if (done !== null) this.#doneCount++;
+        done?.remove();
+      }
+      this.#unshown.shift();
+      this.#show(next);
+    }
+    const others = [
+      this.#unshown.length === 0 ? [] : `${formatCount(this.#unshown.length)} more wait`,
+      this.#doneCount === 0 ? [] : `${formatCount(this.#doneCount)} more are done`,
+    ];
+    this.#others.textContent = others.flat().join(', ');
+    this.#others.hidden = this.#others.textContent === '';
+  }
+
+  #show({ path, file }: NamedFile): void {
+    const row = new UploadRow(path, file.size, () => upload.cancel());
+    const url = new URL(`./${path.split('/').map(escaped).join('/')}`, this.#directory);
+    const upload = new Upload(url, file, () => row.show(upload));
+    row.show(upload);
+    this.#rows.append(row.element);
+    this.#waiting.push(upload);
   }
 }
 

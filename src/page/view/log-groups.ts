@@ -5,10 +5,10 @@ import { GroupOutline, MAX_GROUP_MARKS } from '../groups/group-outline.ts';
 import { type FindMarks, MarkFinder } from '../groups/mark-finder.ts';
 import { MARK_EXPRESSION, marksIn } from '../groups/marks.ts';
 import { rowsOf } from '../log/rows.ts';
-import { textOfRow } from '../rows/row-text.ts';
-import type { CharactersIn, RowsOf } from '../rows/row-window.ts';
+import type { RowsOf } from '../rows/row-window.ts';
 import { type SearchText, searchOf } from '../search/search-stream.ts';
 import type { LogRows } from './log-page.ts';
+import { charactersInText } from './text-rows.ts';
 
 const MARKS: SearchText = { text: MARK_EXPRESSION, mode: 'regex', case: 'sensitive', per: 'line' };
 
@@ -19,10 +19,7 @@ export class LogGroups implements LogRows {
     this.#learn(bytes, at);
     return rowsOf(bytes, at, state);
   };
-  readonly charactersIn: CharactersIn = (bytes, at) => {
-    const row = rowsOf(bytes, at).rows.at(-1);
-    return row === undefined ? 0 : textOfRow(row).length;
-  };
+  readonly charactersIn = charactersInText;
   readonly #finder: MarkFinder;
 
   /**

@@ -4,7 +4,7 @@ import type { Core } from '../../core/core.ts';
 import type { SearchRange } from '../../search/file-search.ts';
 import type { SearchQuery } from '../../search/search-query.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
-import { SearchQueryName } from '../../wire/page-requests.ts';
+import { SearchHeader, SearchQueryName } from '../../wire/page-requests.ts';
 import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { clientKeyOf } from '../limits/client-key.ts';
@@ -71,6 +71,7 @@ export class SearchResponder {
         'x-accel-buffering': 'no',
         'x-content-type-options': 'nosniff',
         [GENERATION_HEADER]: String(file.generation),
+        [SearchHeader.size]: String(size),
       });
       return sendStream(request, reply.type('application/x-ndjson'), lines);
     } catch (error) {

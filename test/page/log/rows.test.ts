@@ -158,6 +158,8 @@ describe('marks', () => {
       `e${marks}<+2,970 marks>x${marks}<+1 marks>y`,
     ]);
     expect(shown(`e${`\x1b[31m${marks}`.repeat(100)}x`)).toEqual([`e${marks}<+2,970 marks>x`]);
+    // Where there is no character, too.
+    expect(shown(`${marks}\u0301x\n`)).toEqual(['<+1 marks>x']);
     // Of the other planes each is a pair of units.
     const [pair, room] = ['\u{1d165}', '\u{1d165}'.repeat(29)];
     expect(shown(`e\u0301${pair.repeat(40)}x`)).toEqual([`e\u0301${room}<+11 marks>x`]);

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Page } from 'playwright-core';
-import { describe, expect, it } from 'vitest';
+import type { Page, Request } from 'playwright-core';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
 import { ViewerServer } from '../../support/page/viewer-server.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
@@ -61,13 +61,34 @@ describe.runIf(ViewerBrowser.isThere)('who may append', () => {
     const look = await own.open(server.url('/'));
     const { page } = look;
     await page.getByRole('button', { name: 'Upload' }).waitFor();
+    let lists = 0;
+    const countLists = (request: Request) => {
+      if (request.url().endsWith('?view=list')) lists++;
+    };
+    page.on('request', countLists);
+    onTestFinished(() => void page.off('request', countLists));
     await drop(page, [folder, path.join(folder, 'beside')]);
     await waitFor(async () => (await page.locator('.upload[data-state=done]').count()) === 12, 'all of them');
     for (const name of [...names, 'beside']) {
       expect(await readFile(path.join(server.root, 'a folder', name), 'utf8')).toBe(name);
     }
     expect(await readFile(path.join(server.root, 'beside'), 'utf8')).toBe('beside');
+    // What comes is told anyway: it is not read anew for each of them.
+    expect(lists).toBeLessThan(4);
     expect(page.url()).toBe(server.url('/'));
+  });
+
+  it('sees some of many files, and how many others there are', async () => {
+    const server = await ViewerServer.start();
+    const { page } = await own.open(server.url('/'));
+    await page.getByRole('button', { name: 'Upload' }).waitFor();
+    const names = Array.from({ length: 60 }, (_, index) => `${index}.log`);
+    const files = names.map((name) => ({ name, mimeType: '', buffer: Buffer.alloc(0) }));
+    await page.locator('input[type=file]').setInputFiles(files);
+    await page.getByText('10 more are done').waitFor();
+    await waitFor(async () => (await page.locator('.upload[data-state=done]').count()) === 50, 'the others');
+    expect(await page.locator('.upload').count()).toBe(50);
+    expect(await readdir(server.root)).toEqual(expect.arrayContaining(names));
   });
 
   it('goes on with a file of which a part is there, and leaves another one alone', async () => {

@@ -35,6 +35,7 @@ it('tells where something is, in lines of JSON, and last what was searched', asy
   const answer = await search({ q: 'two', from: '5' });
   expect(answer.headers.get('content-type')).toBe('application/x-ndjson');
   expect(answer.headers.get('cache-control')).toContain('no-store');
+  expect(answer.headers.get('search-size')).toBe('18');
   expect(await linesOf(answer)).toEqual([
     { at: 4, length: 3, lineStart: 4, lineEnd: 7 },
     { at: 14, length: 3, lineStart: 8, lineEnd: 17 },

@@ -1,9 +1,11 @@
 import type { PageData } from '../../../wire/page.ts';
 import { barButton } from '../../frame/bar.ts';
 import { formatBytes } from '../../frame/format.ts';
+import { GroupOutline } from '../../groups/group-outline.ts';
+import { rowsOf } from '../../log/rows.ts';
 import { mayGrow } from '../../state/stream-state.ts';
-import { LogGroups } from '../../view/log-groups.ts';
 import { LogPage } from '../../view/log-page.ts';
+import { charactersInText } from '../../view/text-rows.ts';
 import type { JsonNode } from '../records/json-node.ts';
 import type { RecordPanel } from '../records/record-panel.ts';
 
@@ -26,7 +28,8 @@ export class JsonPage {
 
   constructor(data: PageData) {
     this.#page = new LogPage(data, {
-      rows: (file, found) => new LogGroups(file, found),
+      // Programs that build write no documents: there are no groups.
+      rows: () => ({ outline: new GroupOutline(), charactersIn: charactersInText, rowsOf }),
       keys: [
         { keys: ['t'], does: 'all of it as a tree, or only the text', run: () => this.#toggle() },
         { keys: ['Escape'], does: 'close the tree', run: () => this.#close() },
