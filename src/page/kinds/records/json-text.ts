@@ -68,6 +68,7 @@ function shownKey(key: string, maxLength: number): string {
   return /^[\w$-]+$/.test(key) ? cut(key, maxLength) : `"${visible(cut(key, maxLength))}"`;
 }
 
-function cut(text: string, maxLength: number): string {
+/** At most so many characters of a text, and an ellipsis if that is not all. */
+export function cut(text: string, maxLength: number): string {
   return text.length <= maxLength ? text : `${text.slice(0, maxLength)}…`;
 }

@@ -1,14 +1,17 @@
 import { formatCount } from '../../frame/format.ts';
 import { visible } from '../../frame/visible.ts';
 import type { JsonNode } from './json-node.ts';
-import { preview } from './json-text.ts';
+import { cut, preview } from './json-text.ts';
 import { CHILDREN_AT_ONCE, childCount, type TreeRow, TreeState, treeRows } from './json-tree.ts';
 
 /** Of a value that is closed so many characters are shown, … */
 const PREVIEW_LENGTH = 80;
 
-/** … and of a string so many. */
-const MAX_STRING_LENGTH = 10_000;
+/** … of a string so many, of which a hundred may be there at once, … */
+const MAX_STRING_LENGTH = 4000;
+
+/** … and of a name so many. */
+const MAX_KEY_LENGTH = 500;
 
 /** Beside the records: one of them as a tree, whose values are opened one by one. */
 export class RecordPanel {
@@ -72,10 +75,10 @@ function treeItem(row: TreeRow, act: () => void): HTMLElement {
   if (isOpen !== undefined) {
     const button = treeButton(isOpen ? '▾' : '▸', id, act);
     button.ariaExpanded = String(isOpen);
-    button.ariaLabel = key === undefined ? 'record' : visible(String(key));
+    button.ariaLabel = key === undefined ? 'record' : keyText(key);
     item.append(button);
   }
-  if (key !== undefined) item.append(textIn('key', visible(String(key))), ': ');
+  if (key !== undefined) item.append(textIn('key', keyText(key)), ': ');
   item.append(textIn(`value ${node.kind}`, valueText(node, isOpen === true)));
   return item;
 }
@@ -94,6 +97,10 @@ function textIn(className: string, text: string): HTMLElement {
   element.className = className;
   element.textContent = text;
   return element;
+}
+
+function keyText(key: string | number): string {
+  return visible(cut(String(key), MAX_KEY_LENGTH));
 }
 
 /** A string in full, its lines as they are; of what is open only how much it holds. */

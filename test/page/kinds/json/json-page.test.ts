@@ -74,6 +74,22 @@ describe.runIf(ViewerBrowser.isThere)('the page of a document of JSON', () => {
     expect(await look.page.getByRole('button', { name: 'Tree' }).getAttribute('aria-pressed')).toBe('false');
   });
 
+  it('cuts names and strings that would take long to lay out', async () => {
+    const server = await ViewerServer.start();
+    const content = JSON.stringify({ ['k'.repeat(1_000_000)]: [1], s: 'x'.repeat(900_000) });
+    await writeFile(path.join(server.root, 'd.json'), content);
+    const { page } = await browser.open(server.url('/d.json'));
+    const key = `${'k'.repeat(500)}…`;
+    const rows = page.locator('.tree li');
+    await rows.first().waitFor();
+    expect(await rows.nth(1).getByRole('button').getAttribute('aria-label')).toBe(key);
+    expect(await rows.allTextContents()).toEqual([
+      '▾{2}',
+      `▸${key}: [1]`,
+      `s: ${'x'.repeat(4000)}… (900,000 characters)`,
+    ]);
+  });
+
   it('leaves the focus where it is while the document grows', async () => {
     const server = await ViewerServer.start();
     const appender = await V2Peer.append(server.url('/d.json'), { session: sessionOf('a') });
