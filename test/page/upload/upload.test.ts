@@ -124,6 +124,8 @@ describe.runIf(ViewerBrowser.isThere)('who may append', () => {
     await page.locator('.upload[data-state=done]').waitFor();
     await server.stop();
     await choose('given up');
+    // As if the server went between its answer and the append.
+    await page.route(/\/after\?raw/, (route) => route.fulfill({ status: 404 }), { times: 1 });
     await choose('after');
     await page.getByText('0 B of 8 B, reconnecting').waitFor();
     await page.getByRole('button', { name: 'Cancel given up' }).click();
