@@ -214,7 +214,8 @@ export class LogPage {
   #onChanged(): void {
     const { state } = this.live;
     const { kind } = state;
-    this.frame.hidden = kind === 'locked';
+    // Whether it is hidden is up to the search, which has its lines in its place.
+    this.frame.classList.toggle('locked', kind === 'locked');
     if (kind === 'ended' && GONE.has(state.reason)) this.#index.stop();
     if (CAN_BE_APPENDED.has(kind)) void this.#typing.offer();
     // Times of arrival become known after the bytes.

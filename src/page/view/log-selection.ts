@@ -40,8 +40,10 @@ export class LogSelection {
     const selection = getSelection();
     if (selection === null || selection.isCollapsed) return;
     const { element } = this.#view.list;
-    // All of the page: all of the text, then, of which only a part is in it; unless something else is in its place.
-    if (selection.containsNode(element) && element.checkVisibility()) {
+    // Something else is in its place.
+    if (!element.checkVisibility()) return;
+    // All of the page: all of the text, then, of which only a part is in it.
+    if (selection.containsNode(element)) {
       this.#copy(event, 0, this.#view.size, textOfRows);
       return;
     }

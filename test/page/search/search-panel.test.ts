@@ -114,6 +114,10 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
     expect(await lines()).toEqual([124, 5124, 10124, 15124].map((number) => `${number}: a needle`));
     await appender.send('20001: another needle\n');
     await waitFor(async () => (await lines()).at(-1) === '20001: another needle', 'a line that has come');
+    // It stays in the place of the log, whatever is told of that.
+    await V2Peer.follow(server.url('/f.log'));
+    await look.page.locator('.facts', { hasText: '2 watching' }).waitFor();
+    expect(await look.page.locator('.view').isVisible()).toBe(false);
     // What is copied of all is what is shown, and not the log.
     await look.page.locator('.filtered').focus();
     await look.press('Control+a');
