@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import type { Durability } from '../../src/core/log/local-log.ts';
 import { Permit } from '../../src/core/permit.ts';
 import type { Lease } from '../../src/core/sessions/lease.ts';
+import { hasErrno } from '../../src/storage/storage-failure.ts';
 import { HttpfstreamError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { CollectingSink, RecordingOwner, startCore } from '../support/core/harness.ts';
@@ -355,7 +356,7 @@ class World {
     const { directory } = this.#running;
     this.#noteSafe();
     const next = await temporaryDirectory();
-    cpSync(path.join(directory, RESERVED), path.join(next, RESERVED), { recursive: true });
+    copyReserved(directory, next);
     if (existsSync(this.#file)) linkSync(this.#file, path.join(next, 'f'));
     await this.#close();
     // A file that has another name is not deleted with one.
@@ -367,6 +368,21 @@ class World {
   async #startAgain(directory: string): Promise<void> {
     this.#running = await startCore({ ...this.#options, directory });
     if (this.#session !== undefined) this.#session.isConnected = false;
+  }
+}
+
+/** Copies what a server has written that is at work. */
+function copyReserved(from: string, to: string): void {
+  const copy = path.join(to, RESERVED);
+  for (;;) {
+    try {
+      cpSync(path.join(from, RESERVED), copy, { recursive: true });
+      return;
+    } catch (error) {
+      // The store has a thread of its own, which has removed a file meanwhile.
+      if (!hasErrno(error, 'ENOENT') || !existsSync(from)) throw error;
+      rmSync(copy, { recursive: true, force: true });
+    }
   }
 }
 
