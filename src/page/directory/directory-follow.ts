@@ -4,7 +4,7 @@ import type { Connection, ConnectionEnd, Refusal } from '../../client/session/co
 import { Reconnector } from '../../client/session/reconnector.ts';
 import { ConnectionLostError, type HttpfstreamError } from '../../wire/errors.ts';
 import { CloseCode, type ControlMessage } from '../../wire/protocol.ts';
-import { RETRY } from '../state/retry.ts';
+import { isPassing, RETRY } from '../state/retry.ts';
 import type { StreamState } from '../state/stream-state.ts';
 import { tabToken } from '../token/tab-token.ts';
 import type { DirectoryEntry } from './directory-entry.ts';
@@ -14,7 +14,6 @@ import { entryOf, LIST_URL } from './listing.ts';
 const LOCKED: readonly number[] = [401, 403];
 
 const NOT_FOUND = 404;
-const TOO_MANY_REQUESTS = 429;
 
 /** What is told of a directory. */
 export interface DirectoryFollowEvents {
@@ -102,16 +101,16 @@ export class DirectoryFollow {
   }
 
   #onRefused({ status, error }: Refusal): void {
-    const isPassing = status >= 500 || status === TOO_MANY_REQUESTS;
+    const passes = isPassing(status);
     if (LOCKED.includes(status)) {
       this.#enter({ kind: 'locked', refused: tabToken() !== undefined });
     } else if (status === NOT_FOUND) {
       this.#retry(error);
       this.#absence ??= { kind: 'missing' };
       this.#enter(this.#absence);
-    } else if (isPassing || !this.#isRefused) {
+    } else if (passes || !this.#isRefused) {
       // Why a handshake failed is asked afterwards. A server that has come meanwhile refuses the question itself.
-      this.#isRefused = !isPassing;
+      this.#isRefused = !passes;
       this.#retry(error);
     } else {
       void this.#listOnly(error);

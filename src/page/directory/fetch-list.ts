@@ -1,7 +1,6 @@
+import { isPassing } from '../state/retry.ts';
 import { fetchWithToken } from '../token/tab-token.ts';
 import { LIST_URL, type Listing, listingOf } from './listing.ts';
-
-const TOO_MANY_REQUESTS = 429;
 
 /** The server does not list it, and will not do so when it is asked again. */
 export class ListRefusedError extends Error {}
@@ -16,9 +15,8 @@ export async function fetchList(signal: AbortSignal): Promise<Listing & { server
   const answer = await fetchWithToken(LIST_URL, { signal });
   const { ok, status, headers } = answer;
   if (!ok) {
-    const passes = status >= 500 || status === TOO_MANY_REQUESTS;
     const message = `the server answers ${status}`;
-    throw passes ? new Error(message) : new ListRefusedError(message);
+    throw isPassing(status) ? new Error(message) : new ListRefusedError(message);
   }
   const serverMs = Date.parse(headers.get('date') ?? '') || Date.now();
   return { ...listingOf(await answer.json()), serverMs };

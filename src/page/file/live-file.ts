@@ -17,11 +17,11 @@ import { BlockStore } from '../bytes/block-store.ts';
 import { BytesGoneError, type RequestFile, requestsOf, sizeIn } from '../bytes/file-requests.ts';
 import { countLineFeeds } from '../bytes/line-feeds.ts';
 import { lookAtFile, readBytesOf } from '../bytes/read-bytes.ts';
-import { RETRY } from '../state/retry.ts';
+import { isPassing, RETRY } from '../state/retry.ts';
 import { isTold, type StreamState } from '../state/stream-state.ts';
 import { tabToken } from '../token/tab-token.ts';
-import { EndWatch } from './end-watch.ts';
 import { readPlainly } from './plain-read.ts';
+import { Poll } from './poll.ts';
 
 /** So much of the end is asked for at once: the first screen, and some scrolling. */
 const TAIL_BYTES = 128 * 1024;
@@ -37,8 +37,6 @@ const SECOND_MS = 100;
 
 /** How often it is looked for what is missing where nobody waits for it, in milliseconds. */
 const MISSING_MS = 5000;
-
-const TOO_MANY_REQUESTS = 429;
 
 /** What answers who follows a directory as if it were a file. */
 const DIRECTORY_CODE: PathConflictError['code'] = 'HFS_PATH_CONFLICT';
@@ -80,7 +78,7 @@ export class LiveFile {
   #hasFailed = false;
   /** Whether it was to be had from the server all the same. */
   #wasThere = false;
-  readonly #endWatch = new EndWatch(() => this.#lookAgain());
+  readonly #poll = new Poll(() => this.#lookAgain());
 
   /** Does nothing before `start`. */
   constructor(url: URL, events: LiveFileEvents) {
@@ -200,7 +198,7 @@ export class LiveFile {
   #onState(state: FollowState): void {
     const { type } = state;
     if (type === 'failed' && isOfServer(state.error)) this.#retry(FIRST_RETRY_MS);
-    else if (type === 'failed' && isPassing(state.error)) this.#onRefused();
+    else if (type === 'failed' && isOfConnection(state.error)) this.#onRefused();
     else if (type === 'failed' && isOfDirectory(state.error))
       this.#goTo({ pathname: `${this.url.pathname}/` });
     else this.#enter(stateOf(state, this.#isStream));
@@ -282,7 +280,7 @@ export class LiveFile {
 
   /** An answer says that there may be another file, a shorter one or none: what has ended is looked at now. */
   #doubt(): void {
-    if (!isDeleted(this.#state)) this.#endWatch.lookNow();
+    if (!isDeleted(this.#state)) this.#poll.lookNow();
   }
 
   /** What has ended may go on, by another append; or be gone, or cut, of which nobody tells who does not follow it any more. */
@@ -294,7 +292,7 @@ export class LiveFile {
         throw error;
       });
       const state = this.#state;
-      if (!isLookedAt(state)) return;
+      if (!isPolled(state)) return;
       const isSame = facts?.generation === this.#generation;
       if (facts !== undefined && isSame && facts.size > this.#position) {
         if (state.kind === 'polled') this.#extend(facts.size);
@@ -316,13 +314,13 @@ export class LiveFile {
 
   #enter(state: StreamState): void {
     this.#state = state;
-    this.#endWatch.isOn = isLookedAt(state) && !isCut(state);
+    this.#poll.isOn = isPolled(state) && !isCut(state);
     this.#events.changed();
   }
 }
 
 /** Whether nobody tells what becomes of it. */
-function isLookedAt({ kind }: StreamState): boolean {
+function isPolled({ kind }: StreamState): boolean {
   return kind === 'ended' || kind === 'stored' || kind === 'polled';
 }
 
@@ -336,7 +334,7 @@ function isDeleted(state: StreamState): boolean {
 }
 
 /** Whether another attempt may do: nothing was said of the file. */
-function isPassing(error: Error): boolean {
+function isOfConnection(error: Error): boolean {
   return (
     error instanceof ConnectionError ||
     error instanceof ConnectionLostError ||
@@ -346,16 +344,12 @@ function isPassing(error: Error): boolean {
 
 /** Whether the server, or the one behind it, cannot answer at the moment. */
 function isOfServer(error: Error): boolean {
-  return error instanceof UnexpectedStatusError && isBusy(error.status);
-}
-
-function isBusy(status: number): boolean {
-  return status >= 500 || status === TOO_MANY_REQUESTS;
+  return error instanceof UnexpectedStatusError && isPassing(error.status);
 }
 
 /** Whether the reason may be what is at the path now. */
 function isRefused({ ok, status }: Response): boolean {
-  return !ok && !isBusy(status);
+  return !ok && !isPassing(status);
 }
 
 /** Whether there is a directory, whose page is another one. */

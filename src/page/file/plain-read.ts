@@ -2,6 +2,7 @@ import { RAW_QUERY } from '../../wire/page.ts';
 import { KEPT_BYTES } from '../bytes/block-store.ts';
 import { discardBody } from '../bytes/discard-body.ts';
 import { generationIn, type RequestFile } from '../bytes/file-requests.ts';
+import { isPassing } from '../state/retry.ts';
 
 /** Types that a browser shows by itself: there is no page of this server for these. */
 const SHOWN_BY_BROWSERS = /^(?:text\/html|application\/xhtml\+xml|application\/pdf)\b/;
@@ -61,8 +62,7 @@ function refusalIn({ type, status, ok, headers }: Response): PlainRead | undefin
     return SHOWN_BY_BROWSERS.test(headers.get('content-type') ?? '') ? { kind: 'elsewhere' } : undefined;
   if (status === 404 || status === 410) return { kind: 'missing' };
   if (status === 401 || status === 403) return { kind: 'locked' };
-  const passes = status >= 500 || status === 429;
-  return { kind: 'failed', detail: `The server answers ${status}.`, passes };
+  return { kind: 'failed', detail: `The server answers ${status}.`, passes: isPassing(status) };
 }
 
 /** @returns whether there is more than was taken */

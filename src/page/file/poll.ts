@@ -1,8 +1,8 @@
 /** How often it is looked again, in milliseconds, while somebody sees the page. */
 const LOOK_MS = 10_000;
 
-/** Looks from time to time whether what has ended is still so: at once when somebody comes back to the page. */
-export class EndWatch {
+/** Looks from time to time what has become of what nobody tells of: at once when somebody comes back to the page. */
+export class Poll {
   readonly #look: () => Promise<void>;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isOn = false;
@@ -19,7 +19,7 @@ export class EndWatch {
     this.#schedule(LOOK_MS);
   }
 
-  /** Looks at once: something says that it is not so any more. */
+  /** Looks at once: something says that it is not what it was. */
   lookNow(): void {
     this.#schedule(0);
   }

@@ -23,6 +23,21 @@ async function bytesOf(stream: AsyncIterable<Buffer>): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+/** A relay of an origin that may become unreachable, where `one ` was appended and more is to come. */
+async function beginBehindNetwork() {
+  const origin = await startOrigin();
+  const network = await ChaosProxy.start(origin.port, new Random(1), NO_CHAOS);
+  const relay = await InProcessServer.start({ upstreams: [network.url('')] });
+  const appender = openAppend(origin.url('/f'));
+  appender.write('one ');
+  await waitForSize(path.join(origin.root, 'f'), 4);
+  const cut = () => {
+    network.refuse(true);
+    network.resetAll();
+  };
+  return { network, relay, appender, cut };
+}
+
 test('what is followed by way of a relay goes on over restarts of the relay and of the origin', async () => {
   const origin = await InProcessServer.start();
   const first = await ChaosProxy.start(origin.port, new Random(1), NO_CHAOS);
@@ -49,16 +64,10 @@ test('what is followed by way of a relay goes on over restarts of the relay and 
 });
 
 test('who follows is told that the appender is waited for while the origin is away', async () => {
-  const origin = await startOrigin();
-  const network = await ChaosProxy.start(origin.port, new Random(1), NO_CHAOS);
-  const relay = await InProcessServer.start({ upstreams: [network.url('')] });
-  const appender = openAppend(origin.url('/f'));
-  appender.write('one ');
-  await waitForSize(path.join(origin.root, 'f'), 4);
+  const { network, relay, appender, cut } = await beginBehindNetwork();
   const follower = await V2Peer.follow(relay.url('/f'));
   await follower.until(() => follower.text === 'one ', 'the beginning');
-  network.refuse(true);
-  network.resetAll();
+  cut();
   await follower.until(() => follower.story.at(-1) === 'waiting', 'the origin to be missed');
   network.refuse(false);
   await follower.until(() => follower.story.at(-1) === 'live', 'the origin to be back');
@@ -68,17 +77,11 @@ test('who follows is told that the appender is waited for while the origin is aw
 });
 
 test('a part that a relay has when it starts is not taken for the whole', async () => {
-  const origin = await startOrigin();
-  const network = await ChaosProxy.start(origin.port, new Random(1), NO_CHAOS);
-  const relay = await InProcessServer.start({ upstreams: [network.url('')] });
-  const appender = openAppend(origin.url('/f'));
-  appender.write('one ');
-  await waitForSize(path.join(origin.root, 'f'), 4);
+  const { network, relay, appender, cut } = await beginBehindNetwork();
   const follower = follow(relay.url('/f'), { retry: false });
   await once(follower, 'readable');
   follower.on('error', () => undefined).destroy();
-  network.refuse(true);
-  network.resetAll();
+  cut();
   await relay.restart();
   expect((await fetch(relay.url('/f'))).status).toBe(502);
   network.refuse(false);
