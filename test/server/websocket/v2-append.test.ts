@@ -5,6 +5,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { AppendFile } from '../../../src/storage/stored-file.ts';
+import { writeByThreads } from '../../support/core/harness.ts';
 import { rememberedIn } from '../../support/core/stored-records.ts';
 import { resourceNames } from '../../support/disk/root-files.ts';
 import { get } from '../../support/http/request.ts';
@@ -89,6 +90,7 @@ describe('an appender', () => {
   });
 
   test('that sends little again and again while the disk is busy gets no acknowledgement for each write', async () => {
+    writeByThreads();
     const server = await startServer();
     const appender = await V2Peer.append(server.url('/f'));
     const { write } = AppendFile.prototype;
