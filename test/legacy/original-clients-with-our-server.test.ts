@@ -12,7 +12,10 @@ import {
 } from '../support/original/clients.ts';
 import { closePayload, FrameReader, frame, Op, originalMessage } from '../support/original/frames.ts';
 import { startServer, type TestServer } from '../support/server/server.ts';
+import { serverForAll } from '../support/server/server-for-all.ts';
 import { waitFor } from '../support/wait-for.ts';
+
+const common = serverForAll();
 
 const MIB = 1024 * 1024;
 
@@ -69,7 +72,7 @@ describe('the handshake', () => {
   });
 
   test('is answered with the one Connection value that the original takes, and no extension or subprotocol', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await OriginalAppender.connect(server.url('/a'));
     const follower = await OriginalFollower.connect(server.url('/a'));
     for (const { headers } of [appender.head, follower.head]) {
@@ -92,7 +95,7 @@ describe('the handshake', () => {
   });
 
   test('has the verb in its header, which wins over the query', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await OriginalAppender.connect(server.url('/a?verb=FOLLOW'));
     const follower = await OriginalFollower.connect(server.url('/a?verb=APPEND'));
     await appender.write('x');
@@ -135,14 +138,14 @@ describe('a handshake that is not accepted', () => {
 
 describe('appending', () => {
   test('bytes that are no UTF-8 arrive as they are, although the original calls them text', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const bytes = Buffer.from([0xff, 0xfe, 0x00, 0xc3, 0x28, 0x80, 0x0a]);
     await put(server, '/raw', bytes);
     expect(await onDisk(server, 'raw')).toEqual(bytes);
   });
 
   test('a copy from standard input and a single message of everything arrive byte for byte', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const bytes = randomBytes(3 * MIB + 17);
     const appender = await OriginalAppender.connect(server.url('/dir/a'));
     await appender.copy(bytes);
@@ -153,14 +156,14 @@ describe('appending', () => {
   });
 
   test('a later append goes on at the end of the file', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await put(server, '/a', 'one');
     await put(server, '/a', 'two');
     expect(String(await onDisk(server, 'a'))).toBe('onetwo');
   });
 
   test('directories are made 0755 and files 0644, so that others may read them, too', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const mask = process.umask();
     await put(server, '/x/y/a', '1');
     expect((await stat(path.join(server.root, 'x/y'))).mode & 0o777).toBe(0o755 & ~mask);
@@ -168,7 +171,7 @@ describe('appending', () => {
   });
 
   test('a second appender is refused with 403 until the first has gone', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const first = await OriginalAppender.connect(server.url('/a'));
     expect((await refusal(OriginalAppender.connect(server.url('/a')))).message).toBe('HTTP status 403');
     await first.close();
@@ -196,7 +199,7 @@ describe('appending', () => {
   });
 
   test.each(['/%zz', '/nul%00'])('the path %s is refused with 400', async (urlPath) => {
-    const server = await startServer();
+    const server = await common.guest();
     expect(status(await refusal(OriginalAppender.connect(server.url(urlPath))))).toBe(400);
     expect(status(await refusal(OriginalFollower.connect(server.url(urlPath))))).toBe(400);
   });
@@ -204,7 +207,7 @@ describe('appending', () => {
 
 describe('following', () => {
   test('history and what comes after it arrive in messages that the original reads whole', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const bytes = randomBytes(5 * MIB);
     await put(server, '/a', bytes.subarray(0, 2 * MIB));
     const appender = await OriginalAppender.connect(server.url('/a'));
@@ -218,7 +221,7 @@ describe('following', () => {
   });
 
   test('every single byte is sent at once, without waiting for more', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await OriginalAppender.connect(server.url('/a'));
     const follower = await OriginalFollower.connect(server.url('/a'));
     for (let i = 1; i <= 20; i++) {
@@ -240,7 +243,7 @@ describe('following', () => {
   test.each([0, 1, 70_000, 3 * MIB])(
     'an idle file of %d bytes is answered with 200 and the file',
     async (size) => {
-      const server = await startServer();
+      const server = await common.guest();
       const bytes = randomBytes(size);
       await put(server, '/a', bytes);
       const follower = await OriginalFollower.connect(server.url('/a'));
@@ -251,7 +254,7 @@ describe('following', () => {
   );
 
   test('an idle file reaches a follower that begins to read late', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const bytes = randomBytes(12 * MIB);
     await put(server, '/a', bytes);
     const follower = await OriginalFollower.connect(server.url('/a'), { stalled: true });
@@ -262,14 +265,14 @@ describe('following', () => {
   });
 
   test('a missing file is 404, "file does not exist" to the original', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     expect((await refusal(OriginalFollower.connect(server.url('/none')))).message).toBe(
       'file does not exist',
     );
   });
 
   test('a directory without its slash is redirected, which the original reports', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await put(server, '/dir/a', 'x');
     expect((await refusal(OriginalFollower.connect(server.url('/dir')))).message).toBe('HTTP status 301');
   });
@@ -345,7 +348,7 @@ describe('the end', () => {
   });
 
   test('a close frame is answered when the bytes are in the file', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const bytes = randomBytes(3 * MIB);
     const appender = await OriginalAppender.connect(server.url('/a'));
     await appender.write(bytes);
@@ -358,7 +361,7 @@ describe('the end', () => {
 
 describe('the faults of the original', () => {
   test('no byte is both in the history and live, and none is lost between them', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await OriginalAppender.connect(server.url('/a'));
     const followers: Promise<OriginalFollower>[] = [];
     let appended = '';
@@ -380,7 +383,7 @@ describe('the faults of the original', () => {
   });
 
   test('whatever joins, stalls, goes on and is cut while bytes come, each follower has them exactly once', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const step = fc.oneof(
       fc.record({ do: fc.constant('append' as const), bytes: fc.integer({ min: 1, max: 300_000 }) }),
       fc.record({ do: fc.constant('join' as const), stalled: fc.boolean() }),
@@ -427,7 +430,7 @@ describe('the faults of the original', () => {
   });
 
   test('a stalled follower holds nobody back, does not lock the path, and gets everything in the end', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const bytes = randomBytes(12 * MIB);
     const appender = await OriginalAppender.connect(server.url('/a'));
     const stalled = await OriginalFollower.connect(server.url('/a'), { stalled: true });
@@ -446,7 +449,7 @@ describe('the faults of the original', () => {
   });
 
   test('a follower that is cut in mid-append disturbs nobody and does not lock the path', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const bytes = randomBytes(4 * MIB);
     const appender = await OriginalAppender.connect(server.url('/a'));
     const other = await OriginalFollower.connect(server.url('/a'));
@@ -462,7 +465,7 @@ describe('the faults of the original', () => {
   });
 
   test('plain GETs during an append get what is there, and disturb nothing', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const bytes = randomBytes(2 * MIB);
     const appender = await OriginalAppender.connect(server.url('/a'));
     const follower = await OriginalFollower.connect(server.url('/a'));
@@ -485,7 +488,7 @@ describe('the faults of the original', () => {
   });
 
   test('many followers that end together all end well', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const bytes = randomBytes(MIB / 4);
     for (let round = 0; round < 2; round++) {
       const url = server.url(`/a${round}`);
@@ -558,7 +561,7 @@ describe('the faults of the original', () => {
   });
 
   test('binary appends are taken', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const bytes = randomBytes(100_000);
     const appender = await OriginalAppender.connect(server.url('/a'));
     const follower = await OriginalFollower.connect(server.url('/a'));

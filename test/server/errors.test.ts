@@ -18,14 +18,9 @@ import {
   writeHead,
 } from '../support/http/raw.ts';
 import { send } from '../support/http/request.ts';
-import { lendReserve, makeDirectory } from '../support/server/reserves.ts';
-import {
-  cutConnectionsAfterTest,
-  startServer,
-  startStandalone,
-  type TestServer,
-  temporaryDirectory,
-} from '../support/server/server.ts';
+import { makeDirectory } from '../support/server/reserves.ts';
+import { startStandalone, type TestServer } from '../support/server/server.ts';
+import { serverForAll, standaloneForAll } from '../support/server/server-for-all.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { openAppender } from '../support/websocket/appends.ts';
 
@@ -33,14 +28,6 @@ const APPEND = 'X-Verb: APPEND';
 const ALLOWED = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'];
 const PROBLEM = 'application/problem+json';
 const HELLO_FRAME = Buffer.from([0x81, 0x85, 0, 0, 0, 0, ...Buffer.from('hello')]);
-
-async function startPlugin(): Promise<TestServer> {
-  const root = path.join(await temporaryDirectory(), 'root');
-  await lendReserve(root);
-  const server = await startServer({ root });
-  cutConnectionsAfterTest(server.app);
-  return server;
-}
 
 /** One for all: a process for each test takes longer than the test. */
 const fifo = makeDirectory('quick').then((directory) => {
@@ -235,9 +222,10 @@ describe('the standalone server', () => {
 });
 
 describe.each([
-  ['the standalone server', startStandalone],
-  ['the plugin', startPlugin],
-])('a handshake with %s', (_what, start) => {
+  ['the standalone server', standaloneForAll],
+  ['the plugin', serverForAll],
+])('a handshake with %s', (_what, forAll) => {
+  const common = forAll();
   const CLOSE = 'Connection: close';
   const without = (name: string) => HANDSHAKE.filter((header) => !header.startsWith(`${name}:`));
 
@@ -252,12 +240,12 @@ describe.each([
     ['without Upgrade', [...without('Upgrade')], 426],
     ['without Connection', [...without('Connection')], 426],
   ])('%s is refused for an append, and nothing is made', async (_how, headers, status) => {
-    const { port, root } = await start();
+    const { port, root, path: at } = await common.guest();
     const socket = await openSocket(port);
-    writeHead(socket, 'GET /new/file HTTP/1.1', [...headers, APPEND]);
+    writeHead(socket, `GET ${at('/new/file')} HTTP/1.1`, [...headers, APPEND]);
     expect(parseAnswer(await readHead(socket)).status).toBe(status);
     expect(await resourceNames(root)).toEqual([]);
-    expect((await rawHandshake(port, '/new/file', [APPEND])).status).toBe(101);
+    expect((await rawHandshake(port, at('/new/file'), [APPEND])).status).toBe(101);
   });
 
   it.each([
@@ -266,38 +254,41 @@ describe.each([
     ['a body that is coded twice', ['Transfer-Encoding: gzip, chunked'], 501],
     ['an expectation that nobody knows', ['Expect: foo'], 417],
   ])('with %s is refused before anything is opened', async (_how, headers, status) => {
-    const { port, root } = await start();
+    const { port, root, path: at } = await common.guest();
     for (const verb of [APPEND, 'X-Verb: FOLLOW', 'X-Verb:']) {
       for (const dialect of ['X: y', 'Sec-WebSocket-Protocol: httpfstream.v2']) {
-        const answer = await rawHandshake(port, '/new/file', [...headers, verb, dialect]);
+        const answer = await rawHandshake(port, at('/new/file'), [...headers, verb, dialect]);
         expect([verb, dialect, answer.status]).toEqual([verb, dialect, status]);
         expect(answer.headers.connection).toBe('close');
       }
     }
     expect(await resourceNames(root)).toEqual([]);
     const emptied = ['Content-Length: 0', 'Expect: 100-continue', APPEND];
-    expect((await rawHandshake(port, '/new/file', emptied)).status).toBe(101);
+    expect((await rawHandshake(port, at('/new/file'), emptied)).status).toBe(101);
   });
 
   it.each([',', 'a b, c'])(
     'with malformed subprotocols is refused before anything is made, or they are ignored: %s',
     async (offer) => {
-      const { port, root } = await start();
-      const { status } = await rawHandshake(port, '/new/file', [APPEND, `Sec-WebSocket-Protocol: ${offer}`]);
+      const { port, root, path: at } = await common.guest();
+      const { status } = await rawHandshake(port, at('/new/file'), [
+        APPEND,
+        `Sec-WebSocket-Protocol: ${offer}`,
+      ]);
       if (status === 101) return;
       expect([status, await resourceNames(root)]).toEqual([400, []]);
     },
   );
 
   it('is told which version is right', async () => {
-    const { port } = await start();
-    const answer = await rawGet(port, '/new', [
+    const { port, path: at } = await common.guest();
+    const answer = await rawGet(port, at('/new'), [
       ...without('Sec-WebSocket-Version'),
       'Sec-WebSocket-Version: 8',
       APPEND,
     ]);
     expect(answer.headers['sec-websocket-version']).toBe('13');
-    const other = await rawRequest(port, 'GET /?lines=1 HTTP/1.1');
+    const other = await rawRequest(port, `GET ${at('/?lines=1')} HTTP/1.1`);
     expect([other.status, other.headers['sec-websocket-version']]).toEqual([400, undefined]);
   });
 
@@ -308,8 +299,8 @@ describe.each([
     // An application answers methods that Fastify does not know in its own way.
     ['PROPFIND', [404, 405]],
   ])('by %s is refused, nothing is made, and the connection is closed', async (method, statuses) => {
-    const { port, root } = await start();
-    const answer = await answerToTheEnd(port, `${method} /new HTTP/1.1`, [...HANDSHAKE, APPEND]);
+    const { port, root, path: at } = await common.guest();
+    const answer = await answerToTheEnd(port, `${method} ${at('/new')} HTTP/1.1`, [...HANDSHAKE, APPEND]);
     expect(statuses).toContain(answer.status);
     expect(await resourceNames(root)).toEqual([]);
   });
@@ -320,8 +311,8 @@ describe.each([
     ['a missing file', '/missing', [], 404],
     ['a conflict', '/', [APPEND], 409],
   ])('that is refused for %s has its connection closed', async (_what, urlPath, headers, status) => {
-    const { port } = await start();
-    const answer = await answerToTheEnd(port, `GET ${urlPath} HTTP/1.1`, [...HANDSHAKE, ...headers]);
+    const { port, path: at } = await common.guest();
+    const answer = await answerToTheEnd(port, `GET ${at(urlPath)} HTTP/1.1`, [...HANDSHAKE, ...headers]);
     expect(answer.status).toBe(status);
   });
 
@@ -332,9 +323,9 @@ describe.each([
     ['an idle file, for several protocols', 'GET', [...without('Upgrade'), 'Upgrade: h2c, TLS/1.0', CLOSE]],
     ['an idle file, by HEAD', 'HEAD', HANDSHAKE],
   ])('that is for %s, is answered plainly', async (_what, method, headers) => {
-    const server = await start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f'), 'content');
-    const answer = await answerToTheEnd(server.port, `${method} /f HTTP/1.1`, headers);
+    const answer = await answerToTheEnd(server.port, `${method} ${server.path('/f')} HTTP/1.1`, headers);
     expect([answer.status, answer.headers['content-length'], answer.headers.connection]).toEqual([
       200,
       '7',
@@ -344,9 +335,9 @@ describe.each([
   });
 
   it('that is for h2c is answered plainly while the file is being appended', async () => {
-    const server = await start();
+    const server = await common.guest();
     await openAppender(server, '/f', 'so far');
-    const answer = await answerToTheEnd(server.port, 'GET /f HTTP/1.1', [
+    const answer = await answerToTheEnd(server.port, `GET ${server.path('/f')} HTTP/1.1`, [
       ...without('Upgrade'),
       'Upgrade: h2c',
       CLOSE,
@@ -358,19 +349,19 @@ describe.each([
     ['without a key', [...without('Sec-WebSocket-Key')]],
     ['of version 8', [...without('Sec-WebSocket-Version'), 'Sec-WebSocket-Version: 8']],
   ])('to follow what is being appended is refused %s', async (_how, headers) => {
-    const server = await start();
+    const server = await common.guest();
     await openAppender(server, '/f', 'so far');
-    expect((await rawGet(server.port, '/f', headers)).status).toBe(400);
+    expect((await rawGet(server.port, server.path('/f'), headers)).status).toBe(400);
   });
 
   it('is answered as the original client needs it, and no subprotocol or extension is accepted', async () => {
-    const { port } = await start();
+    const { port, path: at } = await common.guest();
     const offers = [
       'Sec-WebSocket-Protocol: chat, httpfstream.v9',
       'Sec-WebSocket-Extensions: permessage-deflate',
     ];
-    const appender = await rawHandshake(port, '/f', [APPEND, ...offers]);
-    const follower = await rawHandshake(port, '/f', offers);
+    const appender = await rawHandshake(port, at('/f'), [APPEND, ...offers]);
+    const follower = await rawHandshake(port, at('/f'), offers);
     for (const { status, headers } of [appender, follower]) {
       expect(status).toBe(101);
       expect([headers.upgrade?.toLowerCase(), headers.connection?.toLowerCase()]).toEqual([
@@ -383,22 +374,22 @@ describe.each([
   });
 
   it('takes frames that come in the same packet', async () => {
-    const { port, root } = await start();
+    const { port, root, path: at } = await common.guest();
     const socket = await openSocket(port);
-    const head = ['GET /f HTTP/1.1', 'Host: test', ...HANDSHAKE, APPEND, '', ''].join('\r\n');
+    const head = [`GET ${at('/f')} HTTP/1.1`, 'Host: test', ...HANDSHAKE, APPEND, '', ''].join('\r\n');
     socket.write(Buffer.concat([Buffer.from(head), HELLO_FRAME]));
     expect(parseAnswer(await readHead(socket)).status).toBe(101);
-    await waitFor(async () => (await rawGet(port, '/f')).body === 'hello', 'the bytes');
+    await waitFor(async () => (await rawGet(port, at('/f'))).body === 'hello', 'the bytes');
     expect(await resourceNames(root)).toEqual(['f']);
   });
 
   it('for a refused append leaves the resource free', async () => {
-    const { port } = await start();
+    const { port, path: at } = await common.guest();
     for (let i = 0; i < 5; i++) {
-      await rawGet(port, '/f', [...without('Sec-WebSocket-Key'), APPEND]);
-      await rawGet(port, '/f', [APPEND]);
+      await rawGet(port, at('/f'), [...without('Sec-WebSocket-Key'), APPEND]);
+      await rawGet(port, at('/f'), [APPEND]);
     }
-    expect((await rawHandshake(port, '/f', [APPEND])).status).toBe(101);
+    expect((await rawHandshake(port, at('/f'), [APPEND])).status).toBe(101);
   });
 });
 

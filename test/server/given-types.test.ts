@@ -11,9 +11,12 @@ import { NEVER_MS } from '../support/patience.ts';
 import { runHere } from '../support/programs/command.ts';
 import { InProcessServer } from '../support/server/restartable-server.ts';
 import { startServer, temporaryDirectory } from '../support/server/server.ts';
+import { serverForAll } from '../support/server/server-for-all.ts';
 import { ServerProcess } from '../support/server/server-process.ts';
 import { SseReader } from '../support/streams/sse-reader.ts';
 import { refusalOf, sessionOf, V2Peer } from '../support/websocket/v2-peer.ts';
+
+const common = serverForAll();
 
 /** `HTTPFSTREAM_SOAK=1` kills servers with both durabilities, `npm test` with the one that does more. */
 const KILLED = process.env.HTTPFSTREAM_SOAK ? ['disk', 'os'] : ['disk'];
@@ -37,7 +40,7 @@ describe.each([
   ['/said.txt', DOCUMENT, 'application/json; charset=utf-8'],
 ])('%s, a file that an append has given the type of', (name, text, contentType) => {
   test('is served with it, byte by byte as it was, however it is read', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const url = server.url(name);
     await append(url, text, { contentType });
     for (const answer of [
@@ -69,7 +72,7 @@ describe.each([
   });
 
   test('is no stream: who follows it gets what is there, and its end', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await append(server.url(name), text, { contentType });
     const follower = await V2Peer.follow(server.url(name));
     await follower.closed();
@@ -147,7 +150,7 @@ describe('the type that an append has given', () => {
   });
 
   test('is that of the append with which the file begins: no later one changes it', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const url = server.url('/a');
     await append(url, EVENTS, { contentType: 'text/event-stream' });
     const again = await V2Peer.append(url, { 'content-type': 'text/html' });
@@ -164,14 +167,14 @@ describe('the type that an append has given', () => {
   });
 
   test('is given to a file that is there and empty, and has none', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await append(server.url('/a'), '');
     await append(server.url('/a'), EVENTS, { contentType: 'text/event-stream' });
     expect(await typeOf(server.url('/a'))).toBe('text/event-stream');
   });
 
   test('is nothing to a stream, which has its own', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await send('PUT', server.url('/a'), { headers: { 'content-type': 'text/plain' } });
     const appender = await V2Peer.append(server.url('/a'), { 'content-type': 'text/html' });
     expect(appender.open?.contentType).toBe('text/plain');
@@ -180,7 +183,7 @@ describe('the type that an append has given', () => {
   });
 
   test('goes with the file, and is not that of the next one at its path', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const url = server.url('/a');
     await append(url, EVENTS, { contentType: 'text/event-stream' });
     await send('DELETE', url);
@@ -200,7 +203,7 @@ describe('the type that an append has given', () => {
   });
 
   test('is what a POST and a PUT must say, in place of what the name says', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const url = server.url('/a.txt');
     const say = (method: string, type: string) =>
       upload(url, method === 'PUT' ? '' : 'x', { method, headers: { 'content-type': type } });
@@ -219,7 +222,8 @@ describe('the type that an append has given', () => {
   ])(
     'does not make values of a document: %s with %j is no JSON stream, nor is a fork of it',
     async (name, options) => {
-      const server = await startServer();
+      const server = await common.guest();
+      const source = { 'stream-forked-from': server.path(name) };
       await append(server.url(name), DOCUMENT, options);
       const put = (to: string, headers = {}) =>
         upload(server.url(to), '', {
@@ -227,8 +231,8 @@ describe('the type that an append has given', () => {
           headers: { 'content-type': 'application/json', ...headers },
         });
       expect(await put(name)).toMatchObject({ status: 409 });
-      expect(await put('/fork', { 'stream-forked-from': name })).toMatchObject({ status: 409 });
-      const empty = { 'stream-forked-from': name, 'stream-fork-offset': '-1' };
+      expect(await put('/fork', source)).toMatchObject({ status: 409 });
+      const empty = { ...source, 'stream-fork-offset': '-1' };
       expect(await put('/empty', empty)).toMatchObject({ status: 201 });
       expect(await get(server.url('/empty'))).toMatchObject({ text: '[]\n' });
       expect(await get(server.url('/fork'))).toMatchObject({ status: 404 });
@@ -236,7 +240,7 @@ describe('the type that an append has given', () => {
   );
 
   test('may come with an append over plain HTTP, whose header means nothing', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
     await upload(server.url('/a?verb=APPEND&content-type=text/csv'), 'a,b', { headers });
     await upload(server.url('/b?verb=APPEND'), 'a,b', { headers });
@@ -247,7 +251,7 @@ describe('the type that an append has given', () => {
 
 describe('a type that comes after the lease', () => {
   test('is told to those who follow already, and to those who come', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/a'));
     const early = await V2Peer.follow(server.url('/a'));
     await early.until(() => early.open !== undefined, 'the beginning');
@@ -265,7 +269,7 @@ describe('a type that comes after the lease', () => {
   });
 
   test('is told to who follows with the library', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     let contentType: string | undefined;
     const writable = openAppend(server.url('/a'), { contentType: () => contentType });
     await new Promise<void>((resolve) => writable.once('open', resolve));
@@ -302,7 +306,7 @@ describe('a type that comes after the lease', () => {
 test.each(['html', '', 'text/html\r\nx: y', 'text/html; x=\u{1f600}', `text/html; x=${'x'.repeat(1024)}`])(
   'a handshake with the malformed type %j is refused, and makes nothing',
   async (contentType) => {
-    const server = await startServer();
+    const server = await common.guest();
     const refusal = await refusalOf(server.url('/a'), 'APPEND', { 'content-type': contentType });
     expect(refusal).toEqual([400, 'HFS_INVALID_REQUEST']);
     expect(await get(server.url('/a'))).toMatchObject({ status: 404 });
@@ -310,7 +314,7 @@ test.each(['html', '', 'text/html\r\nx: y', 'text/html; x=\u{1f600}', `text/html
 );
 
 test('a type does not go with a form, nor with what is read', async () => {
-  const server = await startServer();
+  const server = await common.guest();
   const form = { 'content-type': 'multipart/form-data; boundary=x' };
   const query = 'verb=APPEND&content-type=text/csv';
   expect(

@@ -4,9 +4,12 @@ import { Download, Upload } from '../support/http/bodies.ts';
 import { get } from '../support/http/request.ts';
 import { NEVER_MS, PATIENCE_MS } from '../support/patience.ts';
 import { startServer } from '../support/server/server.ts';
+import { serverForAll } from '../support/server/server-for-all.ts';
 import { SseReader } from '../support/streams/sse-reader.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { V2Peer } from '../support/websocket/v2-peer.ts';
+
+const common = serverForAll();
 
 const PLAIN = 'text/plain; charset=utf-8';
 const EVENTS = 'data: hello\n\n';
@@ -148,7 +151,7 @@ describe('who reads the events of a file before a byte of it has come', () => {
     ['/a', 'application/octet-stream', Buffer.of(0, 255, 1, 2), 'AP8BAg=='],
     ['/a.json', 'application/json', Buffer.from('{"a":\n1}'), '{"a":\n1}'],
   ])('%s comes back for them when %s has another form', async (name, contentType, bytes, data) => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url(name));
     const early = await SseReader.open(server.url(name));
     await early.waitUntilUpToDate();
@@ -162,7 +165,7 @@ describe('who reads the events of a file before a byte of it has come', () => {
   });
 
   test('stays for what has the same form', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/a'));
     const events = await SseReader.open(server.url('/a'));
     await events.waitUntilUpToDate();

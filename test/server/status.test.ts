@@ -7,10 +7,13 @@ import { openSocket, readToEnd, writeHead } from '../support/http/raw.ts';
 import { get, head, jsonOf, send, upload } from '../support/http/request.ts';
 import { NEVER_MS } from '../support/patience.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server/server.ts';
+import { serverForAll } from '../support/server/server-for-all.ts';
 import { ServerProcess } from '../support/server/server-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { Peer } from '../support/websocket/peer.ts';
 import { sessionOf, V2Peer } from '../support/websocket/v2-peer.ts';
+
+const common = serverForAll();
 
 const session = sessionOf('a');
 const THREE = '{"status":3}';
@@ -43,7 +46,7 @@ const headerOf = async (server: Target) => (await head(server.url('/f'))).header
 
 describe('the status of a command', () => {
   it('that its appender tells when it closes is in the end of the stream, live and later, and in HEAD and GET', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const live = await V2Peer.follow(server.url('/f'), { wait: 60 });
     await appendAndClose(server, 'built', THREE);
     await live.closed();
@@ -68,7 +71,7 @@ describe('the status of a command', () => {
     ['a fraction', '{"status":1.5}', undefined],
     ['text', '{"status":"3"}', undefined],
   ])('is what the close frame says, if that is one: %s', async (_, reason, expected) => {
-    const server = await startServer();
+    const server = await common.guest();
     await appendAndClose(server, 'x', reason);
     expect(await headerOf(server)).toBe(expected);
     const end = await endOf(server);
@@ -77,7 +80,7 @@ describe('the status of a command', () => {
   });
 
   it('is none of an append that did not finish, nor of one that goes on', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/f'));
     expect(await headerOf(server)).toBeUndefined();
     appender.websocket.close(1001, THREE);
@@ -95,7 +98,7 @@ describe('the status of a command', () => {
   });
 
   it('is replaced by that of a later append, and gone while that goes on, and when that tells none', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await appendAndClose(server, 'one', THREE);
     await appendAndClose(server, 'two', '{"status":4}');
     expect(await headerOf(server)).toBe('4');
@@ -111,7 +114,7 @@ describe('the status of a command', () => {
     ['another program', ({ root }) => appendFile(path.join(root, 'f'), 'more'), 'finished'],
     ['a cut', ({ root }) => truncate(path.join(root, 'f'), 2), 'interrupted'],
   ])('is none any more when the file was changed since by %s', async (_, change, reason) => {
-    const server = await startServer();
+    const server = await common.guest();
     await appendAndClose(server, 'one', THREE);
     await change(server);
     expect(await headerOf(server)).toBeUndefined();
@@ -149,7 +152,7 @@ describe('the status of a command', () => {
   });
 
   it('stays when the stream is closed', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await appendAndClose(server, 'one', THREE);
     const closed = await send('POST', server.url('/f'), { headers: { 'stream-closed': 'true' } });
     expect(closed.status).toBe(204);
@@ -178,7 +181,7 @@ describe('the status of a command', () => {
 
 describe('the status of a command over plain HTTP', () => {
   it('is a trailer of what is followed, and also a header of what had ended before', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/f'), { 'content-type': 'text/plain' });
     const follower = await Download.open(server.url('/f?verb=FOLLOW'));
     expect(follower.headers).toMatchObject({ trailer: 'stream-status' });
@@ -208,7 +211,7 @@ describe('the status of a command over plain HTTP', () => {
   });
 
   it('can be told by an appender in a header, or in a trailer, which wins', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await upload(server.url('/f?verb=APPEND'), 'x', { headers: { 'stream-status': '3' } });
     expect(await headerOf(server)).toBe('3');
     for (const headers of [{}, { 'stream-status': '3' }, { 'content-encoding': 'identity' }]) {
@@ -225,7 +228,7 @@ describe('the status of a command over plain HTTP', () => {
   it.each(['256', '-1', '1.5', 'x', '', '3, 4'])(
     'is refused with 400 when it is none (%j): in a header before anything is made, in a trailer as an interrupted append',
     async (status) => {
-      const server = await startServer();
+      const server = await common.guest();
       const refused = await upload(server.url('/f?verb=APPEND'), 'x', {
         headers: { 'stream-status': status },
       });

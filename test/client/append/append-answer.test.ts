@@ -16,8 +16,11 @@ import {
 import { client, type Fetch } from '../../../src/http/index.node.ts';
 import { serve, serveBytes, serveRaw } from '../../support/http/servers.ts';
 import { startServer, type TestServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { rejection } from '../client-server.ts';
+
+const common = serverForAll();
 
 /** All that comes of a resource, and the error that it ends with, if it does. */
 async function followed(url: string): Promise<[text: string, error: unknown]> {
@@ -51,14 +54,14 @@ describe.each(WAYS)('an answer that %s has brought', (_, fetch) => {
     ['of known length', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello'],
     ['in chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n'],
   ])('is appended as it comes (%s), and finished', async (_how, bytes) => {
-    const server = await startServer();
+    const server = await common.guest();
     const response = await answerFrom(await serveBytes(bytes));
     expect(await append(server.url('/a'), response)).toMatchObject({ bytes: 5 });
     expect(await followed(server.url('/a'))).toEqual(['hello', undefined]);
   });
 
   test('is followed while it comes', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     let model: ServerResponse | undefined;
     const upstream = await serve((_request, response) => {
       model = response;
@@ -78,7 +81,7 @@ describe.each(WAYS)('an answer that %s has brought', (_, fetch) => {
   });
 
   test('with nothing in it (204) is a whole one', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const response = await answerFrom(await serveBytes('HTTP/1.1 204 No Content\r\n\r\n'));
     expect(await append(server.url('/a'), response)).toMatchObject({ bytes: 0 });
     expect(await followed(server.url('/a'))).toEqual(['', undefined]);
@@ -86,7 +89,7 @@ describe.each(WAYS)('an answer that %s has brought', (_, fetch) => {
 
   /** Appends the answer of a server that says `bytes`, and then what `end` does once `hello` is there. */
   async function appendBroken(bytes: string, end: (socket: Socket) => void, allowUnframed = false) {
-    const server = await startServer();
+    const server = await common.guest();
     let socket: Socket | undefined;
     const upstream = await serveRaw((opened) => {
       socket = opened;
@@ -131,7 +134,7 @@ describe.each(WAYS)('an answer that %s has brought', (_, fetch) => {
   });
 
   test('that is stuck is let go of when the resource is deleted', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     let hasGone = false;
     const upstream = await serve((_request, response) => {
       response.once('close', () => {
@@ -147,7 +150,7 @@ describe.each(WAYS)('an answer that %s has brought', (_, fetch) => {
   });
 
   test('is let go of when somebody else appends', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const other = openAppend(server.url('/a'));
     await new Promise<void>((resolve) => other.once('open', resolve));
     let hasGone = false;
@@ -194,7 +197,7 @@ test.each(['x-chunked', 'chunked, x'])(
 
 describe('a Response', () => {
   test('that was made here ends where its stream does, of whichever class it is', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const response = new Response('hello');
     await append(server.url('/a'), response);
     expect(await followed(server.url('/a'))).toEqual(['hello', undefined]);
@@ -211,7 +214,7 @@ describe('a Response', () => {
     ['at once', (response: Response) => response],
     ['by a function', (response: Response) => async () => response],
   ])('that is given %s gives the file its type, but not a stream that is there', async (_how, sourceOf) => {
-    const server = await startServer();
+    const server = await common.guest();
     await globalThis.fetch(server.url('/made'), {
       method: 'PUT',
       headers: { 'content-type': 'text/x-made' },
@@ -226,14 +229,14 @@ describe('a Response', () => {
   });
 
   test('with nothing in it gives its type, too', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const answer = () => new Response(null, { headers: { 'content-type': 'text/csv' } });
     await append(server.url('/a'), answer);
     expect(await typeOf(server.url('/a'))).toBe('text/csv');
   });
 
   test('whose type cannot be kept is appended without it', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     for (const type of ['html', 'text/html, text/plain', `text/html; x=${'x'.repeat(1024)}`]) {
       await append(server.url('/a'), new Response('hello', { headers: { 'content-type': type } }));
     }
@@ -243,14 +246,14 @@ describe('a Response', () => {
   test.each(['application/octet-stream', 'binary/octet-stream', 'Application/Octet-Stream; x=y'])(
     'leaves it to the name when its type is %s, which says nothing',
     async (type) => {
-      const server = await startServer();
+      const server = await common.guest();
       await append(server.url('/a.log'), new Response('hello', { headers: { 'content-type': type } }));
       expect(await typeOf(server.url('/a.log'))).toBe('text/plain; charset=utf-8');
     },
   );
 
   test('or a Blob gives its type', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await append(server.url('/a'), new Blob(['a,b'], { type: 'text/csv' }));
     await append(server.url('/b'), new Blob(['text']));
     expect(await typeOf(server.url('/a'))).toBe('text/csv');
@@ -258,13 +261,13 @@ describe('a Response', () => {
   });
 
   test('is of another type when the caller says so', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await append(server.url('/a'), new Response('a,b'), { contentType: 'text/csv' });
     expect(await typeOf(server.url('/a'))).toBe('text/csv');
   });
 
   test('that has another length than it says is not whole', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const response = new Response('hello', { headers: { 'content-length': '7' } });
     const error = await rejection(append(server.url('/a'), response));
     expect(error).toMatchObject({ message: 'the body broke off after 5 of 7 bytes' });
@@ -272,7 +275,7 @@ describe('a Response', () => {
   });
 
   test.each([404, 500])('with status %d is refused: it is not what was asked for', async (status) => {
-    const server = await startServer();
+    const server = await common.guest();
     const error = await rejection(append(server.url('/a'), new Response('no', { status })));
     expect(error).toBeInstanceOf(InvalidSourceError);
     expect(error).toMatchObject({ message: expect.stringContaining(String(status)) });
@@ -280,7 +283,7 @@ describe('a Response', () => {
   });
 
   test('that somebody reads, or has read, is refused: the rest would look like all of it', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const read = new Response('hello');
     await read.text();
     const locked = new Response('hello');

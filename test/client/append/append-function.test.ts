@@ -16,8 +16,11 @@ import { client } from '../../../src/http/index.node.ts';
 import { serve } from '../../support/http/servers.ts';
 import { OriginalServer } from '../../support/original/server.ts';
 import { startServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { rejection, startRawServer } from '../client-server.ts';
+
+const common = serverForAll();
 
 /** All that comes of a resource, until it ends cleanly. */
 async function followed(url: string): Promise<string> {
@@ -55,7 +58,7 @@ describe('a function that gives the source', () => {
     ['a Node stream', () => Readable.from(['ans', 'wer'])],
     ['a web stream', async () => new Response('answer').body as ReadableStream<Uint8Array>],
   ])('may give %s', async (_, make) => {
-    const server = await startServer();
+    const server = await common.guest();
     expect(await append(server.url('/a'), make)).toMatchObject({ bytes: 6 });
     expect(await followed(server.url('/a'))).toBe('answer');
   });
@@ -91,7 +94,7 @@ describe('a function that gives the source', () => {
     expect(await rejection(append(url, make))).toMatchObject({ code: 'HFS_UNEXPECTED_STATUS' });
     expect(await rejection(append('http://127.0.0.1:1/a', make))).toMatchObject({ code: 'HFS_CONNECTION' });
     const signal = AbortSignal.abort(new Error('enough'));
-    const server = await startServer();
+    const server = await common.guest();
     expect(await rejection(append(server.url('/a'), make, { signal }))).toBe(signal.reason);
     expect(calls).toBe(0);
   });
@@ -138,7 +141,7 @@ describe('a function that gives the source', () => {
   });
 
   test('what it gives too late is let go of', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const reasons: unknown[] = [];
     const web = () => new ReadableStream<Uint8Array>({ cancel: (reason) => void reasons.push(reason) });
     const node = new PassThrough();

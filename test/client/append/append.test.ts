@@ -14,9 +14,12 @@ import {
 } from '../../../src/client/index.ts';
 import { OriginalAppender, OriginalFollower } from '../../support/original/clients.ts';
 import { startServer, type TestServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { FakeServer } from '../../support/websocket/fake-server.ts';
 import { activeResources, rejection, startRawServer, watchedSignal, watchSockets } from '../client-server.ts';
+
+const common = serverForAll();
 
 function onDisk(server: TestServer): Promise<Buffer> {
   return readFile(path.join(server.root, 'a'));
@@ -73,13 +76,13 @@ describe('append', () => {
     ['nothing', () => [], Buffer.alloc(0)],
     ['empty chunks', () => ['', Buffer.alloc(0), 'x', ''], Buffer.from('x')],
   ])('appends %s', async (_, source, expected) => {
-    const server = await startServer();
+    const server = await common.guest();
     await append(server.url('/a'), source());
     expect((await onDisk(server)).equals(expected)).toBe(true);
   });
 
   test('appends web streams of bytes and of strings', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const stream = (...chunks: (string | Uint8Array)[]) =>
       new ReadableStream<string | Uint8Array>({
         start(controller) {
@@ -93,7 +96,7 @@ describe('append', () => {
   });
 
   test('resolves when the bytes are in the file, and the path is free', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     for (let i = 0; i < 20; i++) {
       await append(server.url('/a'), [`${i};`]);
       expect(String(await onDisk(server))).toMatch(new RegExp(`${i};$`));
@@ -101,7 +104,7 @@ describe('append', () => {
   });
 
   test('ends its followers cleanly', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     let follower: OriginalFollower | undefined;
     async function* source() {
       yield 'hello';
@@ -132,7 +135,7 @@ describe('append', () => {
   });
 
   test('a source that fails ends the append as interrupted: followers see 1011', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const failure = new Error('the source broke');
     let follower: OriginalFollower | undefined;
     async function* source() {
@@ -150,7 +153,7 @@ describe('append', () => {
   });
 
   test('a source that fails before the server has answered is an interrupted append, or none', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const failure = new Error('the source broke');
     // biome-ignore lint/correctness/useYield: it fails before it yields
     async function* source(): AsyncGenerator<string> {
@@ -161,7 +164,7 @@ describe('append', () => {
   });
 
   test('an abort releases the source, rejects with its reason, and followers see 1011', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const { controller, listeners } = watchedSignal();
     const { source, goOn, isReleased, isStarted } = reluctant();
     const appended = rejection(append(server.url('/a'), source, { signal: controller.signal }));
@@ -178,7 +181,7 @@ describe('append', () => {
   });
 
   test('an abort while it connects rejects with the reason, an AbortError by default', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const { source, isStarted } = reluctant();
     const controller = new AbortController();
     const appended = rejection(append(server.url('/a'), source, { signal: controller.signal }));
@@ -189,7 +192,7 @@ describe('append', () => {
   });
 
   test('a signal that is aborted already rejects with its reason, and nothing is made', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const reason = new Error('too late');
     expect(await rejection(append(server.url('/a'), ['x'], { signal: AbortSignal.abort(reason) }))).toBe(
       reason,
@@ -198,14 +201,14 @@ describe('append', () => {
   });
 
   test('a timeout signal rejects with its TimeoutError', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const { source } = reluctant();
     const error = await rejection(append(server.url('/a'), source, { signal: AbortSignal.timeout(100) }));
     expect(error).toMatchObject({ name: 'TimeoutError' });
   });
 
   test('a conflict and a refused connection release the source', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await OriginalAppender.connect(server.url('/a'));
     for (const [url, type] of [
       [server.url('/a'), AppendConflictError],
@@ -274,7 +277,7 @@ describe('append takes', () => {
     ['a stream of objects that are strings', () => Readable.from(['a', 'b']), Buffer.from('ab')],
     ['a set', () => new Set(['a', 'b']), Buffer.from('ab')],
   ])('%s', async (_, source, expected) => {
-    const server = await startServer();
+    const server = await common.guest();
     expect(await append(server.url('/a'), source())).toEqual({
       position: expected.length,
       bytes: expected.length,
@@ -313,7 +316,7 @@ describe('append refuses', () => {
     ['a view', new DataView(new ArrayBuffer(3)), '[object DataView]'],
     ['a stream that cannot be read', new Writable(), '[object Object]'],
   ])('%s, and makes nothing', async (_, source, name) => {
-    const server = await startServer();
+    const server = await common.guest();
     const error = await appendAny(server.url('/a'), source);
     expect(error).toBeInstanceOf(InvalidSourceError);
     expect(error).toMatchObject({ code: 'HFS_INVALID_SOURCE', message: `${name} cannot be appended` });
@@ -344,7 +347,7 @@ describe('append refuses', () => {
   });
 
   test('a web stream that somebody else reads', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const { stream } = webStream(['x']);
     stream.getReader();
     expect(await appendAny(server.url('/a'), stream)).toBeInstanceOf(InvalidSourceError);
@@ -368,7 +371,7 @@ describe('append lets go of', () => {
   test.each(['before', 'while'])(
     'a web stream that is stuck, when it is aborted %s it is read',
     async (when) => {
-      const server = await startServer();
+      const server = await common.guest();
       const { stream, reasons } = webStream(['x'], { isStuck: true });
       const controller = new AbortController();
       const reason = new Error('enough');
@@ -393,7 +396,7 @@ describe('append lets go of', () => {
   });
 
   test('the append, when the web stream breaks', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const failure = new Error('the source broke');
     const stream = new ReadableStream<string>({
       pull() {

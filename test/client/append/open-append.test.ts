@@ -19,8 +19,11 @@ import {
 import { OriginalAppender, OriginalFollower } from '../../support/original/clients.ts';
 import { closePayload, frame, Op } from '../../support/original/frames.ts';
 import { startServer, type TestServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { accept, rejection, startRawServer, watchedSignal, watchSockets } from '../client-server.ts';
+
+const common = serverForAll();
 
 const MIB = 1024 * 1024;
 
@@ -38,7 +41,7 @@ describe('openAppend', () => {
   });
 
   test('emits open, and finish only when the bytes are in the file', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const bytes = randomBytes(20 * MIB);
     const writable = openAppend(server.url('/a'));
     await once(writable, 'open');
@@ -48,7 +51,7 @@ describe('openAppend', () => {
   });
 
   test('takes what is written before the server has answered', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const writable = openAppend(server.url('/a'));
     writable.write('early ');
     writable.write('bird', 'utf8');
@@ -58,7 +61,7 @@ describe('openAppend', () => {
   });
 
   test('what is written reaches followers at once, not at the end', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const writable = openAppend(server.url('/a'));
     await once(writable, 'open');
     const follower = await OriginalFollower.connect(server.url('/a'));
@@ -72,7 +75,7 @@ describe('openAppend', () => {
   });
 
   test('a single write longer than any message may be arrives whole', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const bytes = Buffer.alloc(110 * MIB, randomBytes(1_000_003));
     const writable = openAppend(server.url('/a'));
     writable.end(bytes);
@@ -108,7 +111,7 @@ describe('openAppend', () => {
   });
 
   test('a second appender gets an AppendConflictError', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await OriginalAppender.connect(server.url('/a'));
     const error = await failureOf(openAppend(server.url('/a')));
     expect(error).toBeInstanceOf(AppendConflictError);
@@ -121,7 +124,7 @@ describe('openAppend', () => {
   });
 
   test('a closed stream is a StreamClosedError', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const headers = { 'content-type': 'text/plain', 'stream-closed': 'true' };
     await fetch(server.url('/a'), { method: 'PUT', headers, body: 'all of it' });
     const error = await failureOf(openAppend(server.url('/a')));
@@ -133,7 +136,7 @@ describe('openAppend', () => {
   });
 
   test('close tells where the append ends, and in which file', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const { generation } = await openAppend(server.url('/a')).end('before, ').close();
     expect(await openAppend(server.url('/a')).end('after').close()).toEqual({
       position: 13,
@@ -145,7 +148,7 @@ describe('openAppend', () => {
   });
 
   test('a directory is an UnexpectedStatusError with its status and the reason of the server', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const first = openAppend(server.url('/dir/a'));
     first.end();
     await finished(first);
@@ -234,7 +237,7 @@ describe('openAppend', () => {
   });
 
   test('to destroy it is an interrupted end: followers see 1011', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const writable = openAppend(server.url('/a'));
     await once(writable, 'open');
     writable.write('hello');
@@ -246,7 +249,7 @@ describe('openAppend', () => {
 
   test('to destroy it while it connects leaves nothing', async () => {
     const socketsClosed = watchSockets();
-    const server = await startServer();
+    const server = await common.guest();
     const writable = openAppend(server.url('/a'));
     writable.destroy();
     await once(writable, 'close');
@@ -254,7 +257,7 @@ describe('openAppend', () => {
   });
 
   test('an abort destroys it with the reason, and lets go of the signal', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const { controller, listeners } = watchedSignal();
     const writable = openAppend(server.url('/a'), { signal: controller.signal });
     await once(writable, 'open');
@@ -279,7 +282,7 @@ describe('openAppend', () => {
 
   test('after its end the signal has no listener and no timer runs', async () => {
     const socketsClosed = watchSockets();
-    const server = await startServer();
+    const server = await common.guest();
     const { controller, listeners } = watchedSignal();
     const writable = openAppend(server.url('/a'), { signal: controller.signal });
     writable.end('x');

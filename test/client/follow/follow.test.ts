@@ -18,6 +18,7 @@ import {
 import { OriginalAppender } from '../../support/original/clients.ts';
 import { closePayload, frame, Op } from '../../support/original/frames.ts';
 import { startServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor, waitWhile } from '../../support/wait-for.ts';
 import {
   accept,
@@ -27,6 +28,8 @@ import {
   watchedSignal,
   watchSockets,
 } from '../client-server.ts';
+
+const common = serverForAll();
 
 const MIB = 1024 * 1024;
 
@@ -43,7 +46,7 @@ describe('follow', () => {
   });
 
   test('is an async iterable of Buffers: what was written, then what is written, until the end', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const writable = openAppend(server.url('/a'));
     writable.write('before ');
     await once(writable, 'open');
@@ -62,7 +65,7 @@ describe('follow', () => {
   });
 
   test('emits open before the first byte, even when none comes', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await OriginalAppender.connect(server.url('/a'));
     const readable = follow(server.url('/a'));
     await once(readable, 'open');
@@ -70,14 +73,14 @@ describe('follow', () => {
   });
 
   test('an idle file of 16 MiB is read whole', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const bytes = Buffer.alloc(16 * MIB, randomBytes(1_000_003));
     await writeFile(path.join(server.root, 'a'), bytes);
     expect((await buffer(follow(server.url('/a')))).equals(bytes)).toBe(true);
   });
 
   test('an idle file without bytes ends at once', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'a'), '');
     expect(await buffer(follow(server.url('/a')))).toHaveLength(0);
   });
@@ -114,7 +117,7 @@ describe('follow', () => {
   });
 
   test('a missing file is a ResourceNotFoundError', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const error = await readingError(follow(server.url('/none')));
     expect(error).toBeInstanceOf(ResourceNotFoundError);
     expect((error as Error).message).toBe('file does not exist');
@@ -219,7 +222,7 @@ describe('follow', () => {
   });
 
   test('a slow reader gets everything, and while it does not read, little is held', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const bytes = Buffer.alloc(24 * MIB, randomBytes(1_000_003));
     const writable = openAppend(server.url('/a'));
     await once(writable, 'open');
@@ -240,7 +243,7 @@ describe('follow', () => {
   });
 
   test('the end is not told before a slow reader has everything', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await OriginalAppender.connect(server.url('/a'));
     const readable = follow(server.url('/a'));
     await once(readable, 'open');
@@ -276,7 +279,7 @@ describe('follow', () => {
   });
 
   test('to destroy it before it begins is no error', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const readable = follow(server.url('/a'));
     readable.destroy();
     await once(readable, 'close');
@@ -299,7 +302,7 @@ describe('follow', () => {
   });
 
   test('a signal that is aborted already rejects with its reason', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const reason = new Error('too late');
     expect(await readingError(follow(server.url('/a'), { signal: AbortSignal.abort(reason) }))).toBe(reason);
   });

@@ -2,16 +2,17 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import cors from '@fastify/cors';
 import Fastify, { type FastifyServerOptions } from 'fastify';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import { HANDSHAKE, openSocket, parseAnswer, readHead } from '../../support/http/raw.ts';
 import { lendReserve } from '../../support/server/reserves.ts';
 import { listen, temporaryDirectory } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 
 type Settings = Partial<HttpfstreamOptions> & { prefix?: string; fastify?: FastifyServerOptions };
 
-/** Starts a server with a file `f`. `ask` sends a head as it is and resolves with the head of the first answer. */
+/** Starts a server with a file `f`. */
 async function start({ fastify = {}, ...options }: Settings = {}) {
   const root = await temporaryDirectory();
   await lendReserve(root);
@@ -19,12 +20,26 @@ async function start({ fastify = {}, ...options }: Settings = {}) {
   const app = Fastify(fastify);
   await app.register(httpfstream, { closeTimeoutMs: 200, ...options, root });
   const { port } = await listen(app);
-  const ask = async (requestLine: string, ...headers: string[]) => {
+  return { root, ask: askAt(port) };
+}
+
+/** Resolves with the head of the first answer to a head that is sent as it is. */
+function askAt(port: number) {
+  return async (requestLine: string, ...headers: string[]) => {
     const socket = await openSocket(port);
     socket.write([requestLine, ...headers, '', ''].join('\r\n'));
     return parseAnswer(await readHead(socket));
   };
-  return { root, port, ask };
+}
+
+/** For what is refused, or reads `f`. */
+const common = serverForAll();
+beforeAll(() => writeFile(path.join(common.whole.root, 'f'), 'secret'));
+
+/** As {@link start}, for who changes nothing. */
+function look() {
+  const { root, port } = common.whole;
+  return { root, ask: askAt(port) };
 }
 
 const GET = 'GET /f HTTP/1.1';
@@ -39,7 +54,7 @@ describe('Host', () => {
     'Host: LOGS.Test.',
     'Host: printer.local',
   ])('is served as "%s"', async (host) => {
-    const { ask } = await start();
+    const { ask } = look();
     expect((await ask(GET, host)).status).toBe(200);
   });
 
@@ -62,7 +77,7 @@ describe('Host', () => {
     ['a method that there is not', 'PATCH /f HTTP/1.1', []],
     ['a request that offers HTTP/2', GET, ['Upgrade: h2c', 'Connection: upgrade']],
   ])('of nobody here: %s is 421, with a line that names the option', async (_what, requestLine, headers) => {
-    const { ask, root } = await start();
+    const { ask, root } = look();
     const answer = await ask(requestLine, 'Host: Evil.Example:8080', 'Accept: text/plain', ...headers);
     expect(answer.status).toBe(421);
     if (!requestLine.startsWith('HEAD')) expect(answer.body).toMatch(/^[^\n]*-allow-host evil\.example\n$/);
@@ -72,7 +87,7 @@ describe('Host', () => {
   });
 
   it('has a code of its own when it is nobody here', async () => {
-    const { ask } = await start();
+    const { ask } = look();
     expect(JSON.parse((await ask(GET, 'Host: evil.example')).body)).toMatchObject({
       status: 421,
       code: 'HFS_UNKNOWN_HOST',
@@ -80,7 +95,7 @@ describe('Host', () => {
   });
 
   it('may be missing in HTTP/1.0 and in nothing else', async () => {
-    const { ask } = await start();
+    const { ask } = look();
     expect((await ask('GET /f HTTP/1.0')).status).toBe(200);
     expect((await ask('GET /f HTTP/1.0', 'Host:')).status).toBe(200);
     expect((await ask('GET /f HTTP/1.0', 'Host: evil.example')).status).toBe(421);
@@ -95,7 +110,7 @@ describe('Host', () => {
     ['evil.example', 'x'],
     ['x', 'evil.example'],
   ])('is 400 when it comes twice (%s, %s), also of a handshake', async (first, second) => {
-    const { ask } = await start();
+    const { ask } = look();
     const hosts = [`Host: ${first}`, `host: ${second}`];
     expect((await ask(GET, ...hosts)).status).toBe(400);
     expect((await ask('GET /n?verb=APPEND HTTP/1.1', ...hosts, ...HANDSHAKE)).status).toBe(400);
@@ -103,12 +118,12 @@ describe('Host', () => {
   });
 
   it.each(['me@x', 'x/y', 'a,b', 'a b', 'x:port', '[::1', 'http://x'])('"%s" is 400', async (host) => {
-    const { ask } = await start();
+    const { ask } = look();
     expect((await ask(GET, `Host: ${host}`)).status).toBe(400);
   });
 
   it('is that of the request line when that has one', async () => {
-    const { ask } = await start();
+    const { ask } = look();
     expect((await ask('GET http://x/f HTTP/1.1', 'Host: evil.example')).status).toBe(200);
     expect((await ask('GET http://evil.example/f HTTP/1.1', 'Host: x')).status).toBe(421);
     expect((await ask('GET http://me:secret@x/f HTTP/1.1', 'Host: x')).status).toBe(400);
@@ -141,7 +156,7 @@ const OTHERS = [
 
 describe('a page of another origin', () => {
   it.each(OTHERS)('is refused as "%s", before anything is done', async (origin) => {
-    const { ask, root } = await start();
+    const { ask, root } = look();
     const from = ['Host: x:8080', `Origin: ${origin}`];
     for (const [requestLine, ...headers] of [
       [GET],
@@ -191,7 +206,7 @@ describe('a page of another origin', () => {
   });
 
   it('is told by a code of its own', async () => {
-    const { ask } = await start();
+    const { ask } = look();
     const { body, headers } = await ask(GET, 'Host: x', 'Origin: null');
     expect(JSON.parse(body)).toMatchObject({ status: 403, code: 'HFS_FOREIGN_ORIGIN' });
     expect(headers['cache-control']).toBe('no-store');
@@ -259,7 +274,7 @@ describe('what a browser fetches', () => {
   ];
 
   it.each(['cross-site', 'same-site', 'anything-else'])('for a page that is %s is refused', async (site) => {
-    const { ask } = await start();
+    const { ask } = look();
     for (const [line, mode, dest] of [
       [GET, 'no-cors', 'image'],
       [GET, 'no-cors', 'script'],
@@ -282,13 +297,13 @@ describe('what a browser fetches', () => {
   });
 
   it('because somebody has followed a link is answered', async () => {
-    const { ask } = await start();
+    const { ask } = look();
     expect((await ask(GET, ...from('cross-site', 'navigate', 'document'))).status).toBe(200);
     expect((await ask(GET, ...from('same-site', 'navigate', 'document'))).status).toBe(200);
   });
 
   it('for a page of the server, or for nobody, is answered', async () => {
-    const { ask } = await start();
+    const { ask } = look();
     expect((await ask(GET, ...from('same-origin', 'no-cors', 'image'))).status).toBe(200);
     expect((await ask(GET, ...from('none', 'navigate', 'document'))).status).toBe(200);
   });

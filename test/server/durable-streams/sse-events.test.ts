@@ -8,10 +8,13 @@ import { StoredFile } from '../../../src/storage/stored-file.ts';
 import { openSocket, parseAnswer, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { startServer, type TestServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { parseEvents, SseReader } from '../../support/streams/sse-reader.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { appendAll } from '../../support/websocket/appends.ts';
+
+const common = serverForAll();
 
 const KIB = 1024;
 
@@ -142,7 +145,7 @@ describe('events of one long JSON value', () => {
 });
 
 test('a text of nothing but line ends becomes events that are not much longer than others', async () => {
-  const server = await startServer();
+  const server = await common.guest();
   const text = '\n'.repeat(200_000);
   writeFileSync(path.join(server.root, 't.txt'), text);
   const reader = await SseReader.open(server.url('/t.txt'));
@@ -182,7 +185,7 @@ describe.each([
 });
 
 test('the last line of a file of JSON values is held back until it is whole, however long', async () => {
-  const server = await startServer();
+  const server = await common.guest();
   const begun = VALUE.slice(0, 200_000);
   writeFileSync(path.join(server.root, 'v.json'), `1\n${begun}`);
   const reader = await SseReader.open(server.url('/v.json'));
@@ -248,7 +251,7 @@ describe('what another program does to a file that is read live', () => {
 });
 
 test('a line end of two characters is one, wherever text is cut into events', async () => {
-  const server = await startServer();
+  const server = await common.guest();
   const lines = `${'x'.repeat(64 * KIB - 1)}\r\nsecond line\r\n`;
   writeFileSync(path.join(server.root, 'crlf.txt'), lines);
   const reader = await SseReader.open(server.url('/crlf.txt'));

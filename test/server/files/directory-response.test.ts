@@ -11,6 +11,7 @@ import { descriptorsBackTo, openDescriptors } from '../../support/disk/descripto
 import { openSocket, parseAnswer, rawGet, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { get, head } from '../../support/http/request.ts';
 import { startServer, type TestServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { appendAll, openAppender } from '../../support/websocket/appends.ts';
 import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
@@ -34,7 +35,12 @@ const AWKWARD_NAMES = [
   '~',
 ];
 
-/** A server with files: their names are their contents. */
+const common = serverForAll();
+
+/** A directory with files: their names are their contents. */
+const furnish = async (...names: string[]) => write(await common.guest(), names);
+
+/** A server of its own with files. */
 const serve = (...names: string[]) => serveWith({}, names);
 
 /** The same, where index pages take the place of listings. */
@@ -47,7 +53,10 @@ function linkMany({ root }: TestServer, count: number, tail = ''): void {
 }
 
 async function serveWith(options: { index?: boolean }, names: readonly string[]): Promise<TestServer> {
-  const server = await startServer(options);
+  return write(await startServer(options), names);
+}
+
+async function write(server: TestServer, names: readonly string[]): Promise<TestServer> {
   for (const name of names) {
     const file = path.join(server.root, name);
     await mkdir(path.dirname(file), { recursive: true });
@@ -84,7 +93,7 @@ function unescapeHtml(text: string): string {
 
 describe('a listing', () => {
   it('is a page for people that runs no scripts', async () => {
-    const server = await serve('d/f');
+    const server = await furnish('d/f');
     const answer = await get(server.url('/d/'), {
       accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
     });
@@ -107,19 +116,19 @@ describe('a listing', () => {
     ['text/html, application/json;q=0.9', 'text/html'],
     ['application/json;q=0', 'text/html'],
   ])('for Accept: %s is %s', async (accept, expected) => {
-    const server = await serve('d/f');
+    const server = await furnish('d/f');
     const { headers } = await get(server.url('/d/'), { accept });
     expect(headers['content-type']).toBe(`${expected}; charset=utf-8`);
     expect(headers.vary).toBe('Accept, Sec-Fetch-Dest');
   });
 
   it('is a page when nothing is said about what is accepted', async () => {
-    const server = await serve('d/f');
+    const server = await furnish('d/f');
     expect((await get(server.url('/d/'))).headers['content-type']).toBe('text/html; charset=utf-8');
   });
 
   it('has the same headers for HEAD as for GET', async () => {
-    const server = await serve('d/f');
+    const server = await furnish('d/f');
     for (const accept of ['text/html', 'application/json']) {
       const { date: _date, ...headers } = (await get(server.url('/d/?raw'), { accept })).headers;
       const answer = await head(server.url('/d/?raw'), { accept });
@@ -129,7 +138,7 @@ describe('a listing', () => {
   });
 
   it('tells the size and the time of each file, and which are directories', async () => {
-    const server = await serve('d/f', 'd/sub/g');
+    const server = await furnish('d/f', 'd/sub/g');
     const time = new Date('2024-02-29T12:34:56.789Z');
     await utimes(path.join(server.root, 'd/f'), time, time);
     expect(await listing(server, '/d/')).toEqual([
@@ -142,7 +151,7 @@ describe('a listing', () => {
   });
 
   it('marks what is being appended, with its committed size, until the append has ended', async () => {
-    const server = await serve('idle');
+    const server = await furnish('idle');
     const appender = await openAppender(server, '/live', 'hello');
     expect(await listing(server, '/')).toMatchObject([
       { name: 'idle', live: false },
@@ -161,7 +170,7 @@ describe('a listing', () => {
   });
 
   it('marks every name of a file that is being appended', async () => {
-    const server = await serve();
+    const server = await furnish();
     await openAppender(server, '/f', 'hello');
     await symlink('f', path.join(server.root, 'link'));
     expect(await listing(server, '/')).toMatchObject([
@@ -171,12 +180,12 @@ describe('a listing', () => {
   });
 
   it('is in the order of the names', async () => {
-    const server = await serve('d/b', 'd/a', 'd/C', 'd/10', 'd/9');
+    const server = await furnish('d/b', 'd/a', 'd/C', 'd/10', 'd/9');
     expect(namesOf(await listing(server, '/d/'))).toEqual(['10', '9', 'C', 'a', 'b']);
   });
 
   it('escapes every name, and every link leads to its file', async () => {
-    const server = await serve(...AWKWARD_NAMES.map((name) => `d/${name}`));
+    const server = await furnish(...AWKWARD_NAMES.map((name) => `d/${name}`));
     const html = await page(server, '/d/');
     expect(html).not.toContain('<b>&');
     const links = linksOf(html, server.url('/d/')).filter(({ text }) => text !== '../');
@@ -335,7 +344,7 @@ describe('the one URL', () => {
     ['/f/?x=%20', '/f?x=%20'],
     ['/link', '/link/'],
   ])('%s redirects to %s', async (from, to) => {
-    const server = await serve('d/g', 'f');
+    const server = await furnish('d/g', 'f');
     await symlink('d', path.join(server.root, 'link'));
     for (const request of [get, head]) {
       const answer = await request(server.url(from));
@@ -366,7 +375,7 @@ describe('the one URL', () => {
 
 describe('the list of a directory, for its page', () => {
   it('says of each name how large and how old it is, and how it stands', async () => {
-    const server = await serve('d/a.log', 'd/sub/f');
+    const server = await furnish('d/a.log', 'd/sub/f');
     await V2Peer.append(server.url('/d/live'));
     const lost = await V2Peer.append(server.url('/d/waiting'), { session: sessionOf('a') });
     lost.websocket.terminate();
@@ -407,7 +416,7 @@ describe('the list of a directory, for its page', () => {
   });
 
   it('is none of a file', async () => {
-    const server = await serve('f');
+    const server = await furnish('f');
     expect((await get(server.url('/f?view=list'))).status).toBe(400);
   });
 });

@@ -8,14 +8,17 @@ import { partsOf } from '../../support/http/multipart.ts';
 import { openSocket, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { type Answer, get, head } from '../../support/http/request.ts';
 import { startServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { openAppender } from '../../support/websocket/appends.ts';
+
+const common = serverForAll();
 
 const DIGITS = '0123456789abcdefghij';
 
 /** A server with one file. */
 async function serve(content: string | Buffer, name = 'f.txt') {
-  const server = await startServer();
+  const server = await common.guest();
   await mkdir(path.dirname(path.join(server.root, name)), { recursive: true });
   await writeFile(path.join(server.root, name), content);
   return { ...server, file: server.url(`/${name}`), ageTo: ageing(path.join(server.root, name)) };
@@ -34,7 +37,7 @@ const httpDate = (timeMs: number) => new Date(timeMs).toUTCString();
 
 /** A server with one file that somebody appends to: what is asked for is the same. */
 async function serveLive(content: string, name = 'f.txt') {
-  const server = await startServer();
+  const server = await common.guest();
   const appender = await openAppender(server, `/${name}`, content);
   return {
     ...server,
@@ -131,13 +134,13 @@ describe('a whole file', () => {
 
   it('of 8 MiB arrives byte for byte as the answer to an upgrade that is not taken', async () => {
     const content = randomBytes(8 * 1024 * 1024);
-    const { port } = await serve(content);
+    const { port, path: pathOf } = await serve(content);
     for (const [upgrade, connection] of [
       ['h2c', 'Upgrade, close'],
       ['websocket', 'Upgrade'],
     ]) {
       const socket = await openSocket(port);
-      writeHead(socket, 'GET /f.txt HTTP/1.1', [
+      writeHead(socket, `GET ${pathOf('/f.txt')} HTTP/1.1`, [
         `Upgrade: ${upgrade}`,
         `Connection: ${connection}`,
         'Sec-WebSocket-Version: 13',

@@ -34,10 +34,13 @@ import {
   type TestServer,
   temporaryDirectory,
 } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor, waitForStandstill } from '../../support/wait-for.ts';
 import { fileText, openAppender } from '../../support/websocket/appends.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
+
+const common = serverForAll();
 
 const MiB = 1024 * 1024;
 const APPEND = '?verb=APPEND';
@@ -56,7 +59,7 @@ async function endOf(server: Pick<TestServer, 'url'>, urlPath: string): Promise<
 
 describe('a body with verb APPEND', () => {
   it.each(['PUT', 'POST'])('is seen byte by byte while it comes, by %s', async (method) => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = new Upload(server.url(`/d/f.log${APPEND}`), { method });
     await appender.write('a');
     await untilFile(server, '/d/f.log', 'a');
@@ -89,13 +92,13 @@ describe('a body with verb APPEND', () => {
   });
 
   it('is asked for by the header, too', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const answer = await upload(server.url('/f?verb=FOLLOW'), 'text', { headers: { 'x-verb': 'APPEND' } });
     expect(answer.status).toBe(201);
   });
 
   it('may be empty', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const answer = await upload(server.url(`/f${APPEND}`), '');
     expect([answer.status, jsonOf(answer).position, await resourceNames(server.root)]).toEqual([
       201,
@@ -112,7 +115,7 @@ describe('a body with verb APPEND', () => {
     'application/octet-stream',
     'made/up; charset=x',
   ])('is taken as it is, whatever its type: %s', async (type) => {
-    const server = await startServer();
+    const server = await common.guest();
     const answer = await upload(server.url(`/f${APPEND}`), '{"a":', { headers: { 'content-type': type } });
     expect([answer.status, await fileText(server, '/f')]).toEqual([201, '{"a":']);
   });
@@ -146,7 +149,7 @@ describe('a body with verb APPEND', () => {
   });
 
   it('is byte for byte what arrives, at any size of pieces, through one connection after the other', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     let position = 0;
     for (const bytes of [1, 65_536, 3 * MiB + 1, 0, 100]) {
       const answer = await upload(server.url(`/f${APPEND}`), pattern(position, bytes));
@@ -206,7 +209,7 @@ describe('an append is refused', () => {
   });
 
   it('while another one brings its body, and not after that', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const first = new Upload(server.url(`/f${APPEND}`));
     await first.write('one ');
     await untilFile(server, '/f', 'one ');
@@ -253,7 +256,7 @@ describe('an append is refused', () => {
 
 describe('a body that breaks off', () => {
   it('is an interrupted append', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = new Upload(server.url(`/f${APPEND}`));
     await appender.write('so far');
     await untilFile(server, '/f', 'so far');
@@ -290,7 +293,7 @@ describe('a body that breaks off', () => {
   });
 
   it('waits for a session to come back, which goes on where it was', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = new Upload(server.url(`/f${APPEND}${SESSION}&attempt=1`));
     await appender.write('one ');
     await untilFile(server, '/f', 'one ');
@@ -316,7 +319,7 @@ describe('a body that breaks off', () => {
   });
 
   it('is taken over by the same session, and the old connection cut; a WebSocket may take over as well', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const first = new Upload(server.url(`/f${APPEND}${SESSION}`));
     await first.write('one ');
     await untilFile(server, '/f', 'one ');
@@ -364,7 +367,7 @@ describe('an encoded body', () => {
   };
 
   it.each(Object.entries(encoded))('is decoded: %s', async (encoding, body) => {
-    const server = await startServer();
+    const server = await common.guest();
     const headers = { 'content-encoding': encoding.toUpperCase() };
     const answer = await upload(server.url(`/f${APPEND}`), body, { headers });
     expect([answer.status, jsonOf(answer).bytes]).toEqual([201, text.length]);
@@ -372,7 +375,7 @@ describe('an encoded body', () => {
   });
 
   it('is decoded as it comes', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = new Upload(server.url(`/f${APPEND}`), { headers: { 'content-encoding': 'gzip' } });
     const gzip = zlib.createGzip();
     gzip.on('data', (bytes: Buffer) => appender.request.write(bytes));
@@ -387,7 +390,7 @@ describe('an encoded body', () => {
   });
 
   it('may have several members, wherever they are torn on the way', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const body = Buffer.concat([zlib.gzipSync('one '), zlib.gzipSync('two '), zlib.gzipSync('three')]);
     for (let at = 1; at < body.length; at++) {
       const appender = new Upload(server.url(`/f-${at}${APPEND}`), {
@@ -400,7 +403,7 @@ describe('an encoded body', () => {
   });
 
   it('that is identity, or is not said to be any, is left as it is', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     for (const headers of [{ 'content-encoding': 'identity' }, { 'content-encoding': '' }]) {
       await upload(server.url(`/f${APPEND}`), encoded.gzip, { headers });
     }
@@ -439,7 +442,7 @@ describe('an encoded body', () => {
   );
 
   it('that is corrupt in a stream that goes on is told at once', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = new Upload(server.url(`/f${APPEND}`), { headers: { 'content-encoding': 'gzip' } });
     await appender.write('this is no gzip');
     expect((await appender.answer).status).toBe(400);
@@ -459,7 +462,7 @@ describe('an encoded body', () => {
   it.each(['zstd', 'compress', 'gzip, br', 'gzip, identity', 'constructor'])(
     'that is %s is refused, and nothing is made',
     async (encoding) => {
-      const server = await startServer();
+      const server = await common.guest();
       const headers = { 'content-encoding': encoding };
       const answer = await upload(server.url(`/f${APPEND}`), 'text', { headers });
       expect([answer.status, jsonOf(answer).code]).toEqual([415, 'HFS_UNSUPPORTED_ENCODING']);
@@ -469,7 +472,7 @@ describe('an encoded body', () => {
   );
 
   it('that is cut waits for its session as any other', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const headers = { 'content-encoding': 'gzip' };
     const appender = new Upload(server.url(`/f${APPEND}${SESSION}`), { headers });
     const gzip = zlib.createGzip();
@@ -489,7 +492,7 @@ describe('Expect: 100-continue', () => {
   const EXPECT = { expect: '100-continue' };
 
   it('is answered when the resource is held, and only then', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = new Upload(server.url(`/f${APPEND}`), { headers: EXPECT });
     await waitFor(() => appender.isContinued, 'the 100');
     expect((await upload(server.url(`/f${APPEND}`), 'x')).status).toBe(403);
@@ -497,7 +500,7 @@ describe('Expect: 100-continue', () => {
   });
 
   it('is asked for, and answered, wherever the verb is, and for what only looks like one, too', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const headers = { ...EXPECT, 'x-verb': 'APPEND' };
     for (const [query, more] of [
       ['?a=%3F&verb=%41PPEND', EXPECT],
@@ -520,7 +523,7 @@ describe('Expect: 100-continue', () => {
   ])(
     'is not answered when %s refuses, and the connection closes',
     async (_what, urlPath, status, headers) => {
-      const server = await startServer();
+      const server = await common.guest();
       await mkdir(path.join(server.root, 'd'));
       await openAppender(server, '/live', 'live');
       const appender = new Upload(server.url(`${urlPath}${APPEND}`), { headers: { ...EXPECT, ...headers } });
@@ -534,7 +537,7 @@ describe('Expect: 100-continue', () => {
   );
 
   it('by curl: the answer to a refusal comes without the body, and to an append with it', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await openAppender(server, '/live', 'live');
     const curl = (urlPath: string) =>
       promisify(execFile)('bash', [

@@ -20,10 +20,13 @@ import {
   startStandalone,
   temporaryDirectory,
 } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { appendAll, fileText, openAppender } from '../../support/websocket/appends.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 import { V2Peer } from '../../support/websocket/v2-peer.ts';
+
+const common = serverForAll();
 
 const MiB = 1024 * 1024;
 const FOLLOW = '?verb=FOLLOW';
@@ -58,7 +61,7 @@ async function followedInTime(): Promise<{ port: number; appender: Upload; follo
 
 describe('GET with verb FOLLOW', () => {
   it('gets what is there, then what comes, as it comes, and ends when the appender does', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await openAppender(server, '/f.log', 'one ');
     const follower = await Download.open(server.url(`/f.log${FOLLOW}`));
     await follower.untilText('one ');
@@ -74,14 +77,14 @@ describe('GET with verb FOLLOW', () => {
   });
 
   it('is answered at once, also while there is nothing to send', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await openAppender(server, '/empty.log');
     const follower = await Download.open(server.url(`/empty.log${FOLLOW}`));
     expect([follower.status, follower.text]).toEqual([200, '']);
   });
 
   it('says what it sends, and keeps everybody from changing or holding it', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await openAppender(server, '/page.html', '<p>');
     const { status, headers } = await Download.open(server.url(`/page.html${FOLLOW}&from=1`));
     expect(status).toBe(200);
@@ -98,7 +101,7 @@ describe('GET with verb FOLLOW', () => {
   });
 
   it('tells text from other data by the first bytes', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'binary'), Buffer.from([0, 1, 2]));
     await writeFile(path.join(server.root, 'text'), 'text');
     const typeOf = async (name: string) =>
@@ -117,7 +120,7 @@ describe('GET with verb FOLLOW', () => {
     ['lines=0', '11', ''],
     ['lines=9', '0', '0123\n456789'],
   ])('begins where the query says: %s', async (query, position, expected) => {
-    const server = await startServer();
+    const server = await common.guest();
     const text = '0123\n456789';
     const appender = await openAppender(server, '/f', text);
     const follower = await Download.open(server.url(`/f${FOLLOW}&${query}`));
@@ -176,7 +179,7 @@ describe('GET with verb FOLLOW', () => {
   });
 
   it('is asked for by the header, too, which wins; without a verb GET gives the file', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await openAppender(server, '/f', 'so far');
     const isFollow = async (query: string, headers = {}) => {
       const download = await Download.open(server.url(`/f${query}`), { headers });
@@ -189,14 +192,14 @@ describe('GET with verb FOLLOW', () => {
   });
 
   it('by HEAD is answered as any HEAD', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await openAppender(server, '/f', 'so far');
     const answer = await head(server.url(`/f${FOLLOW}`));
     expect([answer.status, answer.headers['content-length']]).toEqual([200, '6']);
   });
 
   it('of a client that speaks the subprotocol is told that the handshake is missing', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f'), 'content');
     const answer = await get(server.url(`/f${FOLLOW}`), { 'sec-websocket-protocol': 'httpfstream.v2' });
     expect(answer.status).toBe(426);
@@ -205,7 +208,7 @@ describe('GET with verb FOLLOW', () => {
 
 describe('a body that ends', () => {
   it('ends cleanly for a file that is finished, or to which nobody ever appended', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await appendAll(server, '/finished', 'all of it');
     await writeFile(path.join(server.root, 'plain'), 'as it was put');
     for (const [urlPath, text] of [
@@ -306,7 +309,7 @@ describe('a follower that waits', () => {
   });
 
   it('gets what another program puts there', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const follower = Download.ask(server.url(`/later${FOLLOW}&wait=30&from=1`));
     await waitFor(() => follower.socket?.bytesWritten > 0, 'the request to be sent');
     // As a whole: else it may be found when it is made, and empty.
@@ -330,7 +333,7 @@ describe('a follower that waits', () => {
   });
 
   it('is told when it asked for a position that the file does not have', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const follower = Download.ask(server.url(`/later${FOLLOW}&wait=30&from=9`));
     await waitFor(() => follower.socket?.bytesWritten > 0, 'the request to be sent');
     await writeFile(path.join(server.root, 'later'), 'here');
@@ -490,7 +493,7 @@ describe('the connection of a follower', () => {
 
 describe('many followers', () => {
   it('get the same bytes, whenever they join and however fast they read', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await Peer.connect(server.url('/f'), 'APPEND');
     const followers: Download[] = [];
     const size = 6 * MiB;
@@ -534,7 +537,7 @@ describe('many followers', () => {
   });
 
   it('see exactly the file, for any sizes of messages and any places to begin', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     let run = 0;
     await fc.assert(
       fc.asyncProperty(

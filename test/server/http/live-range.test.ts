@@ -7,9 +7,12 @@ import { get, head } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { startProgram } from '../../support/programs/program.ts';
 import { startServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { appendAll, fileText, openAppender } from '../../support/websocket/appends.ts';
 import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
+
+const common = serverForAll();
 
 const MAX = '9007199254740991';
 
@@ -22,7 +25,7 @@ describe('a live range', () => {
     ['bytes=3-9223372036854775807', 3],
     ['bytes=3-18446744073709551615', 3],
   ])('of what is being appended grows, and ends with it: %s', async (range, start) => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await openAppender(server, '/f.log', 'so far');
     const answer = await Download.open(server.url('/f.log'), { headers: { range } });
     expect(answer.status).toBe(206);
@@ -61,7 +64,7 @@ describe('a live range', () => {
   });
 
   it('of what nobody appends to is an ordinary range', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await appendAll(server, '/f', 'content');
     const range = (start: number) => ({ range: `bytes=${start}-${MAX}` });
     const part = await get(server.url('/f'), range(3));
@@ -86,7 +89,7 @@ describe('a live range', () => {
     ['of several', { range: `bytes=0-1,3-${MAX}` }, 206, undefined],
     ['with a condition that does not hold', { range: `bytes=3-${MAX}`, 'if-range': '"x"' }, 200, undefined],
   ])('is none: %s', async (_what, headers, status, contentRange) => {
-    const server = await startServer();
+    const server = await common.guest();
     await openAppender(server, '/f', 'so far');
     const answer = await get(server.url('/f'), headers);
     if (status !== undefined) expect(answer.status).toBe(status);
@@ -124,7 +127,7 @@ describe('a live range', () => {
   });
 
   it('does not take the place of what verb FOLLOW asks for', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await openAppender(server, '/f', 'so far');
     const answer = await Download.open(server.url('/f?verb=FOLLOW&from=1'), {
       headers: { range: `bytes=3-${MAX}` },

@@ -21,8 +21,11 @@ import { get, jsonOf, upload } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
 import { startServer, startStandalone, temporaryDirectory } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor, waitForStandstill } from '../../support/wait-for.ts';
 import { fileText, openAppender } from '../../support/websocket/appends.ts';
+
+const common = serverForAll();
 
 const MiB = 1024 * 1024;
 const APPEND = '?verb=APPEND';
@@ -45,7 +48,7 @@ describe('a form with verb APPEND', () => {
   it.each([1000, 60_000, 65_536, 110_000, 200_000, MiB])(
     'skips a part of %d bytes that is none of a form, and goes on behind it',
     async (size) => {
-      const server = await startServer();
+      const server = await common.guest();
       const strange = `--${BOUNDARY}\r\nContent-Disposition: attachment\r\n\r\n${'x'.repeat(size)}\r\n`;
       for (const after of [[], [{ filename: 'a', body: 'content' }]]) {
         const body = Buffer.concat([Buffer.from(strange), formOf(after)]);
@@ -57,7 +60,7 @@ describe('a form with verb APPEND', () => {
   );
 
   it('refuses names that are not UTF-8, which would all be one, and stores the others', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const partNamed = (name: string) =>
       `--${BOUNDARY}\r\nContent-Disposition: form-data; name=a; filename="${name}"\r\n\r\n${name.length}\r\n`;
     const names = ['M\xe4rz.log', 'M\xfcrz.log', 'M\xc3\xa4rz.log'];
@@ -107,7 +110,7 @@ describe('a form with verb APPEND', () => {
   });
 
   it('is seen while it comes, part after part', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const form = new Upload(server.url(`/d/${APPEND}`), { method: 'POST', headers: FORM });
     for (const name of ['a', 'b']) {
       await form.write(headOf({ filename: name }));
@@ -127,7 +130,7 @@ describe('a form with verb APPEND', () => {
   });
 
   it('appends parts of one name one after the other', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const parts = ['one ', 'two ', 'three'].map((body) => ({ filename: 'f', body }));
     const answer = await post(server.url(`/d/${APPEND}`), parts);
     expect(jsonOf<Entry[]>(answer).map(({ position }) => position)).toEqual([4, 8, 13]);
@@ -135,7 +138,7 @@ describe('a form with verb APPEND', () => {
   });
 
   it('may be encoded, and may have text before and after', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const form = Buffer.concat([
       Buffer.from('a preamble\r\n'),
       formOf([{ filename: 'f', body: 'content' }]),
@@ -183,7 +186,7 @@ describe('a form with verb APPEND', () => {
   });
 
   it('is the same bytes, however it is torn on the way and whatever is in it', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     let run = 0;
     const bytes = fc.oneof(
       fc.uint8Array({ maxLength: 300 }),
@@ -228,7 +231,7 @@ describe('a form with verb APPEND', () => {
   });
 
   it('of many small files, in one go, stores them all', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const parts = Array.from({ length: 100 }, (_, i) => ({ filename: `f-${i}`, body: `content ${i}` }));
     const answer = await post(server.url(`/d/${APPEND}`), parts);
     expect([answer.status, jsonOf<Entry[]>(answer).length]).toEqual([201, 100]);
@@ -341,7 +344,7 @@ describe('the name of a file', () => {
   });
 
   it('is missing: refused', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const part = { headers: ['Content-Type: application/octet-stream'], body: 'x' };
     const answer = await post(server.url(`/d/${APPEND}`), [part]);
     expect([answer.status, jsonOf(answer)]).toMatchObject([400, [{ name: '', status: 400 }]]);
@@ -369,14 +372,14 @@ describe('a form is refused', () => {
   it.each(['session=aaaaaaaaaaaaaaaaaaaa', 'expect=0', 'generation=1', 'attempt=1'])(
     'with %s, which is of one file',
     async (query) => {
-      const server = await startServer();
+      const server = await common.guest();
       const answer = await post(server.url(`/d/${APPEND}&${query}`), [{ filename: 'x', body: 'x' }]);
       expect([answer.status, await resourceNames(server.root)]).toEqual([400, []]);
     },
   );
 
   it('without files', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     for (const parts of [[], [{ body: 'a field' }]]) {
       expect((await post(server.url(`/d/${APPEND}`), parts)).status).toBe(400);
     }
@@ -384,7 +387,7 @@ describe('a form is refused', () => {
   });
 
   it('after a thousand parts, also when they are fields, and what came before is stored', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const fields = Array.from({ length: 999 }, () => ({ body: 'x' }));
     const files = ['kept', 'beyond'].map((filename) => ({ filename, body: 'x' }));
     const answer = await post(server.url(`/d/${APPEND}`), [...fields, ...files]);
@@ -397,7 +400,7 @@ describe('a form is refused', () => {
   });
 
   it('that has long fields or heads is no burden', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const answer = await post(server.url(`/d/${APPEND}`), [
       { body: 'x'.repeat(8 * MiB) },
       { filename: 'f', body: 'content', headers: [`X-Long: ${'x'.repeat(100_000)}`] },
@@ -413,7 +416,7 @@ describe('a form that breaks off', () => {
     ['when the connection does', true],
     ['in order', false],
   ])('%s interrupts the file that is open, and no other', async (_how, isCut) => {
-    const server = await startServer();
+    const server = await common.guest();
     const form = new Upload(server.url(`/d/${APPEND}`), { method: 'POST', headers: FORM });
     await form.write(partOf({ filename: 'whole', body: 'all of it' }));
     await form.write(headOf({ filename: 'torn' }));
@@ -454,7 +457,7 @@ describe('a form that breaks off', () => {
   });
 
   it('within the head of a part is refused, and the part before is whole', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const head = headOf({ filename: 'x' }).subarray(0, 30);
     const body = Buffer.concat([partOf({ filename: 'whole', body: 'all of it' }), head]);
     const answer = await upload(server.url(`/d/${APPEND}`), body, { headers: FORM });
@@ -468,7 +471,7 @@ describe('a form that breaks off', () => {
   });
 
   it('before its first part is refused', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     for (const body of ['text', `--${BOUNDARY}`, headOf({ filename: 'x' }).subarray(0, 40)]) {
       expect((await upload(server.url(`/d/${APPEND}`), body, { headers: FORM })).status).toBe(400);
     }

@@ -14,8 +14,14 @@ import {
   writeHead,
 } from '../../support/http/raw.ts';
 import { listen, startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
+import { type OwnDirectory, serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { Peer } from '../../support/websocket/peer.ts';
+
+const common = serverForAll();
+
+/** A request line, or a head, with its path in the directory of this test. */
+const within = ({ path: pathOf }: OwnDirectory, head: string) => head.replace(' /', ` ${pathOf('/')}`);
 
 /** More than what Node and the system hold of a body that is not read yet. */
 const BODY = Buffer.alloc(3_000_000, 'a line of text\n');
@@ -78,7 +84,7 @@ async function send(socket: Socket, head: string, headers: readonly string[], bo
 
 describe('a request that has come as a whole', () => {
   it.each(combinations)('is carried out: a %s, %s, whose client %s', async (request, framing, close) => {
-    const server = await startServer();
+    const server = await common.guest();
     const [requestLine, headers] = REQUESTS[request];
     const name = requestLine.includes('/stream') ? 'stream' : 'f';
     if (name === 'stream') {
@@ -87,7 +93,7 @@ describe('a request that has come as a whole', () => {
     const { socket, heard } = await connect(server);
     const body = close === 'resets the connection' ? SHORT_BODY : BODY;
     const [framingHeaders, bytes] = FRAMING[framing](body);
-    await send(socket, requestLine, [...headers, ...framingHeaders], bytes);
+    await send(socket, within(server, requestLine), [...headers, ...framingHeaders], bytes);
     await CLOSE[close](socket, heard);
     await waitFor(async () => (await contentOf(server, name)).length === body.length, 'all of it');
     // It has ended, not only arrived: the next one is let in.
@@ -109,10 +115,10 @@ describe('a request that has come as a whole', () => {
     ['GET /f?verb=FOLLOW HTTP/1.1'],
     ['GET /f?verb=FOLLOW HTTP/1.0'],
   ])('is answered in full to a client that has closed its side: %s', async (requestLine) => {
-    const server = await startServer();
+    const server = await common.guest();
     await fetch(server.url('/f'), { method: 'PUT', body: BODY });
     const socket = await openSocket(server.port);
-    writeHead(socket, requestLine);
+    writeHead(socket, within(server, requestLine));
     socket.end();
     const answer = parseAnswer(await readToEnd(socket));
     expect(answer.status).toBe(200);
@@ -120,16 +126,19 @@ describe('a request that has come as a whole', () => {
   });
 
   it('is answered, and those before it, when all came in one go and the client has closed its side', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const socket = await openSocket(server.port);
     const answers = readToEnd(socket);
-    writeHead(socket, 'PUT /f?verb=APPEND HTTP/1.1', ['Content-Length: 3']);
+    writeHead(socket, within(server, 'PUT /f?verb=APPEND HTTP/1.1'), ['Content-Length: 3']);
     socket.write('one');
-    writeHead(socket, 'PUT /f?verb=APPEND HTTP/1.1', ['Content-Length: 3']);
+    writeHead(socket, within(server, 'PUT /f?verb=APPEND HTTP/1.1'), ['Content-Length: 3']);
     socket.write('two');
     // Node lets go of the connection here, and gets it back.
-    writeHead(socket, 'GET /f HTTP/1.1', ['Upgrade: h2c', 'Connection: Upgrade, HTTP2-Settings']);
-    writeHead(socket, 'GET /f HTTP/1.1');
+    writeHead(socket, within(server, 'GET /f HTTP/1.1'), [
+      'Upgrade: h2c',
+      'Connection: Upgrade, HTTP2-Settings',
+    ]);
+    writeHead(socket, within(server, 'GET /f HTTP/1.1'));
     socket.end();
     const statuses = (await answers).toString().match(/HTTP\/1\.1 \d+/g);
     expect(statuses).toEqual(['HTTP/1.1 201', 'HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 200']);
@@ -138,11 +147,11 @@ describe('a request that has come as a whole', () => {
   it.each(Object.keys(CLOSE) as (keyof typeof CLOSE)[])(
     'is carried out after those before it, whose client %s',
     async (close) => {
-      const server = await startServer();
+      const server = await common.guest();
       const { socket, heard } = await connect(server);
       const parts = Array.from({ length: 12 }, (_, at) => `part ${at}\n`);
       for (const part of parts) {
-        writeHead(socket, 'POST /f?verb=APPEND HTTP/1.1', [`Content-Length: ${part.length}`]);
+        writeHead(socket, within(server, 'POST /f?verb=APPEND HTTP/1.1'), [`Content-Length: ${part.length}`]);
         socket.write(part);
       }
       await CLOSE[close](socket, heard);
@@ -157,9 +166,9 @@ describe('a request that is not whole', () => {
     ['with a length', ['Content-Length: 100']],
     ['in chunks', ['Transfer-Encoding: chunked']],
   ])('ends at once when its client closes its side: an append %s', async (_framing, headers) => {
-    const server = await startServer();
+    const server = await common.guest();
     const socket = await openSocket(server.port);
-    writeHead(socket, 'PUT /f?verb=APPEND HTTP/1.1', headers);
+    writeHead(socket, within(server, 'PUT /f?verb=APPEND HTTP/1.1'), headers);
     socket.write('4\r\nsome\r\n');
     await waitFor(async () => (await contentOf(server, 'f')).length > 0, 'the first bytes');
     const follower = await Peer.connect(server.url('/f'), 'FOLLOW');
@@ -214,10 +223,10 @@ describe('a client that waits for more and has closed its side', () => {
   });
 
   it('gets the events that are there, and a proper end', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await fetch(server.url('/s'), { method: 'PUT', headers: { 'content-type': 'text/plain' }, body: 'text' });
     const socket = await openSocket(server.port);
-    writeHead(socket, 'GET /s?offset=-1&live=sse HTTP/1.1');
+    writeHead(socket, within(server, 'GET /s?offset=-1&live=sse HTTP/1.1'));
     socket.end();
     const answer = (await readToEnd(socket)).toString();
     expect(answer).toContain('data:text');
@@ -225,10 +234,10 @@ describe('a client that waits for more and has closed its side', () => {
   });
 
   it('gets them without chunks over HTTP/1.0, to the end of the connection', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await fetch(server.url('/s'), { method: 'PUT', headers: { 'content-type': 'text/plain' }, body: 'text' });
     const socket = await openSocket(server.port);
-    writeHead(socket, 'GET /s?offset=-1&live=sse HTTP/1.0', ['Connection: keep-alive']);
+    writeHead(socket, within(server, 'GET /s?offset=-1&live=sse HTTP/1.0'), ['Connection: keep-alive']);
     socket.end();
     const { headers, body } = parseAnswer(await readToEnd(socket));
     expect(headers).toMatchObject({ connection: 'close', 'content-type': 'text/event-stream' });

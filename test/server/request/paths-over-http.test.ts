@@ -2,11 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { resourceNames } from '../../support/disk/root-files.ts';
 import { HANDSHAKE, rawGet, rawHandshake, rawRequest } from '../../support/http/raw.ts';
 import { lendReserve } from '../../support/server/reserves.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { appendAll, fileText, openAppender } from '../../support/websocket/appends.ts';
 import { Peer } from '../../support/websocket/peer.ts';
@@ -18,9 +19,14 @@ async function serve(...names: string[]): Promise<TestServer & { outside: string
   await lendReserve(root);
   const server = await startServer({ root });
   for (const name of names) await write(server.root, name);
-  const outside = path.join(base, 'outside');
+  return { ...server, outside: await writeOutside(root) };
+}
+
+/** Makes a directory beside the root, with a file. */
+async function writeOutside(root: string): Promise<string> {
+  const outside = path.join(path.dirname(root), 'outside');
   await write(outside, 'secret');
-  return { ...server, outside };
+  return outside;
 }
 
 async function write(root: string, name: string): Promise<void> {
@@ -33,7 +39,12 @@ const unescaped = (text: string) => Buffer.from(text).toString('latin1');
 
 const APPEND = 'X-Verb: APPEND';
 
+/** One where nothing is, for what makes nothing. */
+const empty = serverForAll();
+
 describe('reading a path', () => {
+  const common = serverForAll();
+
   it.each([
     ['/a/b', 'a/b'],
     ['/a%2fb', 'a/b'],
@@ -67,7 +78,8 @@ describe('reading a path', () => {
     [`/${'x'.repeat(255)}`, 'x'.repeat(255)],
     [`/${'d/'.repeat(500)}f`, `${'d/'.repeat(500)}f`],
   ])('%s is the file %j', async (urlPath, name) => {
-    const { port } = await serve(name);
+    const { port, root } = common.whole;
+    await write(root, name);
     const answer = await rawGet(port, urlPath);
     expect([answer.status, answer.body]).toEqual([200, name]);
   });
@@ -106,7 +118,7 @@ describe('reading a path', () => {
     ['//a%252fb', '/a%252fb'],
     ['//a%0d%0aX-Injected:1', undefined],
   ])('%s that needs cleaning is sent on to %s', async (urlPath, location) => {
-    const { port } = await serve();
+    const { port } = empty.whole;
     const answer = await rawGet(port, urlPath);
     if (location === undefined) {
       expect(answer.status).toBe(400);
@@ -116,39 +128,6 @@ describe('reading a path', () => {
     expect(answer.headers.location).toMatch(/^\.\.?\//);
     const url = new URL(answer.headers.location ?? '', `http://test${urlPath}`);
     expect(`${url.host}${url.pathname}${url.search}`).toBe(`test${location}`);
-  });
-
-  it.each([
-    ['/%zz', 400],
-    ['/%', 400],
-    ['/a%2', 400],
-    ['/%ff', 400],
-    ['/%C3', 400],
-    ['/%ED%A0%80', 400],
-    [`/${unescaped('é')}`, 400],
-    ['/%00', 400],
-    ['/a%00.txt', 400],
-    ['/%0a', 400],
-    ['/%7f', 400],
-    ['/x%00/../a', 400],
-    [`/${'x'.repeat(256)}`, 400],
-    [`/${'d/'.repeat(3000)}f`, 400],
-    ['/.httpfstream', 403],
-    ['/.httpfstream/', 403],
-    ['/.httpfstream/state', 403],
-    ['/%2ehttpfstream/state', 403],
-    ['/.HTTPFSTREAM/state', 403],
-    ['//.httpfstream/state', 403],
-    ['/a/../.httpfstream/state', 403],
-    ['/.httpfstream%2fstate', 403],
-    ['/missing', 404],
-    ['/a/below-a-file', 404],
-    ['/%2561', 404],
-  ])('%s is refused with %d', async (urlPath, status) => {
-    const { port } = await serve('a', '.httpfstream/state');
-    const answer = await rawGet(port, urlPath);
-    expect([answer.status, answer.body]).not.toContain('.httpfstream/state');
-    expect(answer.status).toBe(status);
   });
 
   it('never shows what is not below the root, however it is asked', async () => {
@@ -194,6 +173,46 @@ describe('reading a path', () => {
   });
 });
 
+describe('reading a path that is none', () => {
+  const common = serverForAll();
+  beforeAll(async () => {
+    for (const name of ['a', '.httpfstream/state']) await write(common.whole.root, name);
+  });
+
+  it.each([
+    ['/%zz', 400],
+    ['/%', 400],
+    ['/a%2', 400],
+    ['/%ff', 400],
+    ['/%C3', 400],
+    ['/%ED%A0%80', 400],
+    [`/${unescaped('é')}`, 400],
+    ['/%00', 400],
+    ['/a%00.txt', 400],
+    ['/%0a', 400],
+    ['/%7f', 400],
+    ['/x%00/../a', 400],
+    [`/${'x'.repeat(256)}`, 400],
+    [`/${'d/'.repeat(3000)}f`, 400],
+    ['/.httpfstream', 403],
+    ['/.httpfstream/', 403],
+    ['/.httpfstream/state', 403],
+    ['/%2ehttpfstream/state', 403],
+    ['/.HTTPFSTREAM/state', 403],
+    ['//.httpfstream/state', 403],
+    ['/a/../.httpfstream/state', 403],
+    ['/.httpfstream%2fstate', 403],
+    ['/missing', 404],
+    ['/a/below-a-file', 404],
+    ['/%2561', 404],
+  ])('%s is refused with %d', async (urlPath, status) => {
+    const { port } = common.whole;
+    const answer = await rawGet(port, urlPath);
+    expect([answer.status, answer.body]).not.toContain('.httpfstream/state');
+    expect(answer.status).toBe(status);
+  });
+});
+
 describe('appending to a path', () => {
   it.each([
     ['/a', 'a'],
@@ -222,6 +241,42 @@ describe('appending to a path', () => {
     expect(await resourceNames(server.root)).toHaveLength(1);
   });
 
+  it('to two names of one file is refused with 403, and readers see one resource', async () => {
+    const server = await serve('d/f');
+    await symlink('d', path.join(server.root, 'link'));
+    const appender = await openAppender(server, '/link/f', ' and more');
+    for (const urlPath of ['/d/f', '/link/f', '/d//f', '/d/f/']) {
+      const answer = await rawHandshake(server.port, urlPath, [APPEND]);
+      expect([urlPath, answer.status]).toEqual([urlPath, 403]);
+    }
+    const follower = await Peer.connect(server.url('/d/f'), 'FOLLOW');
+    await appender.send('!');
+    await waitFor(() => follower.text === 'd/f and more!', 'the follower to have all');
+  });
+
+  it('is possible at once after a refusal and after an end', async () => {
+    const server = await serve('d/g');
+    expect((await rawHandshake(server.port, '/d', [APPEND])).status).toBe(409);
+    await appendAll(server, '/d/new', 'one ');
+    await appendAll(server, '/d/new', 'two');
+    expect(await fileText(server, 'd/new')).toBe('one two');
+  });
+});
+
+describe('appending to a path that cannot be', () => {
+  const common = serverForAll();
+  let outside: string;
+  beforeAll(async () => {
+    const { root } = common.whole;
+    for (const name of ['d/g', 'f']) await write(root, name);
+    outside = await writeOutside(root);
+    execFileSync('mkfifo', [path.join(root, 'fifo')]);
+    await symlink(outside, path.join(root, 'to-directory'));
+    await symlink(path.join(outside, 'secret'), path.join(root, 'to-file'));
+    await symlink('nowhere', path.join(root, 'dangling'));
+    await symlink('loop', path.join(root, 'loop'));
+  });
+
   it.each([
     ['/%00', 400],
     ['/a%0ab', 400],
@@ -242,12 +297,7 @@ describe('appending to a path', () => {
     ['/dangling', 403],
     ['/loop', 403],
   ])('%s is refused with %d, and nothing is made', async (urlPath, status) => {
-    const { port, root, outside } = await serve('d/g', 'f');
-    execFileSync('mkfifo', [path.join(root, 'fifo')]);
-    await symlink(outside, path.join(root, 'to-directory'));
-    await symlink(path.join(outside, 'secret'), path.join(root, 'to-file'));
-    await symlink('nowhere', path.join(root, 'dangling'));
-    await symlink('loop', path.join(root, 'loop'));
+    const { port, root } = common.whole;
     const before = [...(await readdir(root, { recursive: true })), ...(await readdir(outside))].sort();
     const answer = await rawRequest(port, `GET ${urlPath} HTTP/1.1`, [...HANDSHAKE, APPEND]);
     expect(answer.status).toBe(status);
@@ -255,27 +305,6 @@ describe('appending to a path', () => {
       before,
     );
     expect(await readFile(path.join(outside, 'secret'), 'utf8')).toBe('secret');
-  });
-
-  it('to two names of one file is refused with 403, and readers see one resource', async () => {
-    const server = await serve('d/f');
-    await symlink('d', path.join(server.root, 'link'));
-    const appender = await openAppender(server, '/link/f', ' and more');
-    for (const urlPath of ['/d/f', '/link/f', '/d//f', '/d/f/']) {
-      const answer = await rawHandshake(server.port, urlPath, [APPEND]);
-      expect([urlPath, answer.status]).toEqual([urlPath, 403]);
-    }
-    const follower = await Peer.connect(server.url('/d/f'), 'FOLLOW');
-    await appender.send('!');
-    await waitFor(() => follower.text === 'd/f and more!', 'the follower to have all');
-  });
-
-  it('is possible at once after a refusal and after an end', async () => {
-    const server = await serve('d/g');
-    expect((await rawHandshake(server.port, '/d', [APPEND])).status).toBe(409);
-    await appendAll(server, '/d/new', 'one ');
-    await appendAll(server, '/d/new', 'two');
-    expect(await fileText(server, 'd/new')).toBe('one two');
   });
 });
 
@@ -301,7 +330,7 @@ describe('the verb', () => {
     ['/new?verb=%zz', [], 400],
     ['/new?a=%zz&verb=APPEND', [], 426],
   ] as const)('of %s with %j: without a handshake the answer is %d', async (urlPath, headers, status) => {
-    const { port } = await serve();
+    const { port } = empty.whole;
     expect((await rawGet(port, urlPath, headers)).status).toBe(status);
   });
 });

@@ -13,9 +13,16 @@ import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
 import { Random } from '../../support/random.ts';
 import { startServer, type TestServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 import { refusalOf, sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
+
+const brief = serverForAll({ graceMs: 150 });
+
+const patient = serverForAll({ graceMs: NEVER_MS });
+
+const common = serverForAll();
 
 const MiB = 1024 * 1024;
 const CONFLICT = [403, 'HFS_APPEND_CONFLICT'];
@@ -33,7 +40,7 @@ async function endOf(url: string): Promise<[string | undefined, number | undefin
 
 describe('an appender', () => {
   test('is told where it begins, then which bytes are safe, and at its end that all are', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f'), 'old ');
     const appender = await V2Peer.append(server.url('/f'));
     expect(appender.open).toEqual({
@@ -52,7 +59,7 @@ describe('an appender', () => {
   });
 
   test('that ends at once, without a byte, has finished', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
     await appender.finish();
     expect(appender.closeCode).toBe(1000);
@@ -61,7 +68,7 @@ describe('an appender', () => {
   });
 
   test('that waits for each acknowledgement gets each at once', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/f'));
     for (let i = 1; i <= 100; i++) await appender.append('x', i);
     expect(appender.acks.filter((position) => position > 0)).toEqual(
@@ -71,7 +78,7 @@ describe('an appender', () => {
   });
 
   test('that sends as fast as it can gets few acknowledgements, which only grow and end at the size', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/f'));
     const begun = performance.now();
     const size = 32 * MiB;
@@ -124,7 +131,7 @@ describe('an appender', () => {
   });
 
   test('is acknowledged nothing that is not in the file', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/f'));
     const file = path.join(server.root, 'f');
     const looks: [number, number][] = [];
@@ -136,7 +143,7 @@ describe('an appender', () => {
   });
 
   test('that sends text is refused with 1003, and its append is interrupted at once', async () => {
-    const server = await startServer({ graceMs: NEVER_MS });
+    const server = await patient.guest();
     const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
     await appender.append('good', 4);
     const follower = await V2Peer.follow(server.url('/f'));
@@ -148,7 +155,7 @@ describe('an appender', () => {
   });
 
   test.each([1001, 4001])('that closes with %i has given up: no grace', async (code) => {
-    const server = await startServer({ graceMs: NEVER_MS });
+    const server = await patient.guest();
     const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
     await appender.append('some', 4);
     const follower = await V2Peer.follow(server.url('/f'));
@@ -161,7 +168,7 @@ describe('an appender', () => {
   });
 
   test('that is lost without having named a session is not waited for', async () => {
-    const server = await startServer({ graceMs: NEVER_MS });
+    const server = await patient.guest();
     const appender = await V2Peer.append(server.url('/f'));
     await appender.append('some', 4);
     const follower = await V2Peer.follow(server.url('/f'));
@@ -183,7 +190,7 @@ describe('an appender', () => {
   ])(
     'that is lost with %s is waited for, and ends as interrupted when it does not come',
     async (_how, cut) => {
-      const server = await startServer({ graceMs: 150 });
+      const server = await brief.guest();
       const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
       await appender.append('some', 4);
       const follower = await V2Peer.follow(server.url('/f'));
@@ -214,7 +221,7 @@ const TORN = '028000000000' + '8882' + '00000000' + '03e8';
 
 describe('a session', () => {
   test('that was lost is its own alone as long as the time of grace lasts', async () => {
-    const server = await startServer({ graceMs: NEVER_MS });
+    const server = await patient.guest();
     const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
     const follower = await V2Peer.follow(server.url('/f'));
     appender.cut();
@@ -225,7 +232,7 @@ describe('a session', () => {
   });
 
   test('that was lost is in nobody’s way when the time of grace is over', async () => {
-    const server = await startServer({ graceMs: 100 });
+    const server = await brief.guest();
     const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
     await appender.append('one ', 4);
     const follower = await V2Peer.follow(server.url('/f'));
@@ -239,7 +246,7 @@ describe('a session', () => {
   });
 
   test('goes on after its grace as long as nobody has written, and not after that', async () => {
-    const server = await startServer({ graceMs: 100 });
+    const server = await brief.guest();
     const [a, b] = [sessionOf('a'), sessionOf('b')];
     const appender = await V2Peer.append(server.url('/f'), { session: a });
     await appender.append('one ', 4);
@@ -262,7 +269,7 @@ describe('a session', () => {
   });
 
   test('is refused to others while its client is connected', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
     expect(await refusalOf(server.url('/f'), 'APPEND', { session: sessionOf('b') })).toEqual(CONFLICT);
     expect(await refusalOf(server.url('/f'), 'APPEND')).toEqual(CONFLICT);
@@ -272,7 +279,7 @@ describe('a session', () => {
   });
 
   test('without a name is nobody else’s, not even that of another one without a name', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/f'));
     expect(await refusalOf(server.url('/f'), 'APPEND')).toEqual(CONFLICT);
     expect(await refusalOf(server.url('/f'), 'APPEND', { expect: 0 })).toEqual(CONFLICT);
@@ -280,7 +287,7 @@ describe('a session', () => {
   });
 
   test('is taken over at once from a socket that is only half dead, whose later bytes are dropped', async () => {
-    const server = await startServer({ graceMs: NEVER_MS });
+    const server = await patient.guest();
     const session = sessionOf('a');
     const old = await V2Peer.append(server.url('/f'), { session });
     await old.append('one ', 4);
@@ -304,7 +311,7 @@ describe('a session', () => {
   });
 
   test('that is taken over twenty times under load loses nothing and repeats nothing', async () => {
-    const server = await startServer({ graceMs: NEVER_MS });
+    const server = await patient.guest();
     const random = Random.fromEnvironment();
     const session = sessionOf('a');
     const follower = await V2Peer.follow(server.url('/f'), { wait: 60 });
@@ -339,7 +346,7 @@ describe('a session', () => {
   });
 
   test('is one, and held by the last, when its client comes ten times at once', async () => {
-    const server = await startServer({ graceMs: NEVER_MS });
+    const server = await patient.guest();
     const session = sessionOf('a');
     const peers = await Promise.all(
       Array.from({ length: 10 }, () =>
@@ -375,7 +382,7 @@ describe('a session', () => {
   });
 
   test('whose client counts its requests is not given to one that is repeated, nor is it cut by it', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const session = sessionOf('a');
     const first = await V2Peer.append(server.url('/f'), { session, attempt: 0 });
     await first.append('one ', 4);
@@ -397,7 +404,7 @@ describe('a session', () => {
   });
 
   test('whose end is asked for again, by a handshake that comes too late, stays finished', async () => {
-    const server = await startServer({ graceMs: NEVER_MS });
+    const server = await patient.guest();
     const session = sessionOf('a');
     const appender = await V2Peer.append(server.url('/f'), { session, expect: 0 });
     await appender.send('all');
@@ -435,7 +442,7 @@ describe('a session', () => {
   });
 
   test('of another client that was lost is an append that was interrupted, though it brought nothing', async () => {
-    const server = await startServer({ graceMs: 100 });
+    const server = await brief.guest();
     const first = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
     await first.send('all');
     await first.finish();
@@ -457,7 +464,7 @@ describe('an append is refused', () => {
     'ä'.repeat(16),
     `${'x'.repeat(16)}/`,
   ])('with 400 for the malformed session %j, and nothing is made', async (session) => {
-    const server = await startServer();
+    const server = await common.guest();
     expect(await refusalOf(server.url('/f'), 'APPEND', { session })).toEqual([400, 'HFS_INVALID_REQUEST']);
     expect(await resourceNames(server.root)).toEqual([]);
   });
@@ -465,7 +472,7 @@ describe('an append is refused', () => {
   test.each(['x'.repeat(16), 'x'.repeat(128), 'AZaz09-_AZaz09-_'])(
     'not for the session %s',
     async (session) => {
-      const server = await startServer();
+      const server = await common.guest();
       const appender = await V2Peer.append(server.url('/f'), { session });
       await appender.finish();
     },
@@ -474,7 +481,7 @@ describe('an append is refused', () => {
   test.each(['', '-1', '1.5', 'x', '1e3', '9007199254740993'])(
     'with 400 for the malformed number %j, and nothing is made',
     async (value) => {
-      const server = await startServer();
+      const server = await common.guest();
       for (const name of ['expect', 'generation']) {
         expect(await refusalOf(server.url('/f'), 'APPEND', { [name]: value })).toEqual([
           400,
@@ -486,7 +493,7 @@ describe('an append is refused', () => {
   );
 
   test('with 409 when the file has another size than is expected, and is possible after that', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f'), 'four');
     for (const expected of [0, 3, 5]) {
       expect(await refusalOf(server.url('/f'), 'APPEND', { expect: expected })).toEqual([
@@ -500,7 +507,7 @@ describe('an append is refused', () => {
   });
 
   test('with 409 for a size that a missing file cannot have, and no file is made', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     expect(await refusalOf(server.url('/f'), 'APPEND', { expect: 5 })).toEqual([
       409,
       'HFS_POSITION_MISMATCH',
@@ -514,7 +521,7 @@ describe('an append is refused', () => {
   });
 
   test('with 410 for the generation of a file that is gone or was made anew, and no file is made', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const file = path.join(server.root, 'f');
     const first = await V2Peer.append(server.url('/f'));
     const generation = first.open?.generation as number;

@@ -8,15 +8,18 @@ import { get, head } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import type { Query } from '../../support/websocket/peer.ts';
 import { refusalOf, sessionOf, V2, V2Peer } from '../../support/websocket/v2-peer.ts';
+
+const common = serverForAll();
 
 const BLOCK_BYTES = 64 * 1024;
 
 /** A server with the file `/f`. */
 async function serve(content: string | Buffer = 'one\ntwo\nthree\n'): Promise<TestServer> {
-  const server = await startServer({ graceMs: 150 });
+  const server = await common.guest();
   await writeFile(path.join(server.root, 'f'), content);
   return server;
 }
@@ -358,7 +361,7 @@ test.each([
 
 describe('a follower that waits for its resource', () => {
   test('is told so, and gets everything of an append that begins later, at once', async () => {
-    const { url } = await startServer();
+    const { url } = await common.guest();
     const followers = await Promise.all([1, 2, 3].map(() => V2Peer.follow(url('/d/later'), { wait: 60 })));
     for (const peer of followers) await peer.until(() => peer.story.join() === 'waiting', 'waiting');
     const appender = await V2Peer.append(url('/d/later'));
@@ -374,7 +377,7 @@ describe('a follower that waits for its resource', () => {
   });
 
   test('gets a file that another program puts there', async () => {
-    const { url, root } = await startServer();
+    const { url, root } = await common.guest();
     const peer = await V2Peer.follow(url('/copied'), { wait: 60, lines: 1 });
     await peer.until(() => peer.story.join() === 'waiting', 'waiting');
     const source = path.join(await temporaryDirectory(), 'source');
@@ -385,7 +388,7 @@ describe('a follower that waits for its resource', () => {
   });
 
   test('is told that it did not appear, and not before the time is over', async () => {
-    const { url } = await startServer();
+    const { url } = await common.guest();
     const begun = performance.now();
     const peer = await V2Peer.follow(url('/never'), { wait: 0.3 });
     await peer.closed();
@@ -401,7 +404,7 @@ describe('a follower that waits for its resource', () => {
   });
 
   test('waits on for a file while a directory is in its place', async () => {
-    const { url, root } = await startServer();
+    const { url, root } = await common.guest();
     const peer = await V2Peer.follow(url('/d'), { wait: 0.7 });
     await mkdir(path.join(root, 'd'));
     await peer.closed();
@@ -415,7 +418,7 @@ describe('a follower that waits for its resource', () => {
   });
 
   test('may leave meanwhile, and others still get it', async () => {
-    const { url } = await startServer();
+    const { url } = await common.guest();
     const [leaving, staying] = [
       await V2Peer.follow(url('/later'), { wait: 60 }),
       await V2Peer.follow(url('/later'), { wait: 60 }),
@@ -430,7 +433,7 @@ describe('a follower that waits for its resource', () => {
   });
 
   test('sees nothing of an append that was refused', async () => {
-    const { url } = await startServer();
+    const { url } = await common.guest();
     const peer = await V2Peer.follow(url('/later'), { wait: 60 });
     const witness = await V2Peer.follow(url('/never'), { wait: 0.7 });
     await peer.until(() => peer.story.join() === 'waiting', 'waiting');
@@ -498,7 +501,7 @@ describe('a client that', () => {
   });
 
   test('offers no subprotocol as an appender is told nothing at all', async () => {
-    const { url } = await startServer();
+    const { url } = await common.guest();
     const appender = await V2Peer.connect(url('/g'), 'APPEND', { protocols: [] });
     await appender.send('bytes');
     await waitFor(async () => (await get(url('/g'))).body.toString() === 'bytes', 'the bytes');
@@ -522,7 +525,7 @@ describe('a client that', () => {
   );
 
   test('asks without a handshake and offers the subprotocol is told with 426: a proxy took the handshake away', async () => {
-    const { url } = await startServer();
+    const { url } = await common.guest();
     const appender = await V2Peer.append(url('/g'));
     await appender.append('one', 3);
     expect((await get(url('/g'), { 'sec-websocket-protocol': V2 })).status).toBe(426);

@@ -54,25 +54,36 @@ export async function listen(app: FastifyInstance): Promise<Omit<TestServer, 'ro
   return { app, port, url: (urlPath) => `http://127.0.0.1:${port}${urlPath}` };
 }
 
+/** What the plugin is registered with. */
+export type PluginOptions = Partial<HttpfstreamOptions> & { prefix?: string };
+
 /** Runs the plugin in an application on a free port, until the test is over. */
-export async function startServer(
-  options: Partial<HttpfstreamOptions> & { prefix?: string } = {},
-): Promise<TestServer> {
+export async function startServer(options: PluginOptions = {}): Promise<TestServer> {
   const root = options.root ?? (await temporaryDirectory());
   if (options.root === undefined) await lendReserve(root);
+  return { ...(await listen(await createPluginServer(root, options))), root };
+}
+
+/** To be closed by the caller. */
+export async function createPluginServer(root: string, options: PluginOptions): Promise<FastifyInstance> {
   const app = Fastify();
   await app.register(httpfstream, { closeTimeoutMs: 200, ...options, root });
-  return { ...(await listen(app)), root };
+  return app;
 }
 
 /** Runs the standalone server on a free port, until the test is over. */
 export async function startStandalone(): Promise<TestServer> {
   const root = path.join(await temporaryDirectory(), 'root');
   await lendReserve(root);
-  const app = await createStandaloneServer({ root, logger: pino({ level: 'silent' }) });
+  const app = await createSilentStandalone(root);
   const server = await listen(app);
   cutConnectionsAfterTest(app);
   return { ...server, root };
+}
+
+/** To be closed by the caller. */
+export function createSilentStandalone(root: string): Promise<FastifyInstance> {
+  return createStandaloneServer({ root, logger: pino({ level: 'silent' }) });
 }
 
 /** Runs the standalone server, and the one for who runs it, on free ports, until the test is over. */

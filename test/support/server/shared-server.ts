@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import path from 'node:path';
 import type { RestartableServer } from './restartable-server.ts';
 import type { UrlSource } from './server.ts';
+import { type OwnDirectory, ownDirectory } from './server-for-all.ts';
 
 /**
  * A server for tests that run at once and that each want it stopped and
@@ -88,19 +87,20 @@ interface Restart {
 /** The server as one of the tests sees it: with paths and files below a directory of its own. */
 export class ServerGuest implements UrlSource {
   readonly #server: SharedServer;
-  readonly #directory = randomUUID();
+  readonly #own: OwnDirectory;
 
   constructor(server: SharedServer) {
     this.#server = server;
+    this.#own = ownDirectory(server);
   }
 
   /** Where its own files are. */
   get root(): string {
-    return path.join(this.#server.root, this.#directory);
+    return this.#own.root;
   }
 
   url(urlPath: string): string {
-    return this.#server.url(`/${this.#directory}${urlPath}`);
+    return this.#own.url(urlPath);
   }
 
   /** Resolves when the server runs again, after `meanwhile`, if there is something to be done between. */
