@@ -5,15 +5,23 @@ import { describe, expect, test } from 'vitest';
 import { rawHandshake } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
 import { pattern } from '../../support/pattern.ts';
-import { InProcessServer } from '../../support/server/restartable-server.ts';
+import { InProcessServer, LONG_POLL_MS } from '../../support/server/restartable-server.ts';
+import type { UrlSource } from '../../support/server/server.ts';
+import { standaloneForAll } from '../../support/server/server-for-all.ts';
 import { SseReader } from '../../support/streams/sse-reader.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { appendAll, openAppender } from '../../support/websocket/appends.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 
-async function startStream(body?: string) {
-  const server = await InProcessServer.start();
+const common = standaloneForAll({ longPollMs: LONG_POLL_MS });
+
+const startStream = async (body?: string) => makeStream(await common.guest(), body);
+
+/** On a server of its own. */
+const startStreamAlone = async (body?: string) => makeStream(await InProcessServer.start(), body);
+
+async function makeStream<S extends UrlSource>(server: S, body?: string) {
   const stream = new StreamPeer(server, '/stream.txt');
   const made = await stream.create({}, body);
   expect(made.status).toBe(201);
@@ -55,7 +63,7 @@ describe('a file and a directory of one name', () => {
   });
 
   test('are 409 for a fork too, and nothing is left of it', async () => {
-    const { server, stream } = await startStream('bytes');
+    const { server, stream } = await startStreamAlone('bytes');
     await mkdir(path.join(server.root, 'taken'));
     const fork = new StreamPeer(server, '/taken');
     expect((await fork.create({ 'stream-forked-from': stream.path })).status).toBe(409);
@@ -66,7 +74,7 @@ describe('a file and a directory of one name', () => {
 
 describe('what stands at a path and is no file', () => {
   test('is an answer and no endless search: a FIFO, a symlink to nowhere, one that leads out', async () => {
-    const { server } = await startStream('bytes');
+    const { server } = await startStreamAlone('bytes');
     const at = (name: string) => path.join(server.root, name);
     execFileSync('mkfifo', [at('fifo')]);
     await symlink('nowhere', at('dangling'));
@@ -104,7 +112,7 @@ describe('what stands at a path and is no file', () => {
 
 describe('a path', () => {
   test('of the server, or reserved by the protocol, is no stream', async () => {
-    const { server } = await startStream();
+    const { server } = await startStreamAlone();
     for (const urlPath of ['/__ds/subscriptions/x', '/__ds', '/.httpfstream/records/LOG', '/.httpfstream']) {
       const stream = new StreamPeer(server, urlPath);
       for (const answer of [
@@ -121,7 +129,7 @@ describe('a path', () => {
   });
 
   test('is cleaned before it names a stream, and cannot lead out of the root', async () => {
-    const { server, stream } = await startStream('bytes');
+    const { server, stream } = await startStreamAlone('bytes');
     expect((await send('POST', server.url('/%2e%2e/stream.txt'), textOf('!'))).status).toBeLessThan(500);
     const outside = await send('PUT', server.url('/..%2f..%2foutside'), textOf('x'));
     expect([201, 301, 400, 403]).toContain(outside.status);
@@ -408,7 +416,7 @@ describe('while a session holds a stream', () => {
 
 describe('a session', () => {
   test('on a closed stream is 409 and says why', async () => {
-    const { server, stream } = await startStream('whole');
+    const { server, stream } = await startStreamAlone('whole');
     await stream.close();
     const refused = await rawHandshake(server.port, stream.path, ['X-Verb: APPEND']);
     expect(refused.status).toBe(409);
@@ -420,7 +428,7 @@ describe('a session', () => {
   });
 
   test('on a stream of JSON values is 409', async () => {
-    const { server } = await startStream();
+    const { server } = await startStreamAlone();
     const stream = new StreamPeer(server, '/values', 'application/json');
     await stream.create({}, '[1]');
     expect((await rawHandshake(server.port, stream.path, ['X-Verb: APPEND'])).status).toBe(409);
@@ -498,7 +506,7 @@ describe('a file that was there before', () => {
   });
 
   test('that is deleted by somebody else is no stream any more, and what was known of it is gone', async () => {
-    const { server, stream, tail } = await startStream('bytes');
+    const { server, stream, tail } = await startStreamAlone('bytes');
     await stream.close();
     await rm(path.join(server.root, stream.path));
     expect((await stream.head()).status).toBe(404);

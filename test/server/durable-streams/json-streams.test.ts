@@ -3,20 +3,23 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NEVER_MS } from '../../support/patience.ts';
-import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
+import type { TestServer } from '../../support/server/server.ts';
+import { standaloneForAll } from '../../support/server/server-for-all.ts';
 import { SseReader } from '../../support/streams/sse-reader.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
-async function startJson(body?: string): Promise<{ server: RestartableServer; stream: StreamPeer }> {
-  const server = await InProcessServer.start({ longPollMs: NEVER_MS });
+const common = standaloneForAll({ longPollMs: NEVER_MS });
+
+async function startJson(body?: string): Promise<{ server: TestServer; stream: StreamPeer }> {
+  const server = await common.guest();
   const stream = new StreamPeer(server, '/values', 'application/json');
   expect((await stream.create({}, body)).status).toBe(201);
   return { server, stream };
 }
 
 /** The lines of the file behind a stream, without the last line end. */
-async function linesOf(server: RestartableServer, stream: StreamPeer): Promise<string[]> {
+async function linesOf(server: TestServer, stream: StreamPeer): Promise<string[]> {
   const text = await readFile(path.join(server.root, stream.path), 'utf8');
   if (text === '') return [];
   expect(text.endsWith('\n')).toBe(true);

@@ -4,7 +4,8 @@ import { Resources } from '../../../src/core/resources.ts';
 import { openSocket, parseAnswer, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { InProcessServer, LONG_POLL_MS } from '../../support/server/restartable-server.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { temporaryDirectory, type UrlSource } from '../../support/server/server.ts';
+import { standaloneForAll } from '../../support/server/server-for-all.ts';
 import { ServerProcess } from '../../support/server/server-process.ts';
 import { parseEvents, SseReader } from '../../support/streams/sse-reader.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
@@ -17,8 +18,16 @@ const CHARACTER = Buffer.from('😀');
 
 const REPLACEMENT = '\u{fffd}';
 
-async function startStream(body?: string, contentType?: string, longPollMs = LONG_POLL_MS) {
-  const server = await InProcessServer.start({ longPollMs });
+const common = standaloneForAll({ longPollMs: LONG_POLL_MS });
+
+const startStream = async (body?: string, contentType?: string) =>
+  makeStream(await common.guest(), body, contentType);
+
+/** On a server of its own. */
+const startStreamAlone = async (body?: string, contentType?: string, longPollMs = LONG_POLL_MS) =>
+  makeStream(await InProcessServer.start({ longPollMs }), body, contentType);
+
+async function makeStream<S extends UrlSource>(server: S, body?: string, contentType?: string) {
   const stream = new StreamPeer(server, '/stream', contentType);
   const made = await stream.create({}, body);
   expect(made.status).toBe(201);
@@ -247,7 +256,7 @@ describe('a long-poll', () => {
   });
 
   test('gets what came, and is woken by the end', async () => {
-    const { stream, tail } = await startStream('bytes', 'text/plain', NEVER_MS);
+    const { stream, tail } = await startStreamAlone('bytes', 'text/plain', NEVER_MS);
     const [polled] = await Promise.all([stream.longPoll(tail), stream.append('!')]);
     expect(polled).toMatchObject({ status: 200, text: '!' });
     const closing = stream.longPoll(polled.nextOffset);
@@ -346,7 +355,7 @@ describe('a time to live', () => {
 });
 
 test('what is appended while somebody begins to read live is not missing', async () => {
-  const { stream, tail } = await startStream('a', 'text/plain', NEVER_MS);
+  const { stream, tail } = await startStreamAlone('a', 'text/plain', NEVER_MS);
   await stream.append('b');
   const { open } = Resources.prototype;
   const looking = vi.spyOn(Resources.prototype, 'open');
@@ -363,7 +372,7 @@ test('what is appended while somebody begins to read live is not missing', async
 
 describe('bytes of a WebSocket appender', () => {
   test('reach events and long-polls at once, before it ends', async () => {
-    const { server, stream, tail } = await startStream('made by PUT;', 'text/plain', NEVER_MS);
+    const { server, stream, tail } = await startStreamAlone('made by PUT;', 'text/plain', NEVER_MS);
     const reader = await SseReader.open(stream.url);
     await reader.waitUntilUpToDate();
     const polled = stream.longPoll(tail);
@@ -446,7 +455,7 @@ describe('a reader that takes nothing', () => {
   });
 
   test('gets all of it when it goes on', async () => {
-    const { server, stream } = await startStream();
+    const { server, stream } = await startStreamAlone();
     const socket = await openSocket(server.port);
     writeHead(socket, `GET ${stream.path}?offset=-1&live=sse HTTP/1.1`, ['Connection: close']);
     socket.pause();

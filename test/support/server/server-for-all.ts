@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { beforeAll } from 'vitest';
+import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import { makeDirectory } from './reserves.ts';
 import {
   createPluginServer,
@@ -45,8 +46,8 @@ export function serverForAll(options: PluginOptions = {}): ServerForAll {
 }
 
 /** The same with the standalone server. */
-export function standaloneForAll(): ServerForAll {
-  return runForAll(createSilentStandalone);
+export function standaloneForAll(options: Partial<HttpfstreamOptions> = {}): ServerForAll {
+  return runForAll((root) => createSilentStandalone(root, { closeTimeoutMs: 200, ...options }));
 }
 
 function runForAll(create: (root: string) => Promise<FastifyInstance>): ServerForAll {

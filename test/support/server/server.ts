@@ -82,8 +82,11 @@ export async function startStandalone(): Promise<TestServer> {
 }
 
 /** To be closed by the caller. */
-export function createSilentStandalone(root: string): Promise<FastifyInstance> {
-  return createStandaloneServer({ root, logger: pino({ level: 'silent' }) });
+export function createSilentStandalone(
+  root: string,
+  options: Partial<HttpfstreamOptions> = {},
+): Promise<FastifyInstance> {
+  return createStandaloneServer({ ...options, root, logger: pino({ level: 'silent' }) });
 }
 
 /** Runs the standalone server, and the one for who runs it, on free ports, until the test is over. */
