@@ -12,7 +12,7 @@ import { Random } from '../../support/random.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
 import { cutConnectionsAfterTest, listen, temporaryDirectory } from '../../support/server/server.ts';
 
-const FUZZ_MS = process.env.HTTPFSTREAM_SOAK === '1' ? 60_000 : 750;
+const FUZZ_MS = process.env.HTTPFSTREAM_SOAK === '1' ? 60_000 : 1500;
 
 /** How long the mutant may hide. */
 const MUTANT_MS = 60_000;
