@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { FramingError } from '../../src/wire/errors.ts';
 import { FrameDecoder } from '../../src/wire/frame-decoder.ts';
 import { frame, Op } from '../support/original/frames.ts';
+import { pattern } from '../support/pattern.ts';
 
 interface Event {
   control?: number;
@@ -60,9 +61,7 @@ const payloadLength = fc.oneof(
   { weight: 6, arbitrary: fc.integer({ min: 900, max: 1200 }) },
   { weight: 1, arbitrary: fc.constantFrom(65_535, 65_536, 70_001) },
 );
-const payload = fc
-  .tuple(payloadLength, fc.nat(255))
-  .map(([length, seed]) => Buffer.from(Array.from({ length }, (_, i) => (i * 31 + seed) & 0xff)));
+const payload = fc.tuple(payloadLength, fc.nat(255)).map(([length, start]) => pattern(start, length));
 const control = fc.record({
   opcode: fc.constantFrom(Op.ping, Op.pong, Op.close),
   payload: fc.uint8Array({ maxLength: 125 }).map((bytes) => Buffer.from(bytes)),

@@ -11,6 +11,7 @@ import { rejection } from '../../client/client-server.ts';
 import { cutAt } from '../../support/http/answers.ts';
 import { FETCHES, platformFetch } from '../../support/http/fetches.ts';
 import { serve } from '../../support/http/servers.ts';
+import { pattern } from '../../support/pattern.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -63,14 +64,14 @@ const content = fc.record({
   first: fc.nat(255),
 });
 const bytesOf = ({ length, first }: { length: number; first: number }) =>
-  Uint8Array.from({ length }, (_, i) => (i * 7 + first) & 255);
+  new Uint8Array(pattern(first, length));
 
 /** The same bytes in each way in which they can be given. */
 const WAYS: Record<string, (bytes: Uint8Array, cuts: number[]) => Body> = {
   bytes: (bytes) => bytes,
   'a view with an offset': (bytes) =>
     Buffer.concat([Buffer.of(1, 2, 3), bytes, Buffer.of(4)]).subarray(3, 3 + bytes.length),
-  'a Blob': (bytes) => new Blob([Uint8Array.from(bytes)]),
+  'a Blob': (bytes) => new Blob([new Uint8Array(bytes)]),
   'a web stream': (bytes, cuts) => ReadableStream.from(cutAt(bytes, cuts)) as ReadableStream<Uint8Array>,
   'a Readable': (bytes, cuts) => Readable.from(cutAt(Buffer.from(bytes), cuts)),
   'a function': (bytes, cuts) =>
@@ -78,7 +79,7 @@ const WAYS: Record<string, (bytes: Uint8Array, cuts: number[]) => Body> = {
       yield* cutAt(bytes, cuts);
     },
   'an answer': (bytes) =>
-    new Response(Uint8Array.from(bytes), { headers: { 'content-length': String(bytes.length) } }),
+    new Response(new Uint8Array(bytes), { headers: { 'content-length': String(bytes.length) } }),
 };
 
 const name = fc.string({

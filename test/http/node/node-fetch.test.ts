@@ -259,7 +259,7 @@ describe('connections', () => {
         async () => (await client(url).get('/').send()).body as ReadableStream<Uint8Array>,
       ),
     );
-    const timer = setInterval(collectGarbage, 10);
+    const timer = setInterval(collectGarbage, 50);
     onTestFinished(() => clearInterval(timer));
     const texts = bodies.map(async (body) => {
       const chunks: Uint8Array[] = [];

@@ -278,10 +278,10 @@ describe('a form with verb APPEND', () => {
       await form.write(headOf({ filename: `f-${i}` }));
       for (let j = 0; j < 24; j++) {
         await form.write(block);
-        if (j % 12 < 11) continue;
-        collectGarbage();
-        peak = Math.max(peak, process.memoryUsage().arrayBuffers - baseline);
       }
+      // What is held until a file ends is all there now.
+      collectGarbage();
+      peak = Math.max(peak, process.memoryUsage().arrayBuffers - baseline);
       await form.write('\r\n');
     }
     const answer = await form.end(`--${BOUNDARY}--\r\n`);
