@@ -58,9 +58,10 @@ test(
     const warm = await memoryOf(fuzzer);
     await fuzzer.play(numbered, seconds * (1 - WARM_UP) * 1000);
     const playedAt = Date.now();
+    healthy.slowDown();
+    const controlReport = await control.stop();
     await fuzzer.settle();
     const report = await healthy.stop();
-    const controlReport = await control.stop();
     const waits = { fuzzed: samplesUntil(playedAt, report), control: samplesUntil(playedAt, controlReport) };
     await failOnFindings(fuzzer);
     tellOf(fuzzer, waits);

@@ -44,6 +44,11 @@ export class HealthyClient {
     return new HealthyClient(program);
   }
 
+  /** From now on it only sees, a few times a second, that it is still served. */
+  slowDown(): void {
+    this.#program.stdin.write('.');
+  }
+
   async stop(): Promise<HealthyReport> {
     this.#program.stdin.end();
     const { stdout, stderr } = await this.#program.ended;
