@@ -6,7 +6,8 @@ import { makeDirectory } from '../server/reserves.ts';
 import { diskDirectory } from '../server/server.ts';
 import type { Fact } from './crash-model.ts';
 
-const CHILD = fileURLToPath(new URL('crash-child.mjs', import.meta.url));
+/** `crash-child.mjs`, bundled: see `build-commands.ts`. */
+const CHILD = fileURLToPath(new URL('../../../build/test/crash-child.mjs', import.meta.url));
 const HOOK = fileURLToPath(new URL('crash-hook.cjs', import.meta.url));
 const POWER_HOOK = fileURLToPath(new URL('power-hook.cjs', import.meta.url));
 
@@ -69,7 +70,7 @@ export interface Play {
   journal?: string;
 }
 
-/** Does one thing to a root, or to several at once, in a process of its own that is killed. Needs the built commands. */
+/** Does one thing to a root, or to several at once, in a process of its own that is killed. */
 export async function play(
   root: string | readonly string[],
   operation: string,
