@@ -152,6 +152,15 @@ class StageBuild implements BuiltImage {
     await runSuccessfully('cp', ['-R', '-P', isDirectory ? `${origin}/.` : origin, destination]);
   }
 
+  async #leaveTypesUnchecked(): Promise<void> {
+    const file = path.join(this.workingDirectory, 'tsconfig.json');
+    const { compilerOptions, ...rest } = JSON.parse(await readFile(file, 'utf8'));
+    await writeFile(
+      file,
+      JSON.stringify({ compilerOptions: { ...compilerOptions, noCheck: true }, ...rest }),
+    );
+  }
+
   #other(name: string): StageBuild {
     const other = this.#others.get(name);
     if (other === undefined) throw new Error(`COPY --from=${name}: no stage before has that name`);
@@ -170,10 +179,8 @@ class StageBuild implements BuiltImage {
     const isInstall = this.#installed !== undefined && text === 'npm ci --ignore-scripts';
     const command = isInstall
       ? `cp -al '${this.#installed}' node_modules`
-      : (this.#installed === undefined ? text : text.replace('npm run build', '$& -- --noCheck')).replace(
-          /(?<=^|\s)\/(?=\w)/g,
-          `${this.#directory}/`,
-        );
+      : text.replace(/(?<=^|\s)\/(?=\w)/g, `${this.#directory}/`);
+    if (this.#installed !== undefined && text.includes('npm run build')) await this.#leaveTypesUnchecked();
     const { NODE_ENV: _, ...inherited } = process.env;
     await runSuccessfully('sh', ['-c', command], {
       cwd: this.workingDirectory,
