@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -46,7 +46,13 @@ async function linkPackages(to: string): Promise<void> {
     .map(([name]) => name)
     .filter((name) => !name.includes('/node_modules/'));
   await mkdir(to);
-  await runSuccessfully('cp', ['-al', '--parents', ...names, to], { cwd: from });
+  // One whose commands are missing would be fetched again.
+  const targets = (await readdir(path.join(from, '.bin'))).map(async (name) => {
+    const target = path.relative('..', await readlink(path.join(from, '.bin', name)));
+    return names.some((linked) => target.startsWith(`${linked}/`)) ? [`.bin/${name}`] : [];
+  });
+  const commands = (await Promise.all(targets)).flat();
+  await runSuccessfully('cp', ['-al', '--parents', ...names, ...commands, to], { cwd: from });
 }
 
 describe('the package, packed and installed in an empty directory', () => {
