@@ -36,7 +36,6 @@ const LONG = [
   'server/durable-streams/restarts',
   'server/durable-streams/torn-log',
   'server/relay/killed',
-  'server/relay/leaks',
   'server/relay/many',
   'server/unreadable',
   'soak-memory',
