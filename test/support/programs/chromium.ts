@@ -2,8 +2,15 @@ import { existsSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 import { PATIENCE_MS } from '../patience.ts';
 
-/** Where a Chromium is, if this machine has one: as `CHROMIUM` says, or where Debian puts it. */
-export const CHROMIUM = [process.env.CHROMIUM ?? '', '/usr/bin/chromium'].find((file) => existsSync(file));
+/**
+ * Where a Chromium is, if this machine has one: as `CHROMIUM` says, or where Debian puts it. That without windows first, which
+ * takes half of the processor time, for the same engine.
+ */
+export const CHROMIUM = [
+  process.env.CHROMIUM ?? '',
+  '/usr/bin/chromium-headless-shell',
+  '/usr/bin/chromium',
+].find((file) => existsSync(file));
 
 /** The environment variable that says where it is told how to reach the one browser of all tests. */
 export const CHROMIUM_SERVER = 'HTTPFSTREAM_TEST_CHROMIUM';
