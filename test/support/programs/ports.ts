@@ -1,12 +1,26 @@
-import net, { type AddressInfo } from 'node:net';
+import { randomInt } from 'node:crypto';
+import net from 'node:net';
 
-/** A port of 127.0.0.1 that nobody listens on at the moment. */
+/** Ports that no system gives to who asks for any (Linux begins at 32,768, others later): nobody else takes one meanwhile. */
+const FROM = 10_000;
+const TO = 30_000;
+
+/** A port of 127.0.0.1 that nobody listens on. */
 export async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
+  let port = randomInt(FROM, TO);
+  while (!(await isFree(port))) port = randomInt(FROM, TO);
   return port;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(false);
+      else reject(error);
+    });
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }
 
 /** Whether somebody listens there. */
