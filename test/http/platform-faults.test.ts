@@ -64,7 +64,7 @@ async function heldBytes(
   let held = Number.POSITIVE_INFINITY;
   const chunks = async function* () {
     for (let i = 0; i < 1024; i++) yield new Uint8Array(65_536);
-    held = (await leastBytes(enough > 0 ? 20 : 2, before + enough)) - before;
+    held = (await leastBytes(enough > 0 ? 20 : 5, before + enough)) - before;
   };
   expect(await text(await send(url, chunks()))).toBe('64');
   return held;

@@ -415,7 +415,7 @@ describe('the descriptors that are open', () => {
 
   it('are what they were after many appends and follows', async () => {
     const server = await startServer();
-    await expectNoneLeft(15, async (i) => {
+    await expectNoneLeft(40, async (i) => {
       const appender = await openAppender(server, `/${i}`, 'hello');
       const follower = await Peer.connect(server.url(`/${i}`), 'FOLLOW');
       if (i % 3 === 0) follower.websocket.terminate();
@@ -427,7 +427,7 @@ describe('the descriptors that are open', () => {
   it('are what they were after a follower was cut in the middle of a long history', async () => {
     const server = await serveLarge();
     await Peer.connect(server.url('/large'), 'APPEND');
-    await expectNoneLeft(10, async () => {
+    await expectNoneLeft(20, async () => {
       const { socket } = await rawHandshake(server.port, '/large');
       socket.destroy();
     });
@@ -436,7 +436,7 @@ describe('the descriptors that are open', () => {
   it('are what they were after many reads of every kind', async () => {
     const server = await serveLarge();
     const { etag } = (await get(server.url('/small'))).headers;
-    await expectNoneLeft(10, async () => {
+    await expectNoneLeft(20, async () => {
       await get(server.url('/small'));
       await head(server.url('/large'));
       await get(server.url('/small'), { 'if-none-match': etag });
@@ -454,7 +454,7 @@ describe('the descriptors that are open', () => {
     ['a file, with a handshake', '/large', HANDSHAKE],
   ])('are what they were after many readers of %s went away', async (_what, urlPath, headers) => {
     const server = await serveLarge();
-    await expectNoneLeft(10, async () => {
+    await expectNoneLeft(20, async () => {
       const socket = await openSocket(server.port);
       writeHead(socket, `GET ${urlPath} HTTP/1.1`, headers);
       await once(socket, 'readable');
@@ -467,7 +467,7 @@ describe('the descriptors that are open', () => {
     ['a close', (socket: net.Socket) => socket.destroy()],
   ])('are what they were after many readers went away with %s before the answer', async (_how, leave) => {
     const server = await serveLarge();
-    await expectNoneLeft(10, async () => {
+    await expectNoneLeft(20, async () => {
       const sockets = await Promise.all(Array.from({ length: 8 }, () => openSocket(server.port)));
       for (const socket of sockets) {
         socket.write('GET /large HTTP/1.1\r\nHost: test\r\n\r\n', () => leave(socket));
@@ -477,7 +477,7 @@ describe('the descriptors that are open', () => {
 
   it('are what they were after many appenders went away during their handshake', async () => {
     const server = await startServer();
-    await expectNoneLeft(10, async (i) => {
+    await expectNoneLeft(20, async (i) => {
       const sockets = await Promise.all(Array.from({ length: 8 }, () => openSocket(server.port)));
       for (const [n, socket] of sockets.entries()) {
         const lines = [`GET /${i}-${n} HTTP/1.1`, 'Host: test', ...HANDSHAKE, APPEND, '', ''];

@@ -7,7 +7,7 @@ const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 /** Compiles the commands, and what tests kill, once for all test files that start them. */
 export async function setup(): Promise<void> {
   execFileSync('npm', ['run', '--silent', 'build'], { cwd: PROJECT, stdio: 'inherit' });
-  // As the commands are bundled: a process that loads one file takes two thirds of what it takes with a hundred.
+  // A process that loads one file takes two thirds of what it takes with a hundred.
   await build({
     absWorkingDir: PROJECT,
     entryPoints: ['test/support/core/crash-child.mjs'],

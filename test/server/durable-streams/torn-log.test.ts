@@ -134,12 +134,15 @@ async function waitForCheckpoint(server: RestartableServer): Promise<void> {
 
 /**
  * What is done to the log: cut at each end of a record and a byte before it (the short form: at every
- * third end, at one of the two in turn), cut and changed anywhere.
+ * third end, of some that are drawn, at one of the two in turn), cut and changed anywhere.
  */
 function damaged(log: Buffer, random: Random): [what: string, log: Buffer][] {
   const ends = [0, ...recordEnds(log)];
-  const taken = isSoak ? ends : ends.filter((_, index) => (ends.length - 1 - index) % 3 === 0);
-  const cuts = taken.flatMap((end, index) => (isSoak ? [end - 1, end] : [index % 2 === 0 ? end - 1 : end]));
+  const [first, shift] = [random.integer(0, 2), random.integer(0, 1)];
+  const taken = isSoak ? ends : ends.filter((_, index) => index % 3 === first);
+  const cuts = taken.flatMap((end, index) =>
+    isSoak ? [end - 1, end] : [index % 2 === shift ? end - 1 : end],
+  );
   cuts.push(...Array.from({ length: RANDOM_CUTS }, () => random.integer(0, log.length)));
   const inside = [...new Set(cuts)].filter((cut) => cut >= 0 && cut <= log.length).sort((a, b) => a - b);
   const flips = Array.from({ length: RANDOM_CUTS }, () => {

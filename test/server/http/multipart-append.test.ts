@@ -278,10 +278,11 @@ describe('a form with verb APPEND', () => {
       await form.write(headOf({ filename: `f-${i}` }));
       for (let j = 0; j < 24; j++) {
         await form.write(block);
+        // In the middle, and where what is held until a file ends is all there.
+        if (j !== 10 && j !== 23) continue;
+        collectGarbage();
+        peak = Math.max(peak, process.memoryUsage().arrayBuffers - baseline);
       }
-      // What is held until a file ends is all there now.
-      collectGarbage();
-      peak = Math.max(peak, process.memoryUsage().arrayBuffers - baseline);
       await form.write('\r\n');
     }
     const answer = await form.end(`--${BOUNDARY}--\r\n`);

@@ -152,6 +152,7 @@ class StageBuild implements BuiltImage {
     await runSuccessfully('cp', ['-R', '-P', isDirectory ? `${origin}/.` : origin, destination]);
   }
 
+  /** In the copy of the configuration: what follows `npm run build` goes to the last of its commands only. */
   async #leaveTypesUnchecked(): Promise<void> {
     const file = path.join(this.workingDirectory, 'tsconfig.json');
     const { compilerOptions, ...rest } = JSON.parse(await readFile(file, 'utf8'));

@@ -21,7 +21,7 @@ const ARGS = [
 export async function setup(): Promise<() => Promise<void>> {
   if (CHROMIUM === undefined && process.env.CI !== undefined) {
     throw new Error(
-      'no Chromium, at /usr/bin/chromium or where CHROMIUM says: the pages would not be tested',
+      'no Chromium, at /usr/bin/chromium-headless-shell, /usr/bin/chromium or where CHROMIUM says: the pages would not be tested',
     );
   }
   let browser: Promise<BrowserServer> | undefined;

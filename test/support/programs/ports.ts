@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import net from 'node:net';
 
-/** Ports that no system gives to who asks for any (Linux begins at 32,768, others later): nobody else takes one meanwhile. */
+/** Below those that Linux, as it is set by itself, gives to who asks for any: none of the many servers takes one meanwhile. */
 const FROM = 10_000;
 const TO = 30_000;
 
