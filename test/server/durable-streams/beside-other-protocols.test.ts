@@ -18,7 +18,7 @@ const common = standaloneForAll({ longPollMs: LONG_POLL_MS });
 
 const startStream = async (body?: string) => makeStream(await common.guest(), body);
 
-/** On a server of its own. */
+/** On a server of its own, for those who ask for paths as they are, stop it, or set how long it waits. */
 const startStreamAlone = async (body?: string) => makeStream(await InProcessServer.start(), body);
 
 async function makeStream<S extends UrlSource>(server: S, body?: string) {

@@ -23,7 +23,7 @@ const common = standaloneForAll({ longPollMs: LONG_POLL_MS });
 const startStream = async (body?: string, contentType?: string) =>
   makeStream(await common.guest(), body, contentType);
 
-/** On a server of its own. */
+/** On a server of its own, for those who ask for paths as they are, stop it, or set how long it waits. */
 const startStreamAlone = async (body?: string, contentType?: string, longPollMs = LONG_POLL_MS) =>
   makeStream(await InProcessServer.start({ longPollMs }), body, contentType);
 
