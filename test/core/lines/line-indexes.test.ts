@@ -15,9 +15,11 @@ function linesOf(bytes: number): Buffer {
 /** How many line feeds each block has, counted one by one. */
 function countsIn(bytes: Buffer): number[] {
   const counts: number[] = [];
-  for (const [i, byte] of bytes.entries()) {
-    const block = Math.floor(i / LINE_BLOCK_BYTES);
-    counts[block] = (counts[block] ?? 0) + Number(byte === 0x0a);
+  for (let start = 0; start < bytes.length; start += LINE_BLOCK_BYTES) {
+    const end = Math.min(start + LINE_BLOCK_BYTES, bytes.length);
+    let count = 0;
+    for (let at = start; at < end; at++) if (bytes[at] === 0x0a) count++;
+    counts.push(count);
   }
   return counts;
 }

@@ -1,22 +1,52 @@
+import type { Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openSocket, parseAnswer, type RawAnswer, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
-import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
-import { StreamPeer } from '../../support/streams/stream-peer.ts';
+import { InProcessServer, LONG_POLL_MS } from '../../support/server/restartable-server.ts';
+import { standaloneForAll } from '../../support/server/server-for-all.ts';
+import { StreamPeer, type UrlSource } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const TEXT = 'Content-Type: text/plain';
 const JSON_TYPE = 'Content-Type: application/json';
 
-let server: RestartableServer;
+const common = standaloneForAll({ longPollMs: LONG_POLL_MS });
 
-/** A server with a stream of text, one of values and one to fork. */
-async function start(options: Parameters<typeof InProcessServer.start>[0] = {}): Promise<void> {
-  server = await InProcessServer.start(options);
+let server: UrlSource & { port: number; root: string; path(urlPath: string): string };
+
+/** Where there are a stream of text and one of values: as a guest, or with options, on a server of its own. */
+async function start(options?: Parameters<typeof InProcessServer.start>[0]): Promise<void> {
+  if (options === undefined) {
+    server = await common.guest();
+    await makeStreams();
+  } else await startAlone(options);
+}
+
+/** The same for those who start it again, too. */
+async function startAlone(options: Parameters<typeof InProcessServer.start>[0] = {}) {
+  const alone = await InProcessServer.start(options);
+  const own = (urlPath: string) => urlPath;
+  server = { root: alone.root, port: alone.port, path: own, url: (urlPath) => alone.url(urlPath) };
+  await makeStreams();
+  return {
+    restart: async () => {
+      await alone.restart();
+      server.port = alone.port;
+    },
+  };
+}
+
+async function makeStreams(): Promise<void> {
   expect((await new StreamPeer(server, '/text').create({}, 'bytes')).status).toBe(201);
   expect((await new StreamPeer(server, '/values', 'application/json').create()).status).toBe(201);
+}
+
+/** Writes a request head, with a path in the whole server. */
+function begin(socket: Socket, requestLine: string, headers: readonly string[]): void {
+  const [method, target = ''] = requestLine.split(' ');
+  writeHead(socket, `${method} ${server.path(target)} HTTP/1.1`, headers);
 }
 
 /** Sends a request as it stands here, and reads to the end of the connection. */
@@ -26,7 +56,7 @@ async function exchange(
   body: string | Buffer = '',
 ): Promise<RawAnswer> {
   const socket = await openSocket(server.port);
-  writeHead(socket, `${requestLine} HTTP/1.1`, ['Connection: close', ...headers]);
+  begin(socket, requestLine, ['Connection: close', ...headers]);
   socket.write(body);
   return parseAnswer(await readToEnd(socket));
 }
@@ -131,7 +161,7 @@ describe('a header that is malformed is 400, and nothing is made or appended:', 
 
   test('those of a fork', async () => {
     await start();
-    const from = 'Stream-Forked-From: /text';
+    const from = `Stream-Forked-From: ${server.path('/text')}`;
     const wrong = [
       [from, 'Stream-Fork-Offset: x'],
       [from, 'Stream-Fork-Offset: 9999999999999999_9999999999999999'],
@@ -148,7 +178,7 @@ describe('a header that is malformed is 400, and nothing is made or appended:', 
     const nowhere = [
       '/missing',
       '/%00',
-      '/text/below',
+      server.path('/text/below'),
       '/../../etc/passwd',
       '',
       'http://elsewhere/text',
@@ -160,7 +190,7 @@ describe('a header that is malformed is 400, and nothing is made or appended:', 
       expect([source, answer.status >= 400 && answer.status < 500]).toEqual([source, true]);
       expect(codeOf(answer)).toMatch(/^HFS_/);
     }
-    expect((await exchangeWhole('PUT /text', ['Stream-Forked-From: /text'])).status).toBe(409);
+    expect((await exchangeWhole('PUT /text', [from])).status).toBe(409);
     expect((await new StreamPeer(server, '/fork').head()).status).toBe(404);
   });
 
@@ -187,7 +217,7 @@ describe('a header that is malformed is 400, and nothing is made or appended:', 
 
 describe('a header that is odd', () => {
   test('is compared byte by byte: Stream-Seq', async () => {
-    await start();
+    const { restart } = await startAlone();
     const seq = async (value: string) =>
       (await exchangeWhole('POST /text', [TEXT, `Stream-Seq: ${value}`], 'x')).status;
     const grows = [
@@ -211,13 +241,13 @@ describe('a header that is odd', () => {
     ];
     for (const value of grows) expect([value, await seq(value)]).toEqual([value, 204]);
     for (const value of [...grows].reverse()) expect([value, await seq(value)]).toEqual([value, 409]);
-    await server.restart();
+    await restart();
     expect(await seq('\xff\xff')).toBe(409);
     expect(await seq('\xff\xff\x80')).toBe(204);
   });
 
   test('is kept as it is: Producer-Id', async () => {
-    await start();
+    const { restart } = await startAlone();
     const produce = async (id: string) =>
       (
         await exchangeWhole(
@@ -238,7 +268,7 @@ describe('a header that is odd', () => {
       'x'.repeat(1000),
     ];
     for (const id of ids) expect([id, await produce(id)]).toEqual([id, 200]);
-    await server.restart();
+    await restart();
     for (const id of ids) expect([id, await produce(id)]).toEqual([id, 204]);
   });
 
@@ -449,7 +479,7 @@ describe('the framing of a body', () => {
     ];
     for (const [headers, body] of wrong) {
       const socket = await openSocket(server.port);
-      writeHead(socket, 'POST /text HTTP/1.1', [TEXT, ...headers]);
+      begin(socket, 'POST /text', [TEXT, ...headers]);
       socket.write(body);
       const bytes = await readToEnd(socket);
       if (bytes.length > 0) {
@@ -474,7 +504,7 @@ describe('the framing of a body', () => {
     const whole = Buffer.from('5\r\nnever\r\n6\r\n whole\r\n0\r\n\r\n');
     for (let cut = 0; cut < whole.length; cut++) {
       const socket = await openSocket(server.port);
-      writeHead(socket, 'POST /text HTTP/1.1', [TEXT, CHUNKED]);
+      begin(socket, 'POST /text', [TEXT, CHUNKED]);
       socket.write(whole.subarray(0, cut));
       if (cut % 2 === 0) socket.end();
       else await new Promise((resolve) => socket.write('', resolve));
@@ -483,7 +513,7 @@ describe('the framing of a body', () => {
     }
     for (let cut = 0; cut < 10; cut++) {
       const socket = await openSocket(server.port);
-      writeHead(socket, 'PUT /made HTTP/1.1', [TEXT, 'Content-Length: 10']);
+      begin(socket, 'PUT /made', [TEXT, 'Content-Length: 10']);
       socket.end('0123456789'.slice(0, cut));
       await readToEnd(socket);
     }
@@ -501,12 +531,12 @@ describe('the framing of a body', () => {
     await start();
     const socket = await openSocket(server.port);
     for (const part of ['one', 'two', 'three']) {
-      writeHead(socket, 'POST /text HTTP/1.1', [TEXT, `Content-Length: ${part.length}`]);
+      begin(socket, 'POST /text', [TEXT, `Content-Length: ${part.length}`]);
       socket.write(part);
     }
-    writeHead(socket, 'POST /text HTTP/1.1', [JSON_TYPE, 'Content-Length: 5']);
+    begin(socket, 'POST /text', [JSON_TYPE, 'Content-Length: 5']);
     socket.write('wrong');
-    writeHead(socket, 'GET /text?offset=-1 HTTP/1.1', ['Connection: close']);
+    begin(socket, 'GET /text?offset=-1', ['Connection: close']);
     const text = (await readToEnd(socket)).toString();
     expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual([
       'HTTP/1.1 204',
@@ -537,7 +567,7 @@ describe('a body that does not come', () => {
   ] as const)('is 408 after a while: %s %s with %s', async (method, urlPath, headers, body) => {
     await start({ bodyIdleTimeoutMs: BODY_IDLE_MS });
     const socket = await openSocket(server.port);
-    writeHead(socket, `${method} ${urlPath} HTTP/1.1`, [TEXT, ...headers]);
+    begin(socket, `${method} ${urlPath}`, [TEXT, ...headers]);
     socket.write(body);
     const started = performance.now();
     // What comes late is not taken for the next request, so the connection must end.
@@ -564,7 +594,7 @@ describe('a body that does not come', () => {
     await start({ bodyIdleTimeoutMs: NEVER_MS });
     const sockets = await Promise.all(Array.from({ length: 100 }, () => openSocket(server.port)));
     for (const socket of sockets) {
-      writeHead(socket, 'POST /text HTTP/1.1', [TEXT, 'Content-Length: 10']);
+      begin(socket, 'POST /text', [TEXT, 'Content-Length: 10']);
       socket.write('half ');
     }
     for (let k = 0; k < 10; k++) expect((await new StreamPeer(server, '/text').append('x')).status).toBe(204);
