@@ -77,15 +77,15 @@ describe('a body with verb APPEND', () => {
   });
 
   it('is answered with where it ended, 201 and the place when the file was made, else 200', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const first = await upload(server.url(`/d/%C3%A4%20b${APPEND}`), 'hello');
     const generation = expect.any(Number);
     expect([first.status, first.headers.location]).toEqual([201, server.url('/d/%C3%A4%20b')]);
     expect(first.headers['content-type']).toBe('application/json; charset=utf-8');
-    expect(jsonOf(first)).toEqual({ path: '/d/ä b', position: 5, bytes: 5, generation });
+    expect(jsonOf(first)).toEqual({ path: server.path('/d/ä b'), position: 5, bytes: 5, generation });
     const second = await upload(server.url(`/d/%C3%A4%20b${APPEND}`), ' world');
     expect([second.status, second.headers.location]).toEqual([200, undefined]);
-    expect(jsonOf(second)).toEqual({ path: '/d/ä b', position: 11, bytes: 6, generation });
+    expect(jsonOf(second)).toEqual({ path: server.path('/d/ä b'), position: 11, bytes: 6, generation });
     expect(jsonOf(second).generation).toBe(jsonOf(first).generation);
     const { headers } = await Download.open(server.url('/d/%C3%A4%20b?verb=FOLLOW'));
     expect(Number(headers['stream-generation'])).toBe(jsonOf(first).generation);
@@ -127,11 +127,11 @@ describe('a body with verb APPEND', () => {
   });
 
   it('gets an answer without a host when the client did not say one', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const socket = await openSocket(server.port);
-    socket.write(`POST /f${APPEND} HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi`);
+    socket.write(`POST ${server.path('/f')}${APPEND} HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi`);
     const answer = parseAnswer(await readToEnd(socket));
-    expect([answer.status, answer.headers.location]).toEqual([201, '/f']);
+    expect([answer.status, answer.headers.location]).toEqual([201, server.path('/f')]);
   });
 
   it.each([
@@ -140,9 +140,9 @@ describe('a body with verb APPEND', () => {
     ['PUT', '/f'],
     ['POST', '/f'],
   ])('of HTTP/1.0 needs its length, which Node takes for 0: 411 (%s %s)', async (method, target) => {
-    const server = await startServer();
+    const server = await common.guest();
     const socket = await openSocket(server.port);
-    socket.write(`${method} ${target} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n`);
+    socket.write(`${method} ${server.path(target)} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n`);
     const answer = parseAnswer(await readToEnd(socket));
     expect([answer.status, JSON.parse(answer.body).code]).toEqual([411, 'HFS_LENGTH_REQUIRED']);
     expect(await resourceNames(server.root)).toEqual([]);
@@ -167,11 +167,11 @@ describe('a body with verb APPEND', () => {
   });
 
   it('keeps its connection for the next request', async () => {
-    const { port } = await startServer();
+    const { port, path: own } = await common.guest();
     const socket = await openSocket(port);
     for (const position of [3, 6, 9]) {
       socket.write(
-        `PUT /f${APPEND} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`,
+        `PUT ${own('/f')}${APPEND} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`,
       );
       const answer = parseAnswer(await readHead(socket));
       expect(JSON.parse(answer.body).position).toBe(position);
@@ -196,7 +196,9 @@ describe('an append is refused', () => {
     ['/f', '&generation=1', 410, 'HFS_RESOURCE_GONE'],
     ['/new', '&generation=1', 410, 'HFS_RESOURCE_GONE'],
   ])('%s%s: %i', async (urlPath, query, status, code) => {
-    const server = await startServer();
+    // These are no guest's.
+    const isOfAll = urlPath === '/' || urlPath.startsWith('/.');
+    const server = isOfAll ? await startServer() : await common.guest();
     await writeFile(path.join(server.root, 'f'), 'content');
     await mkdir(path.join(server.root, 'd'));
     await symlink('/etc', path.join(server.root, 'out'));
@@ -221,10 +223,10 @@ describe('an append is refused', () => {
   });
 
   it('and a short body that came with it does not spoil the connection', async () => {
-    const { port, root } = await startServer();
+    const { port, root, path: own } = await common.guest();
     await mkdir(path.join(root, 'd'));
     const socket = await openSocket(port);
-    socket.write(`PUT /d${APPEND} HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello`);
+    socket.write(`PUT ${own('/d')}${APPEND} HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello`);
     expect(parseAnswer(await readHead(socket)).status).toBe(409);
     writeHead(socket, 'GET /missing HTTP/1.1', ['Connection: close']);
     expect(parseAnswer(await readToEnd(socket)).status).toBe(404);
@@ -234,11 +236,11 @@ describe('an append is refused', () => {
     ['without a pause', true],
     ['and then nothing', false],
   ])('while it sends %s: it gets the answer, and its connection ends soon', async (_what, goesOn) => {
-    const server = await startServer();
+    const server = await common.guest();
     await mkdir(path.join(server.root, 'd'));
     const socket = await openSocket(server.port);
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-    writeHead(socket, `PUT /d${APPEND} HTTP/1.1`, ['Content-Length: 1000000000000']);
+    writeHead(socket, `PUT ${server.path('/d')}${APPEND} HTTP/1.1`, ['Content-Length: 1000000000000']);
     const block = Buffer.alloc(65_536);
     const send = () => {
       while (goesOn && !socket.destroyed && socket.write(block));
@@ -279,10 +281,10 @@ describe('a body that breaks off', () => {
       '!!\r\n0\r\n\r\n',
     ],
   ])('%s is interrupted, whether the connection is ended or reset', async (_where, rest, more) => {
-    const server = await startServer();
+    const server = await common.guest();
     for (const name of ['ended', 'reset'] as const) {
       const socket = await openSocket(server.port);
-      socket.write(`PUT /${name}${APPEND} HTTP/1.1\r\nHost: test\r\n${rest}`);
+      socket.write(`PUT ${server.path(`/${name}`)}${APPEND} HTTP/1.1\r\nHost: test\r\n${rest}`);
       await untilFile(server, `/${name}`, 'so far');
       const follower = await Download.open(server.url(`/${name}?verb=FOLLOW`));
       if (more !== '') socket.write(more);
@@ -426,7 +428,7 @@ describe('an encoded body', () => {
   ])(
     'that is %s is refused, and what came before stays, interrupted',
     async (_what, encoding, parts, kept) => {
-      const server = await startServer();
+      const server = await common.guest();
       await upload(server.url(`/f${APPEND}`), 'before ');
       const appender = new Upload(server.url(`/f${APPEND}`), { headers: { 'content-encoding': encoding } });
       for (const part of parts) {
@@ -449,10 +451,10 @@ describe('an encoded body', () => {
   });
 
   it('that is corrupt and short does not spoil the connection', async () => {
-    const { port } = await startServer();
+    const { port, path: own } = await common.guest();
     const socket = await openSocket(port);
     socket.write(
-      `PUT /f${APPEND} HTTP/1.1\r\nHost: test\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\nno gzip!!!`,
+      `PUT ${own('/f')}${APPEND} HTTP/1.1\r\nHost: test\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\nno gzip!!!`,
     );
     expect(parseAnswer(await readHead(socket)).status).toBe(400);
     socket.write('0123456789GET /missing HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n');
@@ -631,7 +633,7 @@ describe('when something happens meanwhile', () => {
   ])(
     'the file is %s: the client is told, while it sends and at the end',
     async (_what, act, status, code) => {
-      const server = await startServer();
+      const server = await common.guest();
       for (const ends of [false, true]) {
         const appender = new Upload(server.url(`/f${APPEND}`));
         await appender.write('so far');
@@ -748,9 +750,9 @@ describe('when something happens meanwhile', () => {
 
 describe('beside other things', () => {
   it('answers 426 to GET, and 405 to a body that comes with a handshake', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     expect((await get(server.url(`/f${APPEND}`))).status).toBe(426);
-    const answer = await rawRequest(server.port, `PUT /f${APPEND} HTTP/1.1`, [
+    const answer = await rawRequest(server.port, `PUT ${server.path('/f')}${APPEND} HTTP/1.1`, [
       'Upgrade: websocket',
       'Connection: Upgrade',
       'Content-Length: 0',

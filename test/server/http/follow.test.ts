@@ -143,7 +143,9 @@ describe('GET with verb FOLLOW', () => {
     ['/missing', 'generation=1', 410, 'HFS_RESOURCE_GONE'],
     ['/f', 'from=8', 416, 'HFS_RANGE_NOT_SATISFIABLE'],
   ])('refuses %s?%s with %i', async (urlPath, query, status, code) => {
-    const server = await startServer();
+    // These are no guest's.
+    const isOfAll = urlPath === '/' || urlPath.startsWith('/.');
+    const server = isOfAll ? await startServer() : await common.guest();
     await writeFile(path.join(server.root, 'f'), 'content');
     await mkdir(path.join(server.root, 'd'));
     const answer = await get(server.url(`${urlPath}${FOLLOW}&${query}`));
@@ -153,7 +155,7 @@ describe('GET with verb FOLLOW', () => {
   });
 
   it('gets what is held of a file that another program deleted, and nothing of one that was deleted here', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     for (const name of ['there', 'here']) await writeFile(path.join(server.root, name), 'text');
     const held = async (name: string) => {
       const { headers } = await get(server.url(`/${name}${FOLLOW}&hold=60`));
@@ -168,7 +170,7 @@ describe('GET with verb FOLLOW', () => {
   });
 
   it('goes on only with the generation that it names', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await appendAll(server, '/f', 'old');
     const generation = await generationOf(server.url('/f'));
     const same = await Download.open(server.url(`/f${FOLLOW}&from=1&generation=${generation}`));
@@ -247,7 +249,7 @@ describe('a body that ends', () => {
     ['cut', (file: string) => truncate(file, 2)],
     ['written to by another program', (file: string) => appendFile(file, 'foreign')],
   ])('breaks when the file is %s', async (_what, act) => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await openAppender(server, '/f', 'so far');
     const follower = await Download.open(server.url(`/f${FOLLOW}`));
     await follower.untilText('so far');
@@ -298,7 +300,7 @@ describe('a body that ends', () => {
 
 describe('a follower that waits', () => {
   it('is answered when the resource is there, and not before', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const follower = Download.ask(server.url(`/later${FOLLOW}&wait=30`));
     await waitFor(() => follower.socket?.bytesWritten > 0, 'the request to be sent');
     await get(server.url('/'));
@@ -321,14 +323,14 @@ describe('a follower that waits', () => {
   });
 
   it('gets 404 when nothing comes in time, and its connection takes the next request', async () => {
-    const { port } = await startServer();
+    const { port, path: own } = await common.guest();
     const socket = await openSocket(port);
     const startedAt = performance.now();
-    writeHead(socket, `GET /later${FOLLOW}&wait=0.3 HTTP/1.1`);
+    writeHead(socket, `GET ${own('/later')}${FOLLOW}&wait=0.3 HTTP/1.1`);
     const answer = parseAnswer(await readHead(socket));
     expect(performance.now() - startedAt).toBeGreaterThan(290);
     expect([answer.status, JSON.parse(answer.body).code]).toEqual([404, 'HFS_RESOURCE_NOT_FOUND']);
-    writeHead(socket, 'GET /later HTTP/1.1', ['Connection: close']);
+    writeHead(socket, `GET ${own('/later')} HTTP/1.1`, ['Connection: close']);
     expect(parseAnswer(await readToEnd(socket)).status).toBe(404);
   });
 
@@ -363,11 +365,11 @@ describe('a follower that waits', () => {
 
 describe('the connection of a follower', () => {
   it('takes the next request after a clean end', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     await appendAll(server, '/f', 'content');
     const socket = await openSocket(server.port);
     for (let i = 0; i < 3; i++) {
-      writeHead(socket, `GET /f${FOLLOW} HTTP/1.1`);
+      writeHead(socket, `GET ${server.path('/f')}${FOLLOW} HTTP/1.1`);
       const chunks: Buffer[] = [];
       const take = (chunk: Buffer) => chunks.push(chunk);
       socket.on('data', take);
@@ -375,20 +377,20 @@ describe('the connection of a follower', () => {
       socket.off('data', take);
       expect(parseAnswer(Buffer.concat(chunks)).body).toBe('content');
     }
-    writeHead(socket, 'GET /f HTTP/1.1', ['Connection: close']);
+    writeHead(socket, `GET ${server.path('/f')} HTTP/1.1`, ['Connection: close']);
     expect(parseAnswer(await readToEnd(socket)).body).toBe('content');
   });
 
   it('serves requests that came with it, in order: before and after', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const big = pattern(0, 2 * MiB);
     await writeFile(path.join(server.root, 'big'), big);
     const appender = await openAppender(server, '/f', 'one ');
     const socket = await openSocket(server.port);
-    const requests = ['GET /big', `GET /f${FOLLOW}`, `GET /f${FOLLOW}&from=4`, 'GET /f'];
-    const heads = requests.map((line, i) => {
+    const requests = ['/big', `/f${FOLLOW}`, `/f${FOLLOW}&from=4`, '/f'];
+    const heads = requests.map((target, i) => {
       const close = i === requests.length - 1 ? 'Connection: close\r\n' : '';
-      return `${line} HTTP/1.1\r\nHost: test\r\n${close}\r\n`;
+      return `GET ${server.path(target)} HTTP/1.1\r\nHost: test\r\n${close}\r\n`;
     });
     const all = readToEnd(socket);
     socket.write(heads.join(''));
@@ -434,11 +436,11 @@ describe('the connection of a follower', () => {
   );
 
   it('of HTTP/1.0 gets plain bytes, and ends with them', async () => {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await openAppender(server, '/f', 'one ');
     const socket = await openSocket(server.port);
     const all = readToEnd(socket);
-    writeHead(socket, `GET /f${FOLLOW} HTTP/1.0`, ['Connection: keep-alive']);
+    writeHead(socket, `GET ${server.path('/f')}${FOLLOW} HTTP/1.0`, ['Connection: keep-alive']);
     await waitFor(() => socket.bytesRead > 0, 'the answer');
     await appender.send('two');
     await appender.finish();
