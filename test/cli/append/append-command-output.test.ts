@@ -5,15 +5,18 @@ import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { OriginalAppender, OriginalFollower } from '../../support/original/clients.ts';
 import { OriginalServer } from '../../support/original/server.ts';
 import { RunningCommand, run, runHere } from '../../support/programs/command.ts';
-import { startServer, temporaryDirectory } from '../../support/server/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
+
+const servers = serverForAll();
 
 const append = (...args: string[]) => runHere(runAppend, args);
 const textOf = (file: string) => readFile(file, 'utf8').catch(() => '');
 
 describe('httpfstream-append -- COMMAND', () => {
   test('appends its stdout and stderr in the order in which they come; with -v says so', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const url = server.url('/a');
     const script = 'for i in 1 2 3; do echo out $i; echo err $i >&2; done';
     const { exit, stdout, stderr } = await append('-v', url, '--', 'sh', '-c', script);
@@ -26,14 +29,14 @@ describe('httpfstream-append -- COMMAND', () => {
   });
 
   test('a command may open /dev/stdout and /dev/stderr', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const script = 'echo out > /dev/stdout; echo err > /dev/stderr';
     expect((await append(server.url('/a'), '--', 'sh', '-c', script)).exit).toBe(0);
     expect(await textOf(`${server.root}/a`)).toBe('out\nerr\n');
   });
 
   test('appends what it writes at once, and gives it standard input', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const command = new RunningCommand('httpfstream-append', [server.url('/a'), '--', 'cat']);
     for (let i = 1; i <= 3; i++) {
       command.child.stdin.write('x');
@@ -44,7 +47,7 @@ describe('httpfstream-append -- COMMAND', () => {
   });
 
   test('nothing after -- is touched', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const { exit } = await append(
       '--tee',
       server.url('/a'),
@@ -66,7 +69,7 @@ describe('httpfstream-append -- COMMAND', () => {
     ['kill -TERM $$', 143],
     ['kill -KILL $$', 137],
   ])('exits as the command does (%s)', async (script, exitCode) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const follower = async () => (await OriginalFollower.connect(server.url('/a'))).outcome;
     const { exit, stderr } = await append(server.url('/a'), '--', 'sh', '-c', `echo x; ${script}`);
     expect({ exit, stderr }).toEqual({ exit: exitCode, stderr: '' });
@@ -74,7 +77,7 @@ describe('httpfstream-append -- COMMAND', () => {
   });
 
   test('a command that does not exist is told, exit code 127, and nothing is appended', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const { exit, stderr } = await append(server.url('/a'), '--', '/none/such');
     expect({ exit, stderr }).toEqual({
       exit: 127,
@@ -91,7 +94,7 @@ describe('httpfstream-append -- COMMAND', () => {
   });
 
   test('a command that may not be run is told, exit code 126', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const directory = path.join(await temporaryDirectory(), 'directory');
     await mkdir(directory);
     const { exit, stderr } = await append(server.url('/a'), '--', directory);
@@ -112,7 +115,7 @@ describe('httpfstream-append -- COMMAND', () => {
   ])(
     'when the append is refused that is told, the command runs to its end (%s), and --tee shows it',
     async (end, code) => {
-      const server = await startServer();
+      const server = await servers.guest();
       await OriginalAppender.connect(server.url('/a'));
       const script = `i=0; while [ $i -lt 2000 ]; do printf '%01000d' 0; i=$((i+1)); done; ${end}`;
       const { exit, stdout, stderr } = await append('--tee', server.url('/a'), '--', 'sh', '-c', script);
@@ -146,7 +149,7 @@ describe('httpfstream-append -- COMMAND', () => {
   test.each(['TERM', 'HUP'])(
     'SIG%s is passed on to the command, and what it still says is appended',
     async (name) => {
-      const server = await startServer();
+      const server = await servers.guest();
       const script = `trap "echo goodbye; exit 9" ${name}; echo hello; while :; do sleep 0.05; done`;
       const command = new RunningCommand('httpfstream-append', [server.url('/a'), '--', 'sh', '-c', script]);
       await waitFor(async () => (await textOf(`${server.root}/a`)) === 'hello\n', 'the command');
@@ -159,7 +162,7 @@ describe('httpfstream-append -- COMMAND', () => {
   );
 
   test('waits no more for what the command left behind after Ctrl-C', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const script = 'sleep 20 & echo $!';
     const command = new RunningCommand('httpfstream-append', [
       '--linger=60',
@@ -179,7 +182,7 @@ describe('httpfstream-append -- COMMAND', () => {
   });
 
   test('an existing file is appended to', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'before\n');
     expect((await append(server.url('/a'), '--', 'echo', 'after')).exit).toBe(0);
     expect(await textOf(`${server.root}/a`)).toBe('before\nafter\n');

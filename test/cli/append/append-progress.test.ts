@@ -6,13 +6,16 @@ import { OriginalFollower } from '../../support/original/clients.ts';
 import { OriginalServer } from '../../support/original/server.ts';
 import { APPEND, shell } from '../../support/programs/shell.ts';
 import { hasTerminals, Terminal } from '../../support/programs/terminal.ts';
-import { startServer, temporaryDirectory } from '../../support/server/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { FakeServer } from '../../support/websocket/fake-server.ts';
 
+const servers = serverForAll();
+
 describe.skipIf(!hasTerminals)('httpfstream-append at a terminal', () => {
   test('shows a bar with percent, amount and rate when the size is known, and how it went', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     let sendRest = () => {};
     const source = await startSource((_, response) => {
       response.writeHead(200, { 'content-length': 2_000_000 });
@@ -63,7 +66,7 @@ describe.skipIf(!hasTerminals)('httpfstream-append at a terminal', () => {
   });
 
   test('the bar begins where --resume goes on', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, Buffer.alloc(500_000));
     const source = await startSource((request, response) => {
       const isPart = request.headers.range === 'bytes=500000-';
@@ -78,7 +81,7 @@ describe.skipIf(!hasTerminals)('httpfstream-append at a terminal', () => {
   });
 
   test('shows what was sent and acknowledged when the size is not known; lines come between', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const fifo = `printf '%01500d' 0; read line`;
     const terminal = new Terminal(`${APPEND} -v ${server.url('/a')} -- sh -c "${fifo}"`);
     await waitFor(
@@ -92,7 +95,7 @@ describe.skipIf(!hasTerminals)('httpfstream-append at a terminal', () => {
   });
 
   test('the cursor is back after a failure', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     let cut = () => {};
     const source = await startSource((_request, response) => {
       response.writeHead(200, { 'content-length': 2_000_000 });
@@ -108,7 +111,7 @@ describe.skipIf(!hasTerminals)('httpfstream-append at a terminal', () => {
   });
 
   test('shows nothing when --tee writes to the same terminal, nor while somebody types', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const tee = new Terminal(`${APPEND} --tee ${server.url('/a')} -- echo hello`);
     expect((await tee.ended).stdout.toString()).toBe('hello\r\n');
     const typed = new Terminal(`${APPEND} ${server.url('/b')}`);
@@ -119,14 +122,14 @@ describe.skipIf(!hasTerminals)('httpfstream-append at a terminal', () => {
   });
 
   test('shows nothing on a terminal that does not know its width', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const terminal = new Terminal(`${APPEND} ${server.url('/a')} -- echo hello`, { columns: 0 });
     expect((await terminal.ended).stdout.toString()).toBe('');
     expect(await readFile(`${server.root}/a`, 'utf8')).toBe('hello\n');
   });
 
   test('shows it when --tee writes elsewhere', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const file = path.join(await temporaryDirectory(), 'copy');
     const terminal = new Terminal(`${APPEND} --tee ${server.url('/a')} -- echo hello > ${file}`);
     expect(await terminal.ended).toMatchObject({ exitCode: 0 });
@@ -135,7 +138,7 @@ describe.skipIf(!hasTerminals)('httpfstream-append at a terminal', () => {
   });
 
   test('Ctrl-C goes to a command, what it still says is appended, and its exit code is passed on', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const script = `trap "echo goodbye; exit 9" INT; echo hello; while :; do sleep 0.05; done`;
     const terminal = new Terminal(`${APPEND} ${server.url('/a')} -- sh -c '${script}'`);
     await waitFor(
@@ -155,7 +158,7 @@ describe.skipIf(!hasTerminals)('httpfstream-append at a terminal', () => {
   });
 
   test('a second Ctrl-C does not wait for a command that ignores the first', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const terminal = new Terminal(
       `${APPEND} ${server.url('/a')} -- sh -c 'trap "echo no" INT; echo $$; while :; do sleep 0.05; done'`,
     );
@@ -178,7 +181,7 @@ describe.skipIf(!hasTerminals)('httpfstream-append at a terminal', () => {
 
 describe('httpfstream-append without a terminal', () => {
   test('shows no progress', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const file = path.join(await temporaryDirectory(), 'file');
     await writeFile(file, Buffer.alloc(1_000_000));
     const command = shell(`${APPEND} --from-file ${file} ${server.url('/a')}`);

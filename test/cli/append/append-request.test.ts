@@ -12,7 +12,10 @@ import { OriginalServer } from '../../support/original/server.ts';
 import { CommandHere, runHere } from '../../support/programs/command.ts';
 import { startProgram } from '../../support/programs/program.ts';
 import { startServer, temporaryDirectory } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
+
+const servers = serverForAll();
 
 interface Asked {
   method: string | undefined;
@@ -74,7 +77,7 @@ describe('a request is what curl makes of the same options', () => {
     const curl = startProgram('curl', ['-sf', ...options, model.url], { cwd: directory });
     curl.stdin.end(input);
     expect((await curl.ended).exitCode).toBe(0);
-    const server = await startServer();
+    const server = await servers.guest();
     const ours = options.map((option) => option.replace(/^@(?=lines|bytes)/, `@${directory}/`));
     const { exit, stderr } = await runHere(runAppend, ['--from-url', model.url, ...ours, server.url('/a')], {
       input,
@@ -97,7 +100,7 @@ test('of a file NUL is left out, too, but by --data-binary', async () => {
   const file = path.join(await temporaryDirectory(), 'file');
   await writeFile(file, 'a\0\nb');
   const model = await startModel();
-  const server = await startServer();
+  const server = await servers.guest();
   await append('--from-url', model.url, '-d', `@${file}`, '--data-binary', `@${file}`, server.url('/a'));
   expect(model.asked[0]?.body.toString()).toBe('ab&a\0\nb');
 });
@@ -150,7 +153,7 @@ describe('-H', () => {
     const model = await startModel((response, { headers }) => {
       response.writeHead(401).end(`wrong key: ${headers.authorization}`);
     });
-    const server = await startServer();
+    const server = await servers.guest();
     const { exit, stderr } = await append(
       '-v',
       ...secrets,
@@ -169,7 +172,7 @@ describe('-H', () => {
 
 test('a file to be sent that cannot be read is told before anything is asked or made', async () => {
   const model = await startModel();
-  const server = await startServer();
+  const server = await servers.guest();
   for (const more of [[], ['--once']]) {
     const { exit, stderr } = await append('--from-url', model.url, '-d', '@none', ...more, server.url('/a'));
     expect(exit).toBe(1);
@@ -185,7 +188,7 @@ describe('the type of the file', () => {
   test.each([[[]], [['-d', 'question']], [['--once', '-d', 'question']]])(
     'is that of the answer (%j), or what --content-type says',
     async (options) => {
-      const server = await startServer();
+      const server = await servers.guest();
       const model = await startModel((response) =>
         response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: hello\n\n'),
       );
@@ -198,7 +201,7 @@ describe('the type of the file', () => {
   );
 
   test('is what --content-type says of standard input, a file, and what a command writes', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const file = path.join(await temporaryDirectory(), 'file');
     await writeFile(file, 'from a file');
     for (const source of [[], ['--from-file', file], ['--', 'echo', 'hello']]) {
@@ -211,7 +214,7 @@ describe('the type of the file', () => {
   });
 
   test('that has no effect is said, and is no error', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const run = async (...args: readonly string[]) => {
       const { exit, stderr } = await append(...args);
       expect(exit).toBe(0);
@@ -257,7 +260,7 @@ describe('--once', () => {
   ];
 
   test('asks once, however many come, and all read the answer while it comes', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const answers: ServerResponse[] = [];
     const model = await startModel((response) => {
       answers.push(response);
@@ -281,7 +284,7 @@ describe('--once', () => {
   });
 
   test('of an answer that broke off nobody is told that it is whole', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const model = await startModel((response) => response.write('the '));
     const first = new CommandHere(runAppend, once(model, server.url('/a')));
     await waitFor(async () => (await contentOf(server.root)) === 'the ', 'the beginning');
@@ -294,7 +297,7 @@ describe('--once', () => {
   });
 
   test('asks again when nothing of an answer has come', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     let status = 500;
     const model = await startModel((response) => response.writeHead(status).end('answer'));
     const failed = await append(...once(model, server.url('/a')));
@@ -306,7 +309,7 @@ describe('--once', () => {
   });
 
   test('does not ask when something is there', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(path.join(server.root, 'a'), 'old');
     const model = await startModel();
     const run = await append(...once(model, server.url('/a'), '--tee'));
@@ -315,7 +318,7 @@ describe('--once', () => {
   });
 
   test('is stopped by DELETE, which the model is told', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     let hasGone = false;
     const model = await startModel((response) => {
       response.once('close', () => {
@@ -331,7 +334,7 @@ describe('--once', () => {
   });
 
   test('who reads can be stopped, and nobody else is', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     let answer: ServerResponse | undefined;
     const model = await startModel((response) => {
       answer = response;

@@ -11,7 +11,10 @@ import { startSource } from '../../support/http/source.ts';
 import { OriginalFollower } from '../../support/original/clients.ts';
 import { CommandHere, RunningCommand, runHere } from '../../support/programs/command.ts';
 import { startServer, temporaryDirectory } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
+
+const servers = serverForAll();
 
 const MIB = 1024 * 1024;
 
@@ -29,7 +32,7 @@ async function fileWith(content: string | Uint8Array, name = 'file'): Promise<st
 
 describe('what is there already', () => {
   test('is told when a file goes behind it, with what would go on with a part', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, Buffer.alloc(182_000_000 / 1000));
     const file = await fileWith('more');
     const { exit, stderr } = await append('--from-file', file, server.url('/a'));
@@ -40,7 +43,7 @@ describe('what is there already', () => {
   });
 
   test('is told of a remote file, too, and not of what is meant to be added, goes on, or is the first', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const file = await fileWith('abcdef');
     const source = await startSource((_request, response) => response.end('abcdef'));
     expect((await append('--from-file', file, server.url('/a'))).stderr).toBe('');
@@ -55,7 +58,7 @@ describe('what is there already', () => {
 
 describe('--from-file', () => {
   test('appends a file, and with -v says so', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const bytes = randomBytes(3 * MIB + 1);
     const [file, url] = [await fileWith(bytes), server.url('/a')];
     const { exit, stdout, stderr } = await append('-v', '--from-file', file, url);
@@ -68,7 +71,7 @@ describe('--from-file', () => {
   });
 
   test('may come several times: the files are appended in that order', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const files = [await fileWith('one '), await fileWith(''), await fileWith('two')];
     const options = files.flatMap((file) => ['-from-file', file]);
     expect(await append(...options, server.url('/a'))).toMatchObject({ exit: 0, stderr: '' });
@@ -76,7 +79,7 @@ describe('--from-file', () => {
   });
 
   test('a URL that ends in / gets the name of the file', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const file = await fileWith('x', 'ä b#c?.txt');
     expect(await append('--from-file', file, server.url('/dir/'))).toMatchObject({ exit: 0, stderr: '' });
     expect(await readFile(`${server.root}/dir/ä b#c?.txt`, 'utf8')).toBe('x');
@@ -85,7 +88,7 @@ describe('--from-file', () => {
   test.each(['none', '.'])(
     'a file that cannot be read (%s) is told, and nothing is appended',
     async (name) => {
-      const server = await startServer();
+      const server = await servers.guest();
       const file = path.join(await temporaryDirectory(), name);
       const good = await fileWith('x');
       const url = server.url('/a');
@@ -99,7 +102,7 @@ describe('--from-file', () => {
 
 describe('--from-url', () => {
   test('appends what GET answers, after redirects, as it is stored', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const source = await startSource((request, response) => {
       if (request.url === '/') response.writeHead(302, { location: '/next?x=1' }).end();
       else response.end(`${request.method} ${request.url} ${request.headers['accept-encoding']}`);
@@ -114,7 +117,7 @@ describe('--from-url', () => {
   });
 
   test('appends what comes at once, with a copy', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const writes: ((text: string) => void)[] = [];
     const source = await startSource((_, response) => writes.push((text) => response.write(text)));
     const command = new CommandHere(runAppend, ['--tee', '--from-url', source, server.url('/a')]);
@@ -157,7 +160,7 @@ describe('--from-url', () => {
     ['not ..', { 'content-disposition': 'attachment; filename=".."' }, '/x', 'x'],
     ['the last segment of the URL', {}, '/dir/a%20b.txt?c=/d', 'a b.txt'],
   ])('a URL that ends in / gets %s', async (_, headers: Record<string, string>, urlPath, name) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const source = await startSource((_request, response) => response.writeHead(200, headers).end('x'));
     const url = new URL(urlPath, source).href;
     expect(await append('--from-url', url, server.url('/dir/'))).toMatchObject({ exit: 0, stderr: '' });
@@ -165,7 +168,7 @@ describe('--from-url', () => {
   });
 
   test('a URL that ends in / is refused when there is no name', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const source = await startSource((_, response) => response.end('x'));
     const { exit, stderr } = await append('--from-url', source, server.url('/dir/'));
     expect(exit).toBe(1);
@@ -174,7 +177,7 @@ describe('--from-url', () => {
   });
 
   test.each([404, 500])('status %i is told, and nothing is appended', async (status) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const source = await startSource((_, response) => response.writeHead(status).end('no'));
     const url = server.url('/a');
     const { exit, stderr } = await append('--from-url', source, url);
@@ -186,14 +189,14 @@ describe('--from-url', () => {
   });
 
   test('a server that is not there is told, exit code 1', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const { exit, stderr } = await append('--from-url', 'http://127.0.0.1:1/', server.url('/a'));
     expect(exit).toBe(1);
     expect(stderr).toMatch(/^failed to append from [^\n]+: [^\n]+\n$/);
   });
 
   test('a server that wants to speak something else is an error', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const source = createServer((socket) => {
       socket.on('error', () => undefined);
       socket.once('data', () =>
@@ -215,7 +218,7 @@ describe('--from-url', () => {
     ['a number that is none', '999 Odd'],
     ['words that are none', '200 \x1b[31mred'],
   ])('an answer whose status is %s is told', async (_, status) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const source = await startSource(
       (_request, { socket }) => void socket?.end(`HTTP/1.1 ${status}\r\n\r\n`),
     );
@@ -226,7 +229,7 @@ describe('--from-url', () => {
   });
 
   test('redirects without end are told', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const source = await startSource((_, response) => response.writeHead(302, { location: '/' }).end());
     const { exit, stderr } = await append('--from-url', source, server.url('/a'));
     expect({ exit, stderr }).toMatchObject({ exit: 1, stderr: expect.stringContaining('redirects') });
@@ -236,7 +239,7 @@ describe('--from-url', () => {
     ['before its Content-Length', { 'content-length': '100' }],
     ['in the middle of its chunks', {}],
   ])('a body that breaks off %s is no clean end: exit code 1', async (_, headers) => {
-    const server = await startServer();
+    const server = await servers.guest();
     let cut = () => {};
     const source = await startSource((_request, response) => {
       response.writeHead(200, headers);
@@ -255,7 +258,7 @@ describe('--from-url', () => {
   test.each(['1.1', '1.0'])(
     'a body of HTTP/%s whose end nothing but the end of the connection says is no clean end: exit code 1',
     async (version) => {
-      const server = await startServer();
+      const server = await servers.guest();
       let cut = () => {};
       const source = await startSource((_, { socket }) => {
         socket?.write(`HTTP/${version} 200 OK\r\n\r\nhalf of`);
@@ -274,7 +277,7 @@ describe('--from-url', () => {
   );
 
   test.each(['1.1', '1.0'])('with --allow-unframed it is one, in HTTP/%s', async (version) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const head = `HTTP/${version} 200 OK\r\n\r\n`;
     const source = await startSource((_, { socket }) => socket?.end(`${head}all of it`));
     const run = await append('--allow-unframed', '--from-url', source, server.url('/a'));
@@ -284,7 +287,7 @@ describe('--from-url', () => {
   });
 
   test('--allow-unframed does not take a reset for the end', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     let cut = () => {};
     const source = await startSource((_, { socket }) => {
       socket?.write('HTTP/1.1 200 OK\r\n\r\nhalf of');
@@ -298,13 +301,13 @@ describe('--from-url', () => {
   });
 
   test('nothing (204) is a whole body', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const source = await startSource((_, response) => response.writeHead(204).end());
     expect(await append('--from-url', source, server.url('/a'))).toMatchObject({ exit: 0, stderr: '' });
   });
 
   test('a body that is compressed nevertheless is appended as it is, like its Content-Length says', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const bytes = randomBytes(1000);
     const source = await startSource((_, response) =>
       response
@@ -324,7 +327,7 @@ describe('--from-url', () => {
   });
 
   test('96 MiB take no more memory than 24 do', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const body = new PassThrough();
     const source = await startSource((_, response) => void body.pipe(response));
     const command = new RunningCommand('httpfstream-append', ['--from-url', source, server.url('/a')]);
@@ -342,7 +345,7 @@ describe('--from-url', () => {
   });
 
   test('Ctrl-C is no clean end: the rest is missing; exit code 130', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const source = await startSource((_, response) => void response.write('part'));
     const command = new RunningCommand('httpfstream-append', ['--from-url', source, server.url('/a')]);
     const text = () => readFile(`${server.root}/a`, 'utf8').catch(() => '');
@@ -354,7 +357,7 @@ describe('--from-url', () => {
   });
 
   test('a part that nobody asked for is none of it: exit code 1', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const headers = { 'content-range': 'bytes 10-14/100', 'content-length': '5' };
     const source = await startSource((_request, response) => response.writeHead(206, headers).end('hello'));
     const { exit, stderr } = await runHere(runAppend, ['--from-url', `${source}a`, server.url('/a')]);
@@ -369,7 +372,7 @@ describe('--resume', () => {
     ['a part', 'one '],
     ['more than the first file', 'one tw'],
   ])('with files, when %s is there, the rest is appended', async (_, there) => {
-    const server = await startServer();
+    const server = await servers.guest();
     if (there !== '') await writeFile(`${server.root}/a`, there);
     const [one, two] = [await fileWith('one '), await fileWith('two')];
     const options = ['--resume', '--from-file', one, '--from-file', two];
@@ -378,7 +381,7 @@ describe('--resume', () => {
   });
 
   test('when all is there nothing is appended: -v says so, exit code 0', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'whole');
     const [file, url] = [await fileWith('whole'), server.url('/a')];
     const { exit, stderr } = await append('-v', '--resume', '--from-file', file, url);
@@ -401,7 +404,7 @@ describe('--resume', () => {
   });
 
   test('when all of a URL is there it is not asked for a range', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'whole');
     const ranges: unknown[] = [];
     const source = await startSource((request, response) => {
@@ -414,7 +417,7 @@ describe('--resume', () => {
   });
 
   test('when more is there than the source has, that is an error that names both sizes', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'too much');
     const { exit, stderr } = await append(
       '--resume',
@@ -431,7 +434,7 @@ describe('--resume', () => {
     ['by a range', true],
     ['by reading over what is there, where the source knows no ranges', false],
   ])('with a URL goes on %s', async (_, knowsRanges) => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'one ');
     const source = await startSource((request, response) => {
       if (knowsRanges && request.headers.range === 'bytes=4-') {
@@ -450,7 +453,7 @@ describe('--resume', () => {
   test.each(['bytes 3-6/7', 'bytes 4-7/8', 'bytes 4-5/7', 'bytes 4-5/*', 'nonsense'])(
     'with a URL a range that is not the one asked for (%s) is an error, and nothing is appended',
     async (range) => {
-      const server = await startServer();
+      const server = await servers.guest();
       await writeFile(`${server.root}/a`, 'one ');
       const source = await startSource((request, response) => {
         if (request.headers.range === undefined)
@@ -467,7 +470,7 @@ describe('--resume', () => {
   test.each([{}, { 'content-length': 2 }])(
     'with a URL a range that has fewer bytes than it says (%j) is no clean end',
     async (headers) => {
-      const server = await startServer();
+      const server = await servers.guest();
       await writeFile(`${server.root}/a`, 'one ');
       const source = await startSource((request, response) => {
         if (request.headers.range === undefined)
@@ -481,7 +484,7 @@ describe('--resume', () => {
   );
 
   test('with a URL of unknown size that ends before what is there, that is an error', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'too much');
     const source = await startSource((_, response) => {
       response.write('sh');
@@ -493,7 +496,7 @@ describe('--resume', () => {
   });
 
   test('an append that was broken off by Ctrl-C is completed', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const bytes = randomBytes(16 * MIB);
     const file = await fileWith(bytes);
     const first = new RunningCommand('httpfstream-append', ['--from-file', file, server.url('/a')]);

@@ -7,9 +7,11 @@ import { OriginalAppender, OriginalFollower } from '../../support/original/clien
 import { OriginalServer } from '../../support/original/server.ts';
 import { CommandHere, RunningCommand, run, runHere } from '../../support/programs/command.ts';
 import { APPEND, shell } from '../../support/programs/shell.ts';
-import { startServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor, waitForStandstill, waitWhile } from '../../support/wait-for.ts';
 import { FakeServer } from '../../support/websocket/fake-server.ts';
+
+const servers = serverForAll();
 
 const MIB = 1024 * 1024;
 
@@ -19,7 +21,7 @@ async function sizeOf(file: string): Promise<number> {
 
 describe('httpfstream-append', () => {
   test('appends its standard input and says nothing', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const { exit, stdout, stderr } = await run('httpfstream-append', [server.url('/a')], {
       input: 'hello\n',
     });
@@ -28,13 +30,13 @@ describe('httpfstream-append', () => {
   });
 
   test('makes an empty file of an empty input', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     expect((await runHere(runAppend, [server.url('/a')])).exit).toBe(0);
     expect(await readFile(`${server.root}/a`, 'utf8')).toBe('');
   });
 
   test.each(['-v', '--verbose'])('with %s it says on stderr what it does', async (option) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const url = server.url('/a');
     const { exit, stdout, stderr } = await runHere(runAppend, [option, url], { input: 'x' });
     expect({ exit, stdout }).toEqual({ exit: 0, stdout: '' });
@@ -42,7 +44,7 @@ describe('httpfstream-append', () => {
   });
 
   test('sends what it reads at once', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const command = new CommandHere(runAppend, [server.url('/a')]);
     for (let i = 1; i <= 5; i++) {
       command.stdin.write('x');
@@ -53,7 +55,7 @@ describe('httpfstream-append', () => {
   });
 
   test('a conflict is told with its status, exit code 1', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const url = server.url('/a');
     await OriginalAppender.connect(url);
     const { exit, stdout, stderr } = await runHere(runAppend, [url], { input: 'x' });
@@ -64,7 +66,7 @@ describe('httpfstream-append', () => {
   });
 
   test('a conflict is told at once, while nothing comes from standard input', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await OriginalAppender.connect(server.url('/a'));
     const command = new CommandHere(runAppend, [server.url('/a')]);
     expect(await command.exit).toBe(1);
@@ -115,7 +117,7 @@ describe('httpfstream-append', () => {
     ['SIGTERM', 143],
     ['SIGHUP', 129],
   ] as const)('%s ends it cleanly: what was read is in the file, exit code %i', async (signal, exitCode) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const url = server.url('/a');
     const command = new RunningCommand('httpfstream-append', ['-v', url]);
     command.child.stdin.write('what was read');
@@ -149,7 +151,7 @@ describe('httpfstream-append', () => {
   test.each([[[]], [['--', 'yes']]])(
     'SIGTERM ends it when whoever reads the copy stands still, exit code 143 (%j)',
     async (commandLine) => {
-      const server = await startServer();
+      const server = await servers.guest();
       const options = ['--tee', server.url('/a'), ...commandLine];
       const command = new RunningCommand('httpfstream-append', options, { readsStdout: true });
       command.child.stdin.write(Buffer.alloc(16 * MIB));
@@ -188,7 +190,7 @@ describe('httpfstream-append', () => {
   });
 
   test('with --tee what is appended goes to standard output, too', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const bytes = randomBytes(4 * MIB);
     const outcome = await run('httpfstream-append', ['--tee', server.url('/a')], { input: bytes });
     expect(outcome).toMatchObject({ exit: 0, stderr: '' });
@@ -197,7 +199,7 @@ describe('httpfstream-append', () => {
   });
 
   test('with --tee it is no faster than whoever reads its output, and takes no memory for that', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const command = new RunningCommand('httpfstream-append', ['--tee', server.url('/a')]);
     command.child.stdout.pause();
     const bytes = randomBytes(44 * MIB);
@@ -218,7 +220,7 @@ describe('httpfstream-append', () => {
   });
 
   test('with --tee a closed standard output ends the copying only', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const command = new RunningCommand('httpfstream-append', ['--tee', server.url('/a')]);
     command.child.stdin.write('x');
     await waitFor(() => command.stdoutBytes === 1, 'the copy');
@@ -231,7 +233,7 @@ describe('httpfstream-append', () => {
   });
 
   test('with --tee a standard output that fails is told and a failure, and the append goes on', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const command = shell(`printf xyz | ${APPEND} --tee ${server.url('/a')} > /dev/full`);
     const { exitCode, stderr } = await command.ended;
     expect({ exitCode, stderr }).toEqual({

@@ -5,8 +5,11 @@ import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { CommandHere, RunningCommand, run, runHere } from '../../support/programs/command.ts';
 import { runSuccessfully, startProgram } from '../../support/programs/program.ts';
 import { APPEND } from '../../support/programs/shell.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
+import { type TestServer, temporaryDirectory } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
+
+const servers = serverForAll();
 
 const append = (...args: string[]) => runHere(runAppend, args);
 
@@ -24,7 +27,7 @@ const fifo = async () => {
 };
 
 test('appends what comes through a named pipe, whose writer may come later, between files', async () => {
-  const server = await startServer();
+  const server = await servers.guest();
   const [one, pipe, two] = [await fileWith('one '), await fifo(), await fileWith('two')];
   const files = [one, pipe, two].flatMap((file) => ['--from-file', file]);
   const command = new CommandHere(runAppend, [...files, server.url('/a')]);
@@ -45,7 +48,7 @@ test.each([
   ['standard input that is a named pipe, whose writer has left', (url: string) => `${APPEND} ${url} <&4`],
   ['/dev/stdin that is such a pipe', (url: string) => `${APPEND} --from-file /dev/stdin ${url} <&4`],
 ])('appends %s', async (_, lineOf) => {
-  const server = await startServer();
+  const server = await servers.guest();
   const pipe = await fifo();
   // So that the pipe holds something that nobody writes any more, somebody has it open to read.
   const reader = await open(pipe, 'r+');
@@ -60,14 +63,14 @@ test.each([
 });
 
 test('appends /dev/stdin that is a socket', async () => {
-  const server = await startServer();
+  const server = await servers.guest();
   const options = ['--from-file', '/dev/stdin', server.url('/a')];
   expect(await run('httpfstream-append', options, { input: 'x' })).toMatchObject({ exit: 0, stderr: '' });
   expect(await text(server)).toBe('x');
 });
 
 test('a URL that ends in / gets the name of a pipe that has one, and is refused for others', async () => {
-  const server = await startServer();
+  const server = await servers.guest();
   const pipe = await fifo();
   const named = new CommandHere(runAppend, ['--from-file', pipe, server.url('/')]);
   await (await open(pipe, 'w')).close();
@@ -79,7 +82,7 @@ test('a URL that ends in / gets the name of a pipe that has one, and is refused 
 });
 
 test('--resume is wrong usage, and nothing is made', async () => {
-  const server = await startServer();
+  const server = await servers.guest();
   const pipe = await fifo();
   const files = ['--from-file', await fileWith('x'), '--from-file', pipe];
   const { exit, stderr } = await append('--resume', ...files, server.url('/a'));
@@ -90,7 +93,7 @@ test('--resume is wrong usage, and nothing is made', async () => {
 });
 
 test('Ctrl-C ends it while it waits for a writer: exit code 130', async () => {
-  const server = await startServer();
+  const server = await servers.guest();
   const options = ['--from-file', await fileWith('x'), '--from-file', await fifo(), server.url('/a')];
   const command = new RunningCommand('httpfstream-append', options);
   await waitFor(async () => (await text(server)) === 'x', 'the file before it');

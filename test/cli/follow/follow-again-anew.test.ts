@@ -2,13 +2,15 @@ import { rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { CommandHere } from '../../support/programs/command.ts';
-import { startServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitForSize } from '../../support/wait-for.ts';
 import { append, followAgain } from './following-again.ts';
 
+const servers = serverForAll();
+
 describe('httpfstream-follow -F', () => {
   test.each(['live', 'idle'])('begins anew with a file that is cut while it is %s', async (state) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const url = server.url('/a');
     const appender = new CommandHere(runAppend, [url]);
     appender.stdin.write('long text');
@@ -26,7 +28,7 @@ describe('httpfstream-follow -F', () => {
   });
 
   test.each(['live', 'idle'])('begins anew with a file that is made anew while it is %s', async (state) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const url = server.url('/a');
     const appender = new CommandHere(runAppend, [url]);
     appender.stdin.write('old ');
@@ -46,7 +48,7 @@ describe('httpfstream-follow -F', () => {
   });
 
   test('notices a file that was made anew between two looks, although it is longer', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const url = server.url('/a');
     await writeFile(`${server.root}/a`, 'old ');
     const { shows, says } = followAgain(server);

@@ -6,9 +6,11 @@ import { NOTIFIES_EACH_CHANGE } from '../../../src/storage/root/file-systems.ts'
 import { RotatingLog } from '../../support/disk/rotating-log.ts';
 import { get } from '../../support/http/request.ts';
 import { CommandHere, portOf, startServerCommand } from '../../support/programs/command.ts';
-import { startServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { append, followAgain } from './following-again.ts';
+
+const servers = serverForAll();
 
 /** In which ways a file is rotated. */
 const ROTATIONS: readonly ((log: RotatingLog) => Promise<void>)[] = [
@@ -50,7 +52,7 @@ function startLog(server: { root: string }): RotatingLog {
 
 describe('httpfstream-follow -F of a file that is', () => {
   test('renamed or deleted, before or after its program opens a new one: each line comes once, in order', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const log = startLog(server);
     await log.write(10);
     const { command } = followAgain(server);
@@ -66,7 +68,7 @@ describe('httpfstream-follow -F of a file that is', () => {
   });
 
   test('renamed ten times a second: each line comes once, in order', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const log = startLog(server);
     await log.write(10);
     const { command } = followAgain(server);
@@ -82,7 +84,7 @@ describe('httpfstream-follow -F of a file that is', () => {
   });
 
   test('renamed, from its end on: each line comes once, in order', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const log = startLog(server);
     await log.write(10);
     const { command } = followAgain(server, '-n', '0');
@@ -100,7 +102,7 @@ describe('httpfstream-follow -F of a file that is', () => {
   });
 
   test('copied and cut: what could be had comes once, in order, and it is told that something is lost', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const log = startLog(server);
     await log.write(10);
     const { command, says } = followAgain(server);
@@ -124,7 +126,7 @@ describe('httpfstream-follow -F of a file that is', () => {
   });
 
   test('copied and cut, and longer again when it asks: nothing of the new lines is left out', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const log = startLog(server);
     await log.write(80);
     const { command, says } = followAgain(server);
@@ -141,7 +143,7 @@ describe('httpfstream-follow -F of a file that is', () => {
   });
 
   test('renamed under its appender: all that the server has taken comes once, then the new one', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const appender = new CommandHere(runAppend, [server.url('/a')]);
     appender.stdin.write('old ');
     const { command, shows } = followAgain(server);
@@ -198,7 +200,7 @@ describe('httpfstream-follow -F of a file that is', () => {
   test.runIf(NOTIFIES_EACH_CHANGE)(
     'rotated more quickly than anybody could look: that something is lost is told',
     async () => {
-      const server = await startServer();
+      const server = await servers.guest();
       const log = startLog(server);
       await log.write(10);
       const { command, says } = followAgain(server);

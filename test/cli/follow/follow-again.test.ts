@@ -4,14 +4,16 @@ import { runFollow } from '../../../src/cli/follow/run-follow.ts';
 import { runServer } from '../../../src/cli/server/run-server.ts';
 import { OriginalAppender } from '../../support/original/clients.ts';
 import { CommandHere, portOf, runHere, startServerCommand } from '../../support/programs/command.ts';
-import { startServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { FakeServer } from '../../support/websocket/fake-server.ts';
 import { append, followAgain } from './following-again.ts';
 
+const servers = serverForAll();
+
 describe('httpfstream-follow -F', () => {
   test('goes on over appenders, until Ctrl-C: exit code 130', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const { command, shows } = followAgain(server);
     await append(server, 'one ');
     await shows('one ');
@@ -41,7 +43,7 @@ describe('httpfstream-follow -F', () => {
   });
 
   test('waits for a file that is not there, and says so once', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const url = server.url('/a');
     const { command, shows, says } = followAgain(server, '-n', '1');
     await says('file does not exist');
@@ -57,7 +59,7 @@ describe('httpfstream-follow -F', () => {
     ['-c', '3', 'wo\n'],
     ['--from', '4', 'two\n'],
   ])('%s %s counts at the beginning only', async (option, value, beginning) => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'one\ntwo\n');
     const { shows } = followAgain(server, option, value);
     await shows(beginning);
@@ -66,7 +68,7 @@ describe('httpfstream-follow -F', () => {
   });
 
   test('sees what another program appends to the file', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'one ');
     const { shows } = followAgain(server);
     await shows('one ');
@@ -117,7 +119,7 @@ describe('httpfstream-follow -F', () => {
   });
 
   test('what cannot become better ends it: exit code 1', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'short');
     const { exit, stderr } = await runHere(runFollow, ['-F', '--from', '9', server.url('/a')]);
     expect(exit).toBe(1);
@@ -126,7 +128,7 @@ describe('httpfstream-follow -F', () => {
   });
 
   test('with -v each end is told', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const url = server.url('/a');
     await writeFile(`${server.root}/a`, 'one');
     const { command, says } = followAgain(server, '-v');

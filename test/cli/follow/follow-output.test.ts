@@ -10,14 +10,17 @@ import { OriginalServer } from '../../support/original/server.ts';
 import { CommandHere, RunningCommand, run, runHere } from '../../support/programs/command.ts';
 import { FOLLOW } from '../../support/programs/shell.ts';
 import { hasTerminals, Terminal } from '../../support/programs/terminal.ts';
-import { startServer, temporaryDirectory } from '../../support/server/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
+
+const servers = serverForAll();
 
 const textOf = (file: string) => readFile(file, 'utf8').catch(() => '');
 
 describe('httpfstream-follow -o FILE', () => {
   test('writes into a new file, and nothing to standard output', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'hello');
     const file = path.join(await temporaryDirectory(), 'copy');
     expect(await run('httpfstream-follow', ['-o', file, server.url('/a')])).toMatchObject({
@@ -29,7 +32,7 @@ describe('httpfstream-follow -o FILE', () => {
   });
 
   test.skipIf(!hasTerminals)('shows on a terminal how far it is, and how it went', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const file = path.join(await temporaryDirectory(), 'copy');
     await writeFile(file, Buffer.alloc(1000));
     const appender = await OriginalAppender.connect(server.url('/a'));
@@ -44,7 +47,7 @@ describe('httpfstream-follow -o FILE', () => {
   });
 
   test('goes on at the size of an existing file, live', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const file = path.join(await temporaryDirectory(), 'copy');
     await writeFile(file, 'hel');
     const appender = await OriginalAppender.connect(server.url('/a'));
@@ -58,7 +61,7 @@ describe('httpfstream-follow -o FILE', () => {
   });
 
   test('a file that is complete stays as it is, exit code 0', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const file = path.join(await temporaryDirectory(), 'copy');
     await Promise.all([file, `${server.root}/a`].map((each) => writeFile(each, 'hello')));
     expect((await runHere(runFollow, ['-o', file, server.url('/a')])).exit).toBe(0);
@@ -68,7 +71,7 @@ describe('httpfstream-follow -o FILE', () => {
   test.each([[[]], [['-F']]])(
     'a file that is longer than the resource is an error that names both sizes, exit code 4 (%j)',
     async (options) => {
-      const server = await startServer();
+      const server = await servers.guest();
       const file = path.join(await temporaryDirectory(), 'copy');
       await writeFile(file, 'longer');
       await writeFile(`${server.root}/a`, 'short');
@@ -85,7 +88,7 @@ describe('httpfstream-follow -o FILE', () => {
     ['at its beginning', 'first and second and third', 'F'],
     ['at its end', `first${'.'.repeat(200_000)}second`, undefined],
   ])('goes on with nothing that is something else %s: exit code 4', async (_, there, first) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const file = path.join(await temporaryDirectory(), 'copy');
     await writeFile(`${server.root}/a`, `${there} and more`);
     const held = first === undefined ? `${there.slice(0, -1)}D` : `${first}${there.slice(1)}`;
@@ -99,7 +102,7 @@ describe('httpfstream-follow -o FILE', () => {
   });
 
   test('one that was made anew is not mixed with what is there of the old one, be they of one length', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const file = path.join(await temporaryDirectory(), 'copy');
     await writeFile(`${server.root}/a`, 'old text');
     expect((await runHere(runFollow, ['-o', file, server.url('/a')])).exit).toBe(0);
@@ -220,7 +223,7 @@ describe('httpfstream-follow -o FILE', () => {
   });
 
   test('with -F it ends when the resource is cut, and never mixes two: exit code 4', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const file = path.join(await temporaryDirectory(), 'copy');
     const append = new CommandHere(runAppend, [server.url('/a')]);
     append.stdin.write('hello');
@@ -236,7 +239,7 @@ describe('httpfstream-follow -o FILE', () => {
     ['deleted', undefined],
     ['made anew', 'something else'],
   ])('with -F it ends when an idle resource is %s: exit code 4', async (_, anew) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const file = path.join(await temporaryDirectory(), 'copy');
     await writeFile(`${server.root}/a`, 'hello');
     const command = new CommandHere(runFollow, ['-F', '-o', file, server.url('/a')]);
@@ -269,7 +272,7 @@ describe('httpfstream-follow -o FILE', () => {
     [
       'this',
       async () => {
-        const server = await startServer();
+        const server = await servers.guest();
         const put = async (text: string) => {
           await writeFile(`${server.root}/new`, text);
           await rename(`${server.root}/new`, `${server.root}/a`);
@@ -313,7 +316,7 @@ describe('httpfstream-follow -o FILE', () => {
   });
 
   test('a file that cannot be made is one line on stderr, exit code 1', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await mkdir(`${server.root}/directory`);
     const args = ['-o', `${server.root}/directory`, server.url('/a')];
     const { exit, stderr } = await runHere(runFollow, args);
@@ -324,7 +327,7 @@ describe('httpfstream-follow -o FILE', () => {
 
 describe('httpfstream-follow with several URLs', () => {
   test('writes each under its header, as tail does, when the source changes', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const [a, b] = [server.url('/a'), server.url('/b')];
     const [one, two] = [await OriginalAppender.connect(a), await OriginalAppender.connect(b)];
     const command = new CommandHere(runFollow, [a, b]);
@@ -347,7 +350,7 @@ describe('httpfstream-follow with several URLs', () => {
   });
 
   test('one that fails does not stop the others; the exit code is the largest', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const [a, b, none] = [server.url('/a'), server.url('/b'), server.url('/none')];
     const [one, two] = [await OriginalAppender.connect(a), await OriginalAppender.connect(b)];
     const command = new CommandHere(runFollow, [a, b, none]);
@@ -366,7 +369,7 @@ describe('httpfstream-follow with several URLs', () => {
   });
 
   test('a URL that is given twice is followed once, without a header', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'hello');
     expect(await runHere(runFollow, [server.url('/a'), server.url('/a')])).toMatchObject({
       exit: 0,
@@ -375,7 +378,7 @@ describe('httpfstream-follow with several URLs', () => {
   });
 
   test('Ctrl-C ends all: exit code 130', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const appender = await OriginalAppender.connect(server.url('/a'));
     await appender.write('x');
     const command = new RunningCommand('httpfstream-follow', ['-F', server.url('/a'), server.url('/none')]);
@@ -385,7 +388,7 @@ describe('httpfstream-follow with several URLs', () => {
   });
 
   test.skipIf(!hasTerminals)('headers are coloured on a terminal, but not with NO_COLOR', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const [a, b] = [server.url('/a'), server.url('/b')];
     await writeFile(`${server.root}/a`, 'a\n');
     await writeFile(`${server.root}/b`, 'b\n');
@@ -399,7 +402,7 @@ describe('httpfstream-follow with several URLs', () => {
   });
 
   test.skipIf(!hasTerminals)('Ctrl-C at a terminal: exit code 130', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const appender = await OriginalAppender.connect(server.url('/a'));
     await appender.write('x');
     const terminal = new Terminal(`${FOLLOW} ${server.url('/a')}`);

@@ -9,22 +9,24 @@ import { OriginalAppender } from '../../support/original/clients.ts';
 import { OriginalServer } from '../../support/original/server.ts';
 import { CommandHere, RunningCommand, run, runHere } from '../../support/programs/command.ts';
 import { FOLLOW, shell } from '../../support/programs/shell.ts';
-import { startServer } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor, waitForSize } from '../../support/wait-for.ts';
+
+const servers = serverForAll();
 
 const MIB = 1024 * 1024;
 const SETPRIV = '/usr/bin/setpriv';
 
 describe('httpfstream-follow', () => {
   test('writes an idle file to standard output and says nothing', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'hello\n');
     const { exit, stdout, stderr } = await run('httpfstream-follow', [server.url('/a')]);
     expect({ exit, stdout, stderr }).toEqual({ exit: 0, stdout: 'hello\n', stderr: '' });
   });
 
   test('with -v it says on stderr what it does and how much it read', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const url = server.url('/a');
     await writeFile(`${server.root}/a`, 'hello\n');
     const { exit, stdout, stderr } = await runHere(runFollow, ['-v', url]);
@@ -33,7 +35,7 @@ describe('httpfstream-follow', () => {
   });
 
   test('writes what comes at once, and ends with the append', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const appender = await OriginalAppender.connect(server.url('/a'));
     const command = new CommandHere(runFollow, [server.url('/a')]);
     for (let i = 1; i <= 5; i++) {
@@ -46,7 +48,7 @@ describe('httpfstream-follow', () => {
   });
 
   test('a missing file is told in the words of the original, exit code 1', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const url = server.url('/none');
     const { exit, stdout, stderr } = await runHere(runFollow, [url]);
     expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' });
@@ -62,7 +64,7 @@ describe('httpfstream-follow', () => {
   });
 
   test('an appender that is lost is an error, after what came before: exit code 3', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const url = server.url('/a');
     const appender = await OriginalAppender.connect(url);
     await appender.write('hello');
@@ -118,7 +120,7 @@ describe('httpfstream-follow', () => {
   });
 
   test('a file that is deleted is an error, exit code 4', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const append = new CommandHere(runAppend, [server.url('/a')]);
     append.stdin.write('hello');
     await waitForSize(`${server.root}/a`, 5);
@@ -131,7 +133,7 @@ describe('httpfstream-follow', () => {
   });
 
   test('a file that is cut is an error, exit code 4', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const append = new CommandHere(runAppend, [server.url('/a')]);
     append.stdin.write('hello');
     await waitForSize(`${server.root}/a`, 5);
@@ -165,14 +167,14 @@ describe('httpfstream-follow', () => {
     [['--from', '-2'], '5\n'],
     [['--from', '-99'], '1\n2\n3\n4\n5\n'],
   ])('%j begins where it says', async (options, expected) => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, '1\n2\n3\n4\n5\n');
     const { exit, stdout, stderr } = await runHere(runFollow, [...options, server.url('/a')]);
     expect({ exit, stdout, stderr }).toEqual({ exit: 0, stdout: expected, stderr: '' });
   });
 
   test.each([[['-n', '1']], [['-c', '2']], [['--from', '2']]])('%j goes on live', async (options) => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'a\nb\n');
     const append = new CommandHere(runAppend, [server.url('/a')]);
     append.stdin.write('c\n');
@@ -185,7 +187,7 @@ describe('httpfstream-follow', () => {
   });
 
   test('a position beyond the end is an error, exit code 1', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'hello');
     const { exit, stderr } = await runHere(runFollow, ['--from', '6', server.url('/a')]);
     expect(exit).toBe(1);
@@ -195,7 +197,7 @@ describe('httpfstream-follow', () => {
   test.each([['--wait'], ['-wait'], ['--wait=60'], ['-wait=60.5']])(
     '%s waits for a file that is missing',
     async (option) => {
-      const server = await startServer();
+      const server = await servers.guest();
       const command = new CommandHere(runFollow, ['-v', option, server.url('/a')]);
       await waitFor(() => command.stderr.includes('waiting for the file'), 'it to wait');
       await runHere(runAppend, [server.url('/a')], { input: 'hello' });
@@ -205,7 +207,7 @@ describe('httpfstream-follow', () => {
   );
 
   test('--wait=S does not wait longer: exit code 1', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const url = server.url('/none');
     const begun = performance.now();
     const { exit, stderr } = await runHere(runFollow, ['--wait=1', url]);
@@ -249,7 +251,7 @@ describe('httpfstream-follow', () => {
   });
 
   test('with | head -1 it ends soon, also when nothing more comes', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const appender = await OriginalAppender.connect(server.url('/a'));
     await appender.write('first\nsecond\n');
     const { exitCode, stdout, stderr } = await shell(
@@ -263,7 +265,7 @@ describe('httpfstream-follow', () => {
   });
 
   test('writes to a pipe that another user made, where it can be run as another one', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'hello');
     const isRoot = process.getuid?.() === 0 && existsSync(SETPRIV);
     const asNobody = isRoot ? `${SETPRIV} --reuid=65534 --regid=65534 --clear-groups` : '';
@@ -274,7 +276,7 @@ describe('httpfstream-follow', () => {
   });
 
   test('a standard output that fails is told, exit code 1', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, 'hello');
     const { exitCode, stderr } = await shell(`${FOLLOW} ${server.url('/a')} > /dev/full`).ended;
     expect(exitCode).toBe(1);
@@ -282,7 +284,7 @@ describe('httpfstream-follow', () => {
   });
 
   test('ends quietly when nobody reads its output any more', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const appender = await OriginalAppender.connect(server.url('/a'));
     await appender.write('first\n');
     const command = new RunningCommand('httpfstream-follow', [server.url('/a')]);
@@ -298,7 +300,7 @@ describe('httpfstream-follow', () => {
   });
 
   test('ends quietly in the middle of a large idle file, as with head', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await writeFile(`${server.root}/a`, '');
     await truncate(`${server.root}/a`, 64 * MIB);
     const command = new RunningCommand('httpfstream-follow', [server.url('/a')]);
@@ -311,7 +313,7 @@ describe('httpfstream-follow', () => {
   test.each([[[]], [['-F']]])(
     'SIGTERM ends it when its reader stands still, exit code 143 (%j)',
     async (options) => {
-      const server = await startServer();
+      const server = await servers.guest();
       await writeFile(`${server.root}/a`, '');
       await truncate(`${server.root}/a`, 16 * MIB);
       const command = new RunningCommand('httpfstream-follow', [...options, server.url('/a')], {
@@ -329,7 +331,7 @@ describe('httpfstream-follow', () => {
     ['SIGTERM', 143],
     ['SIGHUP', 129],
   ] as const)('%s ends it at once, exit code %i', async (signal, exitCode) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const appender = await OriginalAppender.connect(server.url('/a'));
     await appender.write('x');
     const command = new RunningCommand('httpfstream-follow', ['-v', server.url('/a')]);
