@@ -1,14 +1,18 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { json, text } from 'node:stream/consumers';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { client, lines, ok, readable } from '../src/http/index.node.ts';
 import { rejection } from './client/client-server.ts';
 import { send } from './support/http/request.ts';
-import { type Listener, nobody, serve, serveBytes } from './support/http/servers.ts';
-import { PATH, runProgram, startProgram } from './support/programs/program.ts';
+import { heard, type Listener, nobody, serve } from './support/http/servers.ts';
+import { PATH, runProgram, startProgram, startProgramForAll } from './support/programs/program.ts';
+import { makeDirectory } from './support/server/reserves.ts';
 import { diskDirectory } from './support/server/server.ts';
 import { waitFor } from './support/wait-for.ts';
 
@@ -22,9 +26,11 @@ async function addressOf({ stdout }: ReturnType<typeof start>): Promise<string> 
 
 const programOf = (name: string, args: readonly string[]) => [path.join(EXAMPLES, name), ...args];
 
-/** Starts an example. Nothing of the machine's: no proxy. */
+/** Nothing of the machine's: no proxy. */
+const ENV = { PATH, TMPDIR: os.tmpdir() };
+
 function start(name: string, ...args: string[]) {
-  return startProgram('node', programOf(name, args), { env: { PATH, TMPDIR: os.tmpdir() } });
+  return startProgram('node', programOf(name, args), { env: ENV });
 }
 
 test('every example is named in the docs', async () => {
@@ -174,19 +180,39 @@ describe('the output of a command', () => {
 });
 
 describe('the answer of a model', () => {
+  /** What the model does: each test has its own. The application takes most of a second to start. */
+  let answer: Listener;
+  let own: ReturnType<typeof client>;
+
+  beforeAll(async () => {
+    const model = http.createServer(heard((request, response) => answer(request, response)));
+    model.listen(0, '127.0.0.1');
+    await once(model, 'listening');
+    const directory = await makeDirectory('disk');
+    const args = [`http://127.0.0.1:${(model.address() as AddressInfo).port}`, directory, '0'];
+    const { program, end } = startProgramForAll('node', programOf('model-answer/app.mjs', args), {
+      env: ENV,
+    });
+    own = client(await addressOf(program));
+    return async () => {
+      await end();
+      model.closeAllConnections();
+      model.close();
+      await rm(directory, { recursive: true });
+    };
+  });
+
   test('is asked for once, goes on without a reader, and is there for all who come', async () => {
     const asked: string[] = [];
     let say = (_words: string) => {};
     let finish = () => {};
-    const model = await serve(async (request, response) => {
+    answer = async (request, response) => {
       const { question } = (await json(request)) as { question: string };
       asked.push(question);
       say = (words) => response.write(words);
       finish = () => response.end();
       say(`${question} is `);
-    });
-    const app = start('model-answer/app.mjs', model, await diskDirectory(), '0');
-    const own = client(await addressOf(app));
+    };
     const ask = (id: string, question: string) =>
       own.post('/ask/{id}').pathParam('id', id).form('question', question).send();
     const answers = await Promise.all(Array.from({ length: 10 }, () => ask('a b', 'this')));
@@ -215,20 +241,18 @@ describe('the answer of a model', () => {
   test('stops when it is deleted, and is an error for its readers when the model breaks off', async () => {
     let breakOff = () => {};
     const heard = { left: 0 };
-    const model = await serve(async (request, response) => {
+    answer = async (request, response) => {
       await text(request);
       response.once('close', () => heard.left++);
       response.write('words');
       breakOff = () => response.destroy();
-    });
-    const app = start('model-answer/app.mjs', model, await diskDirectory(), '0');
-    const own = client(await addressOf(app));
+    };
     const follow = async (id: string) => {
       await own.post(`/ask/${id}`).form('question', 'this').send();
       return ok(await own.get(`/answers/${id}`).query('verb', 'FOLLOW').query('wait', 30).send());
     };
-    const readAfter = async (answer: Response, act: () => unknown) => {
-      for await (const words of readable(answer)) {
+    const readAfter = async (response: Response, act: () => unknown) => {
+      for await (const words of readable(response)) {
         expect(String(words)).toBe('words');
         await act();
       }
@@ -242,12 +266,10 @@ describe('the answer of a model', () => {
   });
 
   test('is an error when only the end of its connection says that it is over', async () => {
-    const model = await serveBytes('HTTP/1.1 200 OK\r\n\r\nwords', 'close');
-    const app = start('model-answer/app.mjs', model, await diskDirectory(), '0');
-    const own = client(await addressOf(app));
+    answer = ({ socket }) => socket.end('HTTP/1.1 200 OK\r\n\r\nwords');
     await own.post('/ask/1').form('question', 'this').send();
-    const answer = own.get('/answers/1').query('verb', 'FOLLOW').query('wait', 30).send();
-    expect(await rejection(answer.then(ok).then((response) => response.text()))).toMatchObject({
+    const read = own.get('/answers/1').query('verb', 'FOLLOW').query('wait', 30).send();
+    expect(await rejection(read.then(ok).then((response) => response.text()))).toMatchObject({
       code: 'HFS_CONNECTION',
     });
   });
@@ -255,8 +277,8 @@ describe('the answer of a model', () => {
   test('has a stand-in, which says words and hears that nobody listens', async () => {
     const stand = start('model-answer/model-server.mjs', '0', '3', '1');
     const model = client(await addressOf(stand));
-    const answer = await ok(await model.post('').json({ question: 'this' }).send());
-    expect(await answer.text()).toBe('word 1 word 2 word 3 and that is all\n');
+    const said = await ok(await model.post('').json({ question: 'this' }).send());
+    expect(await said.text()).toBe('word 1 word 2 word 3 and that is all\n');
     const endless = start('model-answer/model-server.mjs', '0', '1000000', '1');
     const left = await client(await addressOf(endless))
       .post('')

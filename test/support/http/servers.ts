@@ -23,7 +23,8 @@ async function start(server: net.Server): Promise<number> {
 /** Answers a request; what it rejects with, when its client has gone for example, is nobody's. */
 export type Listener = (...args: Parameters<RequestListener>) => unknown;
 
-const heard =
+/** For a server of the test's own. */
+export const heard =
   (listener: Listener): RequestListener =>
   (request, response) => {
     Promise.resolve(listener(request, response)).catch(() => undefined);

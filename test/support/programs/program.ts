@@ -34,12 +34,19 @@ export interface StartedProgram {
 
 /** Starts a program, which is killed at the end of the test if it still runs then. */
 export function startProgram(command: string, args: readonly string[], options: ProgramOptions = {}) {
+  const { program, end } = startProgramForAll(command, args, options);
+  onTestFinished(end);
+  return program;
+}
+
+/** The same for many tests, in a `beforeAll`, which is to call `end` after them. */
+export function startProgramForAll(command: string, args: readonly string[], options: ProgramOptions = {}) {
   const program = launch(command, args, options, false);
-  onTestFinished(async () => {
+  const end = async () => {
     program.kill('SIGKILL');
     await program.ended.catch(() => undefined);
-  });
-  return program;
+  };
+  return { program, end };
 }
 
 /** Runs a program to its end, with nothing on stdin; kills it and its children when it hangs. */
