@@ -10,20 +10,21 @@ const SAMPLE_BYTES = 24;
 
 /** Random bytes that are known for every position, so that each place tells what belongs there. */
 export class KnownBytes {
-  readonly #block: Buffer;
+  readonly #random: Random;
+  readonly #kind: 'binary' | 'text';
+  /** Made as far as somebody has asked: most tests need a part of it. */
+  readonly #block = Buffer.allocUnsafe(BLOCK_BYTES);
+  #madeBytes = 0;
 
   /** @param kind any bytes, or lines of text */
   constructor(random: Random, kind: 'binary' | 'text') {
-    const block = Buffer.allocUnsafe(BLOCK_BYTES);
-    for (let i = 0; i < BLOCK_BYTES; i++) {
-      if (kind === 'binary') block[i] = random.integer(0, 255);
-      else block[i] = random.chance(0.02) ? 0x0a : random.integer(0x20, 0x7e);
-    }
-    this.#block = block;
+    this.#random = random;
+    this.#kind = kind;
   }
 
   /** The bytes at `start` and after. */
   slice(start: number, size: number): Buffer {
+    this.#makeTo(Math.min(start + size, BLOCK_BYTES));
     const bytes = Buffer.allocUnsafe(size);
     for (let at = 0; at < size; ) at += this.#block.copy(bytes, at, (start + at) % BLOCK_BYTES);
     return bytes;
@@ -53,6 +54,15 @@ export class KnownBytes {
   /** How many of the first bytes are those at `start`. */
   matchingBytes(start: number, bytes: Buffer): number {
     return this.#commonBytes(bytes, this.slice(start, bytes.length));
+  }
+
+  #makeTo(size: number): void {
+    const random = this.#random;
+    for (; this.#madeBytes < size; this.#madeBytes++) {
+      const isNewline = this.#kind === 'text' && random.chance(0.02);
+      const [min, max] = this.#kind === 'text' ? [0x20, 0x7e] : [0, 255];
+      this.#block[this.#madeBytes] = isNewline ? 0x0a : random.integer(min, max);
+    }
   }
 
   #commonBytes(a: Buffer, b: Buffer): number {
