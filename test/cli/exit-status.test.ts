@@ -5,9 +5,11 @@ import { runFollow } from '../../src/cli/follow/run-follow.ts';
 import { OriginalAppender } from '../support/original/clients.ts';
 import { OriginalServer } from '../support/original/server.ts';
 import { CommandHere, RunningCommand, runHere } from '../support/programs/command.ts';
-import { startServer } from '../support/server/server.ts';
+import { serverForAll } from '../support/server/server-for-all.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { V2Peer } from '../support/websocket/v2-peer.ts';
+
+const servers = serverForAll();
 
 const follow = (...args: string[]) => runHere(runFollow, ['--exit-status', ...args]);
 const append = (url: string, script: string) => runHere(runAppend, [url, '--', 'sh', '-c', script]);
@@ -22,7 +24,7 @@ describe('httpfstream-follow --exit-status', () => {
     ['kill -TERM $$', 143],
     ['kill -KILL $$', 137],
   ])('exits as the command did, followed live and later: %s', async (script, status) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const url = server.url('/a');
     const live = new CommandHere(runFollow, ['--exit-status', '--wait', url]);
     expect((await append(url, `echo built; ${script}`)).exit).toBe(status);
@@ -31,13 +33,13 @@ describe('httpfstream-follow --exit-status', () => {
   });
 
   test('without it the exit code says how the stream ended, as ever', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await append(server.url('/a'), 'exit 3');
     expect((await runHere(runFollow, [server.url('/a')])).exit).toBe(0);
   });
 
   test('with -o, too, and of several URLs it is the largest', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     await append(server.url('/a'), 'exit 4');
     await append(server.url('/b'), 'exit 3');
     expect((await follow('-o', `${server.root}/copy`, server.url('/a'))).exit).toBe(4);
@@ -56,7 +58,7 @@ describe('httpfstream-follow --exit-status', () => {
       },
     ],
   ])('exits with 125 and says why when no status is known: %s', async (_, write) => {
-    const server = await startServer();
+    const server = await servers.guest();
     await write(server.url('/a'), server.root);
     expect(await follow(server.url('/a'))).toMatchObject({ exit: 125, stderr: unknown(server.url('/a')) });
   });
@@ -68,7 +70,7 @@ describe('httpfstream-follow --exit-status', () => {
   });
 
   test('a stream that did not finish, and one that is not there, are what they are without it', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const appender = await V2Peer.append(server.url('/a'));
     await appender.close(1001);
     expect((await follow(server.url('/a'))).exit).toBe(3);
@@ -76,7 +78,7 @@ describe('httpfstream-follow --exit-status', () => {
   });
 
   test('exits with 125 when nobody reads what it writes: it has not seen the end', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const appender = await V2Peer.append(server.url('/a'));
     await appender.send('x');
     const command = new RunningCommand('httpfstream-follow', ['--exit-status', server.url('/a')]);
@@ -95,7 +97,7 @@ describe('httpfstream-follow --exit-status', () => {
 
 describe('httpfstream-append -- COMMAND', () => {
   test('that is stopped by a signal tells how it ended', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const script = 'trap "echo bye; exit 9" TERM; echo ready; while :; do sleep 0.05; done';
     const command = new CommandHere(runAppend, [server.url('/a'), '--', 'sh', '-c', script]);
     await waitFor(

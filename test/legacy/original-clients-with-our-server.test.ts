@@ -281,7 +281,7 @@ describe('following', () => {
 describe('the end', () => {
   /** Runs one append with a follower; `end` ends it somehow. */
   async function outcomeOf(end: (appender: OriginalAppender) => Promise<unknown>) {
-    const server = await startServer();
+    const server = await common.guest();
     const appender = await OriginalAppender.connect(server.url('/a'));
     const follower = await OriginalFollower.connect(server.url('/a'));
     await appender.write('hello');

@@ -8,8 +8,11 @@ import { pattern } from '../../support/pattern.ts';
 import { CommandHere, run, runHere } from '../../support/programs/command.ts';
 import { hasPty } from '../../support/programs/has-pty.ts';
 import { hasTerminals, Terminal } from '../../support/programs/terminal.ts';
-import { startServer, temporaryDirectory } from '../../support/server/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
+
+const servers = serverForAll();
 
 const WITHOUT_PACKAGE = fileURLToPath(new URL('../../support/programs/without-package.mjs', import.meta.url));
 const APPEND = fileURLToPath(new URL('../../../dist/bin/httpfstream-append.js', import.meta.url));
@@ -20,7 +23,7 @@ const textOf = (file: string) => readFile(file, 'utf8').catch(() => '');
 
 describe.runIf(hasPty)('httpfstream-append --pty -- COMMAND', () => {
   test('runs it on a terminal of 80 columns and 24 rows, its standard input and /dev/tty, too', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const script = 'for i in 0 1 2; do test -t $i && echo $i; done; stty size; echo direct > /dev/tty';
     const { exit, stderr } = await appendPty(server.url('/a'), 'sh', '-c', script);
     expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
@@ -28,7 +31,7 @@ describe.runIf(hasPty)('httpfstream-append --pty -- COMMAND', () => {
   });
 
   test('what it writes comes at once, where it would wait in a buffer otherwise', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const script = '(echo at once; sleep 300) | sed ""';
     const command = new CommandHere(runAppend, ['--pty', server.url('/a'), '--', 'sh', '-c', script]);
     await waitFor(async () => (await textOf(`${server.root}/a`)) === 'at once\r\n', 'the line');
@@ -41,13 +44,13 @@ describe.runIf(hasPty)('httpfstream-append --pty -- COMMAND', () => {
     ['kill -TERM $$', 143],
     ['kill -KILL $$', 137],
   ])('exits as the command does, and its followers are told: %s', async (script, status) => {
-    const server = await startServer();
+    const server = await servers.guest();
     expect((await appendPty(server.url('/a'), 'sh', '-c', script)).exit).toBe(status);
     expect((await runHere(runFollow, ['--exit-status', server.url('/a')])).exit).toBe(status);
   });
 
   test('bytes come through as they are', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const file = `${await temporaryDirectory()}/bytes`;
     // All but what ends a line, which terminals have their own way of.
     const bytes = Buffer.from(pattern(0, 300_000).map((byte) => (byte === 10 ? 0 : byte)));
@@ -57,13 +60,13 @@ describe.runIf(hasPty)('httpfstream-append --pty -- COMMAND', () => {
   });
 
   test('who reads its standard input is told that nobody types', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     expect((await appendPty(server.url('/a'), 'sh', '-c', 'cat; cat; read line; echo over')).exit).toBe(0);
     expect(await textOf(`${server.root}/a`)).toBe('over\r\n');
   });
 
   test('Ctrl-C reaches all that runs there', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const inner = "trap 'exit 0' INT; echo ready; while :; do sleep 0.1; done";
     const script = `trap "echo stopped; exit 7" INT; sh -c "${inner}"`;
     const command = new CommandHere(runAppend, ['--pty', server.url('/a'), '--', 'sh', '-c', script]);
@@ -78,7 +81,7 @@ describe.runIf(hasPty)('httpfstream-append --pty -- COMMAND', () => {
     ['no-such-command', 127, 'command not found'],
     ['/', 126, 'EACCES'],
   ])('%s cannot be run, which is told, and nothing is appended', async (name, code, message) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const { exit, stderr } = await appendPty(server.url('/a'), name);
     expect(exit).toBe(code);
     expect(stderr).toMatch(new RegExp(`^failed to run [^\\n]+${message}[^\\n]*\\n$`));
@@ -87,7 +90,7 @@ describe.runIf(hasPty)('httpfstream-append --pty -- COMMAND', () => {
 });
 
 test.runIf(hasPty && hasTerminals)('at a terminal --pty gives the command one of that size', async () => {
-  const server = await startServer();
+  const server = await servers.guest();
   const append = `${process.execPath} ${APPEND} --pty ${server.url('/a')} -- stty size`;
   await new Terminal(`sh -c 'stty rows 33; exec ${append}'`, { columns: 101 }).ended;
   expect(await textOf(`${server.root}/a`)).toBe('33 101\r\n');
@@ -128,7 +131,7 @@ describe('httpfstream-append --pty', () => {
   });
 
   test('says what it needs where that is not installed, and runs nothing', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const { exit, stderr } = await run('httpfstream-append', ['--pty', server.url('/a'), '--', 'true'], {
       env: {
         NODE_OPTIONS: `--import ${pathToFileURL(WITHOUT_PACKAGE)}`,

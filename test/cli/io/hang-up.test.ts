@@ -7,8 +7,11 @@ import { hasPty } from '../../support/programs/has-pty.ts';
 import { loggedPort, PATH, runSuccessfully, startProgram } from '../../support/programs/program.ts';
 import { FOLLOW, shell } from '../../support/programs/shell.ts';
 import { hasTerminals, Terminal } from '../../support/programs/terminal.ts';
-import { startServer, temporaryDirectory } from '../../support/server/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
+
+const servers = serverForAll();
 
 /** The file that a shell runs for a command. */
 const fileOf = (name: CommandName) => fileURLToPath(new URL(`../../../dist/bin/${name}.js`, import.meta.url));
@@ -36,7 +39,7 @@ describe('with nohup, SIGHUP is nothing', () => {
   });
 
   test('to an append, and to the command whose output it appends', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const script = 'echo $$; read line; echo "$line"';
     const command = withNohup('httpfstream-append', server.url('/a'), '--', 'sh', '-c', script);
     const text = () => textOf(`${server.root}/a`);
@@ -49,7 +52,7 @@ describe('with nohup, SIGHUP is nothing', () => {
   });
 
   test.runIf(hasPty)('to a command on a terminal of its own', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const fifo = path.join(await temporaryDirectory(), 'fifo');
     await runSuccessfully('mkfifo', [fifo]);
     const script = 'echo $$; read line < "$0"; echo "$line"';
@@ -72,7 +75,7 @@ describe('with nohup, SIGHUP is nothing', () => {
   });
 
   test('to an append whose command is not there: exit code 127', async () => {
-    const server = await startServer();
+    const server = await servers.guest();
     const command = withNohup('httpfstream-append', server.url('/a'), '--', '/none/such');
     expect(await command.ended).toMatchObject({ exitCode: 127 });
   });
@@ -80,7 +83,7 @@ describe('with nohup, SIGHUP is nothing', () => {
 
 describe('where Node itself was run with nohup, SIGHUP is nothing to a follow', () => {
   const survives = async (start: (url: string, out: string) => unknown) => {
-    const server = await startServer();
+    const server = await servers.guest();
     const out = path.join(await temporaryDirectory(), 'out');
     const url = server.url('/a');
     start(url, out);
@@ -113,7 +116,7 @@ describe('where Node itself was run with nohup, SIGHUP is nothing to a follow', 
 });
 
 test('without nohup a command that is run by its file ends on SIGHUP', async () => {
-  const server = await startServer();
+  const server = await servers.guest();
   const command = startProgram('/bin/sh', [fileOf('httpfstream-append'), '--tee', server.url('/a')]);
   command.stdin.write('x');
   await waitFor(() => command.stdout().length === 1, 'the copy');
@@ -122,7 +125,7 @@ test('without nohup a command that is run by its file ends on SIGHUP', async () 
 });
 
 test('a command gets no word of how its append was started', async () => {
-  const server = await startServer();
+  const server = await servers.guest();
   const env = { HTTPFSTREAM_SIGHUP: 'default' };
   const command = new RunningCommand('httpfstream-append', ['--tee', server.url('/a'), '--', 'env'], { env });
   expect(await command.exit).toBe(0);

@@ -3,8 +3,11 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { loggedPort } from '../../support/programs/program.ts';
 import { APPEND, FOLLOW, SERVER, shell } from '../../support/programs/shell.ts';
-import { startServer, temporaryDirectory } from '../../support/server/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
+
+const servers = serverForAll();
 
 const O_NONBLOCK = 0o4000;
 
@@ -38,7 +41,7 @@ describe.runIf(process.platform === 'linux')(
   'pipes that a command shares with other programs still wait',
   () => {
     test('httpfstream-follow', async () => {
-      const server = await startServer();
+      const server = await servers.guest();
       await writeFile(`${server.root}/a`, 'x');
       const { program, pid } = await startWithPipes(`${FOLLOW} -F ${server.url('/a')}`);
       await waitFor(() => program.stdout().length === 1, 'the byte');
@@ -51,7 +54,7 @@ describe.runIf(process.platform === 'linux')(
       ['', '-- cat'],
       ['--tee', '-- cat'],
     ])('httpfstream-append -v %s URL %s', async (option, command) => {
-      const server = await startServer();
+      const server = await servers.guest();
       const { program, pid } = await startWithPipes(`${APPEND} -v ${option} ${server.url('/a')} ${command}`);
       program.stdin.write('x');
       const textOf = (file: string) => readFile(file, 'utf8').catch(() => '');
