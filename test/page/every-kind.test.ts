@@ -1,11 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { LogLook } from '../support/page/log-look.ts';
 import { ViewerBrowser } from '../support/page/viewer-browser.ts';
 import { ViewerServer } from '../support/page/viewer-server.ts';
 import { RuleAccess } from '../support/server/rule-access.ts';
+import { standaloneForAll } from '../support/server/server-for-all.ts';
 import { sessionOf, V2Peer } from '../support/websocket/v2-peer.ts';
 
 const PHONE_WIDTHS = [360, 390];
@@ -68,12 +69,13 @@ const PANELS: readonly [panel: string, urlPath: string, open: (look: LogLook) =>
   ],
 ];
 
+const common = standaloneForAll();
 const browser = ViewerBrowser.forAllTests();
 
-async function serverOfAll(): Promise<ViewerServer> {
-  const server = await ViewerServer.start();
-  const write = (name: string, content: string | Buffer) => writeFile(path.join(server.root, name), content);
-  await mkdir(path.join(server.root, 'd/with a name that is longer than a telephone is wide'), {
+beforeAll(async () => {
+  const { root } = common.whole;
+  const write = (name: string, content: string | Buffer) => writeFile(path.join(root, name), content);
+  await mkdir(path.join(root, 'd/with a name that is longer than a telephone is wide'), {
     recursive: true,
   });
   await write('d/in it', 'x');
@@ -83,8 +85,7 @@ async function serverOfAll(): Promise<ViewerServer> {
   await write('f.bin', Buffer.alloc(4000));
   await write('p.png', PICTURE);
   await write('s.wav', 'none\0');
-  return server;
-}
+});
 
 /** In the light, and in the dark, where only colours are others. */
 async function expectNoViolations(look: LogLook): Promise<void> {
@@ -115,8 +116,7 @@ async function expectFitsPhones({ page }: LogLook): Promise<void> {
 
 describe.runIf(ViewerBrowser.isThere)('each page', () => {
   it.each(KINDS)('%s: can be used by everybody, and on a telephone', async (_kind, urlPath, shown) => {
-    const server = await serverOfAll();
-    const look = await browser.open(server.url(urlPath));
+    const look = await browser.open(common.whole.url(urlPath));
     await shown(look.page);
     await expectNoViolations(look);
     expect(await look.jumps()).toEqual([]);
@@ -125,8 +125,7 @@ describe.runIf(ViewerBrowser.isThere)('each page', () => {
   });
 
   it.each(PANELS)('%s: can be used by everybody, and on a telephone', async (_panel, urlPath, open) => {
-    const server = await serverOfAll();
-    const look = await browser.open(server.url(urlPath));
+    const look = await browser.open(common.whole.url(urlPath));
     await open(look);
     await expectNoViolations(look);
     await expectFitsPhones(look);

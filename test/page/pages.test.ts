@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { ViewerBrowser } from '../support/page/viewer-browser.ts';
 import { ViewerServer } from '../support/page/viewer-server.ts';
 import { RuleAccess } from '../support/server/rule-access.ts';
+import { standaloneForAll } from '../support/server/server-for-all.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { V2Peer } from '../support/websocket/v2-peer.ts';
 
@@ -43,11 +44,12 @@ const namesIn = (page: Page) => page.locator('.entry .name > a').allTextContents
 /** The rows of a hex view, without what is between their columns. */
 const hexRowsIn = (page: Page) => page.locator('.hex-row').allTextContents();
 
+const common = standaloneForAll();
 const browser = ViewerBrowser.forAllTests();
 
 describe.runIf(ViewerBrowser.isThere)('the page of a directory', () => {
   it('sorts and filters any number of entries, of which those in view are in the document', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const write = (name: string, text: string) => writeFile(path.join(server.root, name), text);
     for (let index = 0; index < 400; index++) await write(`build-${index}.log`, '');
     await write('large', 'x'.repeat(5000));
@@ -75,7 +77,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a directory', () => {
   });
 
   it('shows names as they are, and runs none', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     for (const name of HOSTILE_NAMES) await writeFile(path.join(server.root, name), 'x');
     const look = await browser.open(server.url('/'));
     await look.page.getByText('javascript:').waitFor();
@@ -119,7 +121,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a directory', () => {
   });
 
   it('opens by Enter the row that was chosen, and no other one when that is gone', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const at = (name: string) => path.join(server.root, name);
     for (const name of ['a.log', 'b.log', 'c.log']) await writeFile(at(name), name);
     const look = await browser.open(server.url('/'));
@@ -140,7 +142,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a directory', () => {
   });
 
   it('is sorted, filtered, read again and left by keys', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const directory = path.join(server.root, 'd');
     await mkdir(directory);
     for (const [name, bytes] of [
@@ -177,7 +179,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a directory', () => {
   });
 
   it('comes back when the directory was deleted, and is made again', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const directory = path.join(server.root, 'd');
     await mkdir(directory);
     await writeFile(path.join(directory, 'old.log'), '');
@@ -210,7 +212,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a directory', () => {
 
 describe.runIf(ViewerBrowser.isThere)('the page of bytes that are no text', () => {
   it('shows them at any place of any size, and as they come', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const file = path.join(server.root, 'f.bin');
     await writeFile(file, Buffer.from('\0<b>&\xff', 'latin1'));
     await truncate(file, 5 * 2 ** 30);
@@ -229,7 +231,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of bytes that are no text', () =
   });
 
   it('stays at the end while bytes come', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/f.bin'));
     await appender.append(Buffer.alloc(4000, 1), 4000);
     const look = await browser.open(server.url('/f.bin?view'));
@@ -248,7 +250,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of bytes that are no text', () =
 
 describe.runIf(ViewerBrowser.isThere)('the page of records', () => {
   it('shows them in columns as they come, and one of them as a tree', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/r.ndjson'));
     const first = '{"level":"info","<b>":{"deep":["<img src=x onerror=ran=1>"]}}\nno json\n';
     await appender.append(first, first.length);
@@ -287,7 +289,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of records', () => {
 
 describe.runIf(ViewerBrowser.isThere)('a search in records', () => {
   it('leaves the columns in view, wherever in the file the match is', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const wide = Object.fromEntries(Array.from('abcdefgh', (key) => [key, 'x'.repeat(500)]));
     const records = Array.from({ length: 100 }, () => ({ level: 'info', ...wide }));
     const text = [...records, { ...wide, level: 'needle' }].map((record) => `${JSON.stringify(record)}\n`);
@@ -303,7 +305,7 @@ describe.runIf(ViewerBrowser.isThere)('a search in records', () => {
 
 describe.runIf(ViewerBrowser.isThere)('the page of a picture or a sound', () => {
   it('shows a picture, and says of what is none that it cannot', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'p.png'), RED_DOT);
     await writeFile(path.join(server.root, 'none.png'), RED_DOT.subarray(0, 20));
     const look = await browser.open(server.url('/p.png'));
@@ -332,7 +334,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a picture or a sound', () => 
   });
 
   it('plays what is still being written', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/s.wav'));
     const sound = beginningOfSound();
     await appender.append(sound, sound.length);
@@ -358,7 +360,7 @@ describe.runIf(ViewerBrowser.isThere)('the console of a browser', () => {
     ['a film', 'f.webm', undefined],
     ['a directory', '', 'Upload'],
   ])('has nothing of the page of %s', async (_, name, button) => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const contents: Record<string, Buffer> = {
       'f.log': Buffer.from('text\n'),
       'f.ndjson': Buffer.from('{"a":1}\n'),

@@ -5,16 +5,17 @@ import path from 'node:path';
 import type { Page, Route } from 'playwright-core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ViewerBrowser } from '../support/page/viewer-browser.ts';
-import { ViewerServer } from '../support/page/viewer-server.ts';
+import { standaloneForAll } from '../support/server/server-for-all.ts';
 
+const common = standaloneForAll();
 const browser = ViewerBrowser.forAllTests();
 
-/** A server behind a proxy that makes of each handshake a request like any other. */
+/** The server, behind a proxy that makes of each handshake a request like any other. */
 async function startBehindProxy(): Promise<{ root: string; url: (urlPath: string) => string }> {
-  const server = await ViewerServer.start();
+  const { root, path: below } = await common.guest();
   const proxy = http.createServer(({ url = '', method, headers }, response) => {
     const { upgrade: _, connection: __, ...passed } = headers;
-    const request = http.request(server.url(url), { method, headers: passed }, (answer) => {
+    const request = http.request(common.whole.url(url), { method, headers: passed }, (answer) => {
       response.writeHead(answer.statusCode as number, answer.headers);
       answer.on('error', () => response.destroy()).pipe(response);
     });
@@ -28,7 +29,7 @@ async function startBehindProxy(): Promise<{ root: string; url: (urlPath: string
     proxy.closeAllConnections();
   });
   const { port } = proxy.address() as AddressInfo;
-  return { root: server.root, url: (urlPath) => `http://127.0.0.1:${port}${urlPath}` };
+  return { root, url: (urlPath) => `http://127.0.0.1:${port}${below(urlPath)}` };
 }
 
 /** How a list is asked for. */

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, it } from 'vitest';
 import type { LogLook } from '../../support/page/log-look.ts';
 import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
-import { ViewerServer } from '../../support/page/viewer-server.ts';
+import { standaloneForAll } from '../../support/server/server-for-all.ts';
 
 /** More than the end with which the page begins. */
 const LINES = Array.from({ length: 20_000 }, (_, index) => `${index + 1}: hay, and more hay`);
@@ -22,6 +22,7 @@ const CHANGES: [string, string, (file: string) => Promise<void>][] = [
   ['replaced by a directory', 'Deleted', replaceByDirectory],
 ];
 
+const common = standaloneForAll();
 const browser = ViewerBrowser.forAllTests();
 
 async function replace(file: string): Promise<void> {
@@ -35,7 +36,7 @@ async function replaceByDirectory(file: string): Promise<void> {
 }
 
 async function openStored(): Promise<{ look: LogLook; file: string }> {
-  const server = await ViewerServer.start();
+  const server = await common.guest();
   const file = path.join(server.root, 'f.log');
   await writeFile(file, TEXT);
   const look = await browser.open('about:blank');

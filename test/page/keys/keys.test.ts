@@ -3,16 +3,17 @@ import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { LogLook } from '../../support/page/log-look.ts';
 import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
-import { ViewerServer } from '../../support/page/viewer-server.ts';
+import { standaloneForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const LINES = Array.from({ length: 400 }, (_, index) => `${index}: a line ${'that is long '.repeat(20)}`);
 
+const common = standaloneForAll();
 const browser = ViewerBrowser.forAllTests();
 
 /** Opens the page of so many lines, at its beginning. */
 async function openLines(): Promise<LogLook> {
-  const server = await ViewerServer.start();
+  const server = await common.guest();
   await writeFile(path.join(server.root, 'f.log'), `${LINES.join('\n')}\n`);
   const look = await browser.open(server.url('/f.log'));
   await look.row(LINES.at(-1)!);

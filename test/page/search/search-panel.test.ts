@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LogLook } from '../../support/page/log-look.ts';
 import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
-import { ViewerServer } from '../../support/page/viewer-server.ts';
+import { standaloneForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { V2Peer } from '../../support/websocket/v2-peer.ts';
 
@@ -12,6 +12,7 @@ const LINES = Array.from({ length: 20_000 }, (_, index) =>
   index % 5000 === 123 ? `${index + 1}: a \x1b[31mnee\x1b[mdle` : `${index + 1}: hay, and more hay`,
 );
 
+const common = standaloneForAll();
 const browser = ViewerBrowser.forAllTests();
 
 /** What the browser marks in the rows: the texts of other matches, and of the current one. */
@@ -56,7 +57,7 @@ const shownNumber = (look: LogLook) =>
 
 describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
   it('finds in the whole file, and leads from match to match, each marked, with the number of its line', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f.log'), `${LINES.join('\n')}\n`);
     const look = await browser.open(server.url('/f.log'));
     await look.row('20000: hay, and more hay');
@@ -76,7 +77,7 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
   });
 
   it('goes with n and N, takes regular expressions, and says what is wrong with one', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f.log'), `${LINES.join('\n')}\n`);
     const look = await browser.open(server.url('/f.log'));
     await look.row('20000: hay, and more hay');
@@ -99,7 +100,7 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
   });
 
   it('shows only the lines that match, those that come too, and leads to where they are', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/f.log'));
     const text = `${LINES.join('\n')}\n`;
     await appender.append(text, text.length);
@@ -131,7 +132,7 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
   });
 
   it('takes what is typed before it is there', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f.log'), `${LINES.join('\n')}\n`);
     const look = await browser.open(server.url('/f.log'));
     await look.row('20000: hay, and more hay');
@@ -142,7 +143,7 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
   });
 
   it('goes to a line whose number was typed, and entered, before it is there', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f.log'), `${LINES.join('\n')}\n`);
     const look = await browser.open(server.url('/f.log'));
     await look.row('20000: hay, and more hay');
@@ -155,7 +156,7 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
   });
 
   it('goes to a line by its number', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f.log'), `${LINES.join('\n')}\n`);
     await appendFile(path.join(server.root, 'f.log'), 'the last one');
     const look = await browser.open(server.url('/f.log'));

@@ -7,8 +7,10 @@ import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
 import { ViewerServer } from '../../support/page/viewer-server.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
+import { standaloneForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
+const common = standaloneForAll();
 const own = ViewerBrowser.forAllTests();
 
 /** Drops files and folders on a page, as somebody does who drags them there. */
@@ -31,7 +33,7 @@ async function openAsked(page: Page, url: string): Promise<void> {
 
 describe.runIf(ViewerBrowser.isThere)('who may append', () => {
   it('drops files on a directory, or chooses them: all of each is there', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const look = await own.open(server.url('/'));
     const { page } = look;
     const large = randomBytes(3_000_000);
@@ -53,7 +55,7 @@ describe.runIf(ViewerBrowser.isThere)('who may append', () => {
   });
 
   it('drops folders, of which all that is in them is taken, each at its place', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const folder = path.join(await temporaryDirectory(), 'a folder');
     await mkdir(path.join(folder, 'deep', 'er'), { recursive: true });
     const names = Array.from({ length: 10 }, (_, index) => `deep/er/${index} #?%.txt`);
@@ -79,7 +81,7 @@ describe.runIf(ViewerBrowser.isThere)('who may append', () => {
   });
 
   it('sees some of many files, and how many others there are', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const { page } = await own.open(server.url('/'));
     await page.getByRole('button', { name: 'Upload' }).waitFor();
     const names = Array.from({ length: 60 }, (_, index) => `${index}.log`);
@@ -92,7 +94,7 @@ describe.runIf(ViewerBrowser.isThere)('who may append', () => {
   });
 
   it('goes on with a file of which a part is there, and leaves another one alone', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const bytes = randomBytes(300_000);
     const at = (name: string) => path.join(server.root, name);
     await writeFile(at('part'), bytes.subarray(0, 100_000));
@@ -140,7 +142,7 @@ describe.runIf(ViewerBrowser.isThere)('who may append', () => {
   });
 
   it('types lines into a text, which are shown as they are appended, and ends it', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const file = path.join(server.root, 'a.log');
     await writeFile(file, 'first\n');
     const look = await own.open(server.url('/a.log'));

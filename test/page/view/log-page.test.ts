@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
 import { ViewerServer } from '../../support/page/viewer-server.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
+import { standaloneForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
 
@@ -23,11 +24,12 @@ const XSS = [
   '\u202egnp.exe\u202c',
 ];
 
+const common = standaloneForAll();
 const browser = ViewerBrowser.forAllTests();
 
 describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   it('shows the file from its end to its beginning', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f.log'), TEXT);
     const page = await browser.open(server.url('/f.log'));
     await page.state('Stored');
@@ -39,7 +41,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('shows what comes, stays where somebody reads, and counts what that one does not see', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/f.log'));
     await appender.append(TEXT, TEXT.length);
     const page = await browser.open(server.url('/f.log'));
@@ -60,7 +62,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('keeps a selection whose rows come and go, and copies the text of the file', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f.log'), TEXT);
     const page = await browser.open(server.url('/f.log'));
     await page.row('4000: a line of a file');
@@ -78,7 +80,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('copies all of the text when all is selected, though little of it is in the document', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const lines = Array.from({ length: 40_000 }, (_, index) => `${index}: a line`);
     await writeFile(path.join(server.root, 'f.log'), `${lines.join('\n')}\n`);
     const page = await browser.open(server.url('/f.log'));
@@ -91,7 +93,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('numbers lines as sed does, and goes to those that its address links', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f.log'), `${'x'.repeat(300_000)}\n${TEXT}`);
     const page = await browser.open(server.url('/f.log#L2002-L2003'));
     await page.row(LINES[2000]!);
@@ -108,7 +110,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('shows any place of a line that is longer than what is read at once, wrapped, too', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const numbers = Array.from({ length: 200_000 }, (_, i) => String(i).padStart(7, '0')).join(' ');
     await writeFile(path.join(server.root, 'f.log'), `first\n${numbers}\nlast\n`);
     const page = await browser.open(server.url('/f.log'));
@@ -125,7 +127,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('lays out what is in view of lines with thousands of colours, wherever that is, and copies all of them', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const words = Array.from({ length: 6000 }, (_, i) => String(i).padStart(4, '0'));
     const line = words.map((word, i) => `\x1b[3${1 + (i % 6)}m${word}`).join('');
     await writeFile(path.join(server.root, 'f.log'), `${`${line}\x1b[0m\n`.repeat(40)}last\n`);
@@ -157,7 +159,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('shows where in a long line something was found, sideways and wrapped', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const found = `${'x'.repeat(30_000)}needle${'x'.repeat(30_000)}`;
     await writeFile(path.join(server.root, 'f.log'), `${TEXT}${found}\n${TEXT}`);
     const page = await browser.open(server.url('/f.log'));
@@ -180,7 +182,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('is painted once in a frame, however far it goes over wrapped lines', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const lines = Array.from({ length: 200 }, (_, index) => `${index}: ${'x'.repeat(10_000)}`);
     await writeFile(path.join(server.root, 'f.log'), `${lines.join('\n')}\n`);
     const page = await browser.open(server.url('/f.log'));
@@ -211,7 +213,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('keeps columns in line, whatever fonts their characters come from', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const cells = [
       'abcdefgh',
       '日本語12',
@@ -236,7 +238,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('prints what the page has from what is in view on, up to a bound, and says how much that is', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f.log'), TEXT);
     const page = await browser.open(server.url('/f.log'));
     await page.row(LINES[3999]!);
@@ -264,7 +266,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('prints of a large file what is here of it', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const lines = Array.from({ length: 40_000 }, (_, index) => `${index}: ${'x'.repeat(100)}`);
     await writeFile(path.join(server.root, 'f.log'), `${lines.join('\n')}\n`);
     const page = await browser.open(server.url('/f.log'));
@@ -276,7 +278,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('folds groups that have ended, unless something in them has failed', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const group = (name: string, inside: string) => `::group::${name}\n${inside}\n::endgroup::\n`;
     const text = `${group('install', 'installed')}${group('test', '::error::no')}::group::deploy\nrunning\n`;
     await writeFile(path.join(server.root, 'f.log'), text);
@@ -292,7 +294,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('finds where a group begins that ends at the end of a large file', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(
       path.join(server.root, 'f.log'),
       `top\n::group::Large\n${TEXT.repeat(8)}::endgroup::\nafter\n`,
@@ -304,7 +306,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('says when lines came that came live, and how many watch', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/f.log'));
     await appender.append('before\n', 7);
     const page = await browser.open(server.url('/f.log'));
@@ -316,7 +318,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('tells when the appender is lost, is back, and gives up', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const query = { session: sessionOf('a') };
     const lost = await V2Peer.append(server.url('/f.log'), query);
     await lost.append('before\n', 7);
@@ -336,7 +338,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     ['Deleted', (file: string) => rm(file)],
     ['Truncated', (file: string) => truncate(file, 3)],
   ])('tells that a file was %s, and keeps what it has', async (word, change) => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/f.log'));
     await appender.append('one\ntwo\n', 8);
     const page = await browser.open(server.url('/f.log'));
@@ -347,7 +349,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('sees that what has ended goes on', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f.log'), 'one\n');
     const page = await browser.open(server.url('/f.log'));
     await page.state('Stored');
@@ -364,7 +366,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
     ['Deleted', (file: string) => rm(file)],
     ['Truncated', (file: string) => truncate(file, 4)],
   ])('sees that what has ended was %s', async (word, change) => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'f.log'), 'one\ntwo\n');
     const page = await browser.open(server.url('/f.log'));
     await page.state('Stored');
@@ -375,7 +377,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('waits for what is not there yet', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const page = await browser.open(server.url('/later/f.log'));
     await page.state('Not there yet');
     const hint = page.page.getByText('The page waits for it');
@@ -437,7 +439,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it.each(['light', 'dark'] as const)('can be used by everybody, in %s', async (colorScheme) => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const colours = Array.from(
       { length: 16 },
       (_, i) => `\x1b[38;5;${i}mcolour\x1b[0m \x1b[48;5;${i}mon it\x1b[0m`,
@@ -459,7 +461,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a log', () => {
   });
 
   it('runs nothing that stands in a text or a name', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const name = '<img src=x onerror=window.ran=1>"\'&\u202egnp.log';
     await writeFile(path.join(server.root, name), `${XSS.join('\n')}\n`);
     const page = await browser.open(

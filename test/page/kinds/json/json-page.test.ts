@@ -4,12 +4,13 @@ import type { Page } from 'playwright-core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { LogLook } from '../../../support/page/log-look.ts';
 import { ViewerBrowser } from '../../../support/page/viewer-browser.ts';
-import { ViewerServer } from '../../../support/page/viewer-server.ts';
+import { standaloneForAll } from '../../../support/server/server-for-all.ts';
 import { sessionOf, V2Peer } from '../../../support/websocket/v2-peer.ts';
 
 /** The script of a tree. */
 const TREE_SCRIPT = '**/record-panel.*.js';
 
+const common = standaloneForAll();
 const browser = ViewerBrowser.forAllTests();
 
 /** Keeps the script of trees back. @returns what lets it come, and waits until whoever has waited for it has gone on */
@@ -36,7 +37,7 @@ const isPressed = ({ page }: LogLook) =>
 
 describe.runIf(ViewerBrowser.isThere)('the page of a document of JSON', () => {
   it('shows it as a tree beside its text, as soon as it is whole', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/d.json'));
     await appender.append('{"<b>": [1.50, {"deep": ', 24);
     const look = await browser.open(server.url('/d.json'));
@@ -66,7 +67,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a document of JSON', () => {
     ['nested too deeply', '['.repeat(300) + ']'.repeat(300)],
     ['larger than 2.0 MiB', JSON.stringify(['x'.repeat(2 * 1024 * 1024)])],
   ])('shows the text of what is %s, and says so', async (why, content) => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'd.json'), content);
     const look = await browser.open(server.url('/d.json'));
     await look.page.locator('.notice', { hasText: why }).waitFor();
@@ -75,7 +76,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a document of JSON', () => {
   });
 
   it('cuts names and strings that would take long to lay out', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const content = JSON.stringify({ ['k'.repeat(1_000_000)]: [1], s: 'x'.repeat(900_000) });
     await writeFile(path.join(server.root, 'd.json'), content);
     const { page } = await browser.open(server.url('/d.json'));
@@ -91,7 +92,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a document of JSON', () => {
   });
 
   it('leaves the focus where it is while the document grows', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     const appender = await V2Peer.append(server.url('/d.json'), { session: sessionOf('a') });
     await appender.append('{"a": ', 6);
     const look = await browser.open(server.url('/d.json'));
@@ -105,7 +106,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a document of JSON', () => {
   });
 
   it('gives the focus to the text when the tree that had it is closed', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'd.json'), '{"a": [1]}');
     const look = await browser.open(server.url('/d.json'));
     await look.page.getByRole('button', { name: 'Close' }).click();
@@ -114,7 +115,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a document of JSON', () => {
   });
 
   it('shows no tree that was closed while it was loaded', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'd.json'), '{"a": [1]}');
     const look = await browser.open('about:blank');
     const release = await holdTreeScript(look.page);
@@ -129,7 +130,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a document of JSON', () => {
   });
 
   it('shows no tree of what goes on meanwhile', async () => {
-    const server = await ViewerServer.start();
+    const server = await common.guest();
     await writeFile(path.join(server.root, 'd.json'), '{"a": [1]}');
     const look = await browser.open('about:blank');
     const release = await holdTreeScript(look.page);
