@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmod, link, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../support/disk/ordinary-user.ts';
 import { RESERVED, resourceNames } from '../support/disk/root-files.ts';
 import {
@@ -23,6 +23,7 @@ import { startStandalone, type TestServer } from '../support/server/server.ts';
 import { serverForAll, standaloneForAll } from '../support/server/server-for-all.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { openAppender } from '../support/websocket/appends.ts';
+import { Peer } from '../support/websocket/peer.ts';
 
 const APPEND = 'X-Verb: APPEND';
 const ALLOWED = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'];
@@ -90,48 +91,61 @@ const REFUSALS = [
 ] as const;
 
 describe('the standalone server', () => {
-  it.each(REFUSALS)(
-    'refuses %s in a way that people and programs understand',
-    async (_what, line, headers, status, code) => {
-      const server = await furnish(await startStandalone());
+  // None of the refusals changes what the next one is about.
+  describe('whose files are all there', () => {
+    const common = standaloneForAll();
+    beforeAll(async () => {
+      const server = await furnish(common.whole);
       await giveToOrdinaryUser(server.root);
       await giveToOrdinaryUser(path.join(server.root, RESERVED));
-      await asOrdinaryUser(() => openAppender(server, '/live'));
-      const ask = (accept: readonly string[]) =>
-        asOrdinaryUser(() => rawRequest(server.port, `${line} HTTP/1.1`, [...headers, ...accept]));
+      const appender = await asOrdinaryUser(() => Peer.open(server.url('/live'), 'APPEND'));
+      return () => appender.websocket.terminate();
+    });
 
-      // What a handshake is refused with, people see in their terminal.
-      const isHandshake = headers.includes(HANDSHAKE[0] as never);
-      const undecided = [[], ['Accept: */*'], ['Accept: text/csv,*/*;q=0.8'], ['Accept: image/png']];
-      const text = ['Accept: text/plain', 'Accept: text/plain, application/json;q=0.9'].map((line) => [line]);
-      for (const accept of isHandshake ? [...undecided, ...text] : text) {
-        const forPeople = await ask(accept);
-        expect([accept, forPeople.status]).toEqual([accept, status]);
-        expect(forPeople.headers).toMatchObject({
-          'content-type': 'text/plain; charset=utf-8',
-          'x-content-type-options': 'nosniff',
-        });
-        expect(forPeople.body).toMatch(/^[^\n]{8,}\n$/);
-        expect(forPeople.body).not.toContain(server.root);
-      }
-      const json = ['application/json', PROBLEM, `${PROBLEM}, */*;q=0.5`].map((type) => [`Accept: ${type}`]);
-      for (const accept of isHandshake ? json : [...undecided, ...json]) {
-        const forPrograms = await ask(accept);
-        expect([accept, forPrograms.status]).toEqual([accept, status]);
-        expect(forPrograms.headers).toMatchObject({
-          'content-type': PROBLEM,
-          'x-content-type-options': 'nosniff',
-        });
-        expect(JSON.parse(forPrograms.body)).toMatchObject({
-          status,
-          code,
-          detail: expect.stringMatching(/.{8,}/),
-        });
-        expect(forPrograms.body).not.toContain(server.root);
-      }
-      expect(await resourceNames(server.root)).toEqual(['d', 'etc', 'f', 'fifo', 'live', 'locked']);
-    },
-  );
+    it.each(REFUSALS)(
+      'refuses %s in a way that people and programs understand',
+      async (_what, line, headers, status, code) => {
+        const server = common.whole;
+        const ask = (accept: readonly string[]) =>
+          asOrdinaryUser(() => rawRequest(server.port, `${line} HTTP/1.1`, [...headers, ...accept]));
+
+        // What a handshake is refused with, people see in their terminal.
+        const isHandshake = headers.includes(HANDSHAKE[0] as never);
+        const undecided = [[], ['Accept: */*'], ['Accept: text/csv,*/*;q=0.8'], ['Accept: image/png']];
+        const text = ['Accept: text/plain', 'Accept: text/plain, application/json;q=0.9'].map((line) => [
+          line,
+        ]);
+        for (const accept of isHandshake ? [...undecided, ...text] : text) {
+          const forPeople = await ask(accept);
+          expect([accept, forPeople.status]).toEqual([accept, status]);
+          expect(forPeople.headers).toMatchObject({
+            'content-type': 'text/plain; charset=utf-8',
+            'x-content-type-options': 'nosniff',
+          });
+          expect(forPeople.body).toMatch(/^[^\n]{8,}\n$/);
+          expect(forPeople.body).not.toContain(server.root);
+        }
+        const json = ['application/json', PROBLEM, `${PROBLEM}, */*;q=0.5`].map((type) => [
+          `Accept: ${type}`,
+        ]);
+        for (const accept of isHandshake ? json : [...undecided, ...json]) {
+          const forPrograms = await ask(accept);
+          expect([accept, forPrograms.status]).toEqual([accept, status]);
+          expect(forPrograms.headers).toMatchObject({
+            'content-type': PROBLEM,
+            'x-content-type-options': 'nosniff',
+          });
+          expect(JSON.parse(forPrograms.body)).toMatchObject({
+            status,
+            code,
+            detail: expect.stringMatching(/.{8,}/),
+          });
+          expect(forPrograms.body).not.toContain(server.root);
+        }
+        expect(await resourceNames(server.root)).toEqual(['d', 'etc', 'f', 'fifo', 'live', 'locked']);
+      },
+    );
+  });
 
   it('shows no path when its root has gone, and works again when it is back', async () => {
     const server = await startStandalone();

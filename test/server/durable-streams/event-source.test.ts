@@ -1,14 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { send } from '../../support/http/request.ts';
 import { Random } from '../../support/random.ts';
-import { InProcessServer } from '../../support/server/restartable-server.ts';
+import { LONG_POLL_MS } from '../../support/server/restartable-server.ts';
+import { standaloneForAll } from '../../support/server/server-for-all.ts';
 import { EventSourceClient } from '../../support/streams/event-source.ts';
 import { SseReader } from '../../support/streams/sse-reader.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
+const common = standaloneForAll({ longPollMs: LONG_POLL_MS });
+
 async function startStream(contentType = 'text/plain', body?: string | Buffer): Promise<StreamPeer> {
-  const stream = new StreamPeer(await InProcessServer.start(), '/s', contentType);
+  const stream = new StreamPeer(await common.guest(), '/s', contentType);
   expect((await stream.create({}, body)).status).toBe(201);
   return stream;
 }

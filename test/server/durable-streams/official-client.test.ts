@@ -7,7 +7,9 @@ import {
   StaleEpochError,
 } from '@durable-streams/client';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
+import { InProcessServer, LONG_POLL_MS } from '../../support/server/restartable-server.ts';
+import { standaloneForAll } from '../../support/server/server-for-all.ts';
+import type { UrlSource } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 
@@ -16,11 +18,12 @@ interface Note {
   text?: string;
 }
 
-async function create(
-  contentType: string,
-  urlPath = '/notes',
-): Promise<{ server: RestartableServer; url: string; handle: DurableStream }> {
-  const server = await InProcessServer.start();
+const common = standaloneForAll({ longPollMs: LONG_POLL_MS });
+
+const create = async (contentType: string, urlPath?: string) =>
+  createOn(await common.guest(), contentType, urlPath);
+
+async function createOn<S extends UrlSource>(server: S, contentType: string, urlPath = '/notes') {
   const url = server.url(urlPath);
   return { server, url, handle: await DurableStream.create({ url, contentType }) };
 }
@@ -73,7 +76,7 @@ describe('the official client', () => {
   });
 
   test('resumes over a restart of the server', async () => {
-    const { server, url, handle } = await create('application/json');
+    const { server, url, handle } = await createOn(await InProcessServer.start(), 'application/json');
     await handle.append(JSON.stringify({ n: 1 }));
     const first = await readStream<Note>({ url, live: false });
     expect(await first.json()).toEqual([{ n: 1 }]);
