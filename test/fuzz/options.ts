@@ -12,7 +12,7 @@ export interface FuzzOptions {
   isLong: boolean;
 }
 
-const SHORT_SECONDS = 2;
+const SHORT_SECONDS = 1;
 const CONNECTIONS = 32;
 
 /** Reads them from the environment, where `scripts/fuzz.mjs` puts them. */
