@@ -1,17 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { Random } from '../../support/random.ts';
 import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { ServerProcess } from '../../support/server/server-process.ts';
 import { type ModelStream, StreamsModel } from '../../support/streams/model.ts';
+import { RootImage } from '../../support/streams/root-image.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { appendAll } from '../../support/websocket/appends.ts';
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */
-const FACTOR = process.env.HTTPFSTREAM_SOAK ? 20 : 1;
-const STEPS = process.env.HTTPFSTREAM_SOAK ? 150 : 90;
+const IS_SOAK = process.env.HTTPFSTREAM_SOAK !== undefined;
+const FACTOR = IS_SOAK ? 20 : 1;
+const STEPS = IS_SOAK ? 150 : 90;
 
 const PATHS = ['/a', '/b', '/c', '/d', '/dir/e'] as const;
 
@@ -26,6 +28,26 @@ const WEIGHTS = {
   delete: 4,
   restart: 1,
 } as const;
+
+/** A server within this process that leaves what it would leave if it was killed: what is on the disk before it is closed. */
+class KilledHere extends InProcessServer {
+  override async stop(): Promise<void> {
+    const image = RootImage.take(this.root);
+    await super.stop();
+    await image.restore(image.log);
+  }
+
+  static override async start(): Promise<KilledHere> {
+    const server = new KilledHere(path.join(await temporaryDirectory(), 'root'), { graceMs: 0 });
+    onTestFinished(() => server.stop());
+    await server.start();
+    return server;
+  }
+}
+
+/** A process takes longer to start than all else here, and is killed by others. */
+const startKilled = async () =>
+  IS_SOAK ? ServerProcess.start(await temporaryDirectory()) : KilledHere.start();
 
 /** Does things at random to a server and to the model, and compares. */
 class Comparison {
@@ -188,7 +210,7 @@ function shortened(bytes: Buffer): string {
 
 test.each([
   ['closed and started again', () => InProcessServer.start(), FACTOR],
-  ['killed and started again', async () => ServerProcess.start(await temporaryDirectory()), FACTOR],
+  ['killed and started again', startKilled, FACTOR],
 ] as const)(
   'whatever is done to streams on a server that is now and then %s, they are what the protocol says',
   async (_, start, programs) => {

@@ -231,7 +231,7 @@ describe('a body that ends', () => {
     late.pause();
     appender.websocket.send(tail);
     await waitFor(async () => (await fileText(server, '/f')).length > 0, 'the bytes');
-    await waitFor(() => follower.bytes.length === tail.length, 'the follower to have all');
+    await waitFor(() => follower.byteCount === tail.length, 'the follower to have all');
     appender.websocket.terminate();
     expect(await follower.untilEnd()).toBe('broken');
     late.resume();
@@ -509,7 +509,7 @@ describe('many followers', () => {
       followers.push(follower);
     }
     appender.websocket.send(whole.subarray(sent));
-    await waitFor(() => followers[1]?.bytes.length === size, 'a fast one to have all');
+    await waitFor(() => followers[1]?.byteCount === size, 'a fast one to have all');
     await appender.finish();
     expect(await followers[1]?.untilEnd()).toBe('clean');
     expect(followers[0]?.end).toBeUndefined();
@@ -535,7 +535,7 @@ describe('many followers', () => {
     expect(Math.max(...sockets.map(({ writableLength }) => writableLength))).toBeLessThan(MiB);
     stalled.resume();
     expect(await stalled.untilEnd()).toBe('clean');
-    expect(stalled.bytes.length).toBe(32 * MiB);
+    expect(stalled.byteCount).toBe(32 * MiB);
   });
 
   it('see exactly the file, for any sizes of messages and any places to begin', async () => {

@@ -56,6 +56,7 @@ export class Download {
   headers: http.IncomingHttpHeaders = {};
   /** How the body ended. */
   end: 'clean' | 'broken' | undefined;
+  #byteCount = 0;
   #response: http.IncomingMessage | undefined;
 
   private constructor(url: string, { method = 'GET', headers = {} }: BodyOptions) {
@@ -83,6 +84,10 @@ export class Download {
 
   get bytes(): Buffer {
     return Buffer.concat(this.chunks);
+  }
+
+  get byteCount(): number {
+    return this.#byteCount;
   }
 
   get text(): string {
@@ -123,7 +128,10 @@ export class Download {
     this.#response = response;
     this.status = response.statusCode ?? 0;
     this.headers = response.headers;
-    response.on('data', (chunk: Buffer) => this.chunks.push(chunk));
+    response.on('data', (chunk: Buffer) => {
+      this.chunks.push(chunk);
+      this.#byteCount += chunk.length;
+    });
     response.once('end', () => {
       this.end ??= 'clean';
     });
