@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LogLook } from '../../support/page/log-look.ts';
 import { ViewerBrowser } from '../../support/page/viewer-browser.ts';
+import { ViewerServer } from '../../support/page/viewer-server.ts';
 import { standaloneForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { V2Peer } from '../../support/websocket/v2-peer.ts';
@@ -27,7 +28,7 @@ async function says({ page }: LogLook, text: string): Promise<void> {
   await waitFor(async () => (await page.locator('.search output').textContent()) === text, `"${text}"`);
 }
 
-/** Presses keys, of which the first opens the search, while its script does not come. Returns what lets that come. */
+/** Presses keys, of which the first opens the search, while its script does not come: from a server that no page had it from. Returns what lets that come. */
 async function typeAhead(look: LogLook, keys: readonly string[]): Promise<() => void> {
   let letGo = () => {};
   const isHeld = new Promise<void>((resolve) => {
@@ -132,7 +133,7 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
   });
 
   it('takes what is typed before it is there', async () => {
-    const server = await common.guest();
+    const server = await ViewerServer.start();
     await writeFile(path.join(server.root, 'f.log'), `${LINES.join('\n')}\n`);
     const look = await browser.open(server.url('/f.log'));
     await look.row('20000: hay, and more hay');
@@ -143,7 +144,7 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
   });
 
   it('goes to a line whose number was typed, and entered, before it is there', async () => {
-    const server = await common.guest();
+    const server = await ViewerServer.start();
     await writeFile(path.join(server.root, 'f.log'), `${LINES.join('\n')}\n`);
     const look = await browser.open(server.url('/f.log'));
     await look.row('20000: hay, and more hay');

@@ -4,6 +4,7 @@ import type { Page } from 'playwright-core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { LogLook } from '../../../support/page/log-look.ts';
 import { ViewerBrowser } from '../../../support/page/viewer-browser.ts';
+import { ViewerServer } from '../../../support/page/viewer-server.ts';
 import { standaloneForAll } from '../../../support/server/server-for-all.ts';
 import { sessionOf, V2Peer } from '../../../support/websocket/v2-peer.ts';
 
@@ -13,7 +14,7 @@ const TREE_SCRIPT = '**/record-panel.*.js';
 const common = standaloneForAll();
 const browser = ViewerBrowser.forAllTests();
 
-/** Keeps the script of trees back. @returns what lets it come, and waits until whoever has waited for it has gone on */
+/** Keeps the script of trees back, of a server that no page had it from. @returns what lets it come, and waits until whoever has waited for it has gone on */
 async function holdTreeScript(page: Page): Promise<() => Promise<void>> {
   let release = (): void => {};
   const released = new Promise<void>((resolve) => {
@@ -115,7 +116,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a document of JSON', () => {
   });
 
   it('shows no tree that was closed while it was loaded', async () => {
-    const server = await common.guest();
+    const server = await ViewerServer.start();
     await writeFile(path.join(server.root, 'd.json'), '{"a": [1]}');
     const look = await browser.open('about:blank');
     const release = await holdTreeScript(look.page);
@@ -130,7 +131,7 @@ describe.runIf(ViewerBrowser.isThere)('the page of a document of JSON', () => {
   });
 
   it('shows no tree of what goes on meanwhile', async () => {
-    const server = await common.guest();
+    const server = await ViewerServer.start();
     await writeFile(path.join(server.root, 'd.json'), '{"a": [1]}');
     const look = await browser.open('about:blank');
     const release = await holdTreeScript(look.page);
