@@ -87,7 +87,7 @@ const COMMON = {
   testTimeout: 2 * PATIENCE_MS,
   hookTimeout: 2 * PATIENCE_MS,
   // Most of them wait most of the time: for timers, disks and each other's processes.
-  maxWorkers: Math.max(7, availableParallelism()),
+  maxWorkers: Math.max(8, availableParallelism()),
   // Tests that share a server wait for each other: see test/support/server/shared-server.ts.
   maxConcurrency: 16,
 };

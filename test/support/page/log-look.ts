@@ -1,7 +1,11 @@
-import axe from 'axe-core';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { waitFor } from '../wait-for.ts';
+
+/** For pages only: to run it here, too, would take as long as to load the server. */
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
 /** The texts of the rows that are shown. */
 const SHOWN_ROWS = '.row:not(.away) > .text';
@@ -58,7 +62,9 @@ export class LogLook {
   async axeViolations(rules?: readonly string[]): Promise<{ id: string; targets: string[] }[]> {
     // Selectors of all that breaks no rule take longer than the rules.
     const options = { resultTypes: ['violations'], ...(rules && { runOnly: rules }) };
-    if (await this.page.evaluate('window.axe === undefined')) await this.page.evaluate(axe.source);
+    if (await this.page.evaluate('window.axe === undefined')) {
+      await this.page.evaluate(readFileSync(AXE, 'utf8'));
+    }
     return this.page.evaluate(`(async () => {
       const { violations } = await window.axe.run(${JSON.stringify(options)});
       return violations.map(({ id, nodes }) => ({ id, targets: nodes.flatMap(({ target }) => target) }));
