@@ -193,13 +193,18 @@ describe('the answer of a model', () => {
     const { program, end } = startProgramForAll('node', programOf('model-answer/app.mjs', args), {
       env: ENV,
     });
-    own = client(await addressOf(program));
-    return async () => {
+    const stop = async () => {
       await end();
       model.closeAllConnections();
       model.close();
       await rm(directory, { recursive: true });
     };
+    const address = addressOf(program).catch(async (error) => {
+      await stop();
+      throw error;
+    });
+    own = client(await address);
+    return stop;
   });
 
   test('is asked for once, goes on without a reader, and is there for all who come', async () => {
@@ -240,10 +245,10 @@ describe('the answer of a model', () => {
 
   test('stops when it is deleted, and is an error for its readers when the model breaks off', async () => {
     let breakOff = () => {};
-    const heard = { left: 0 };
+    const told = { left: 0 };
     answer = async (request, response) => {
       await text(request);
-      response.once('close', () => heard.left++);
+      response.once('close', () => told.left++);
       response.write('words');
       breakOff = () => response.destroy();
     };
@@ -259,7 +264,7 @@ describe('the answer of a model', () => {
     };
     const deleted = readAfter(await follow('deleted'), () => own.delete('/answers/deleted').send());
     expect(await rejection(deleted)).toMatchObject({ code: 'HFS_CONNECTION' });
-    await waitFor(() => heard.left === 1, 'the model to be told');
+    await waitFor(() => told.left === 1, 'the model to be told');
 
     const broken = readAfter(await follow('broken'), () => breakOff());
     expect(await rejection(broken)).toMatchObject({ code: 'HFS_CONNECTION' });

@@ -5,8 +5,9 @@ import { openSocket, parseAnswer, type RawAnswer, readToEnd, writeHead } from '.
 import { send } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { InProcessServer, LONG_POLL_MS } from '../../support/server/restartable-server.ts';
+import type { UrlSource } from '../../support/server/server.ts';
 import { standaloneForAll } from '../../support/server/server-for-all.ts';
-import { StreamPeer, type UrlSource } from '../../support/streams/stream-peer.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const TEXT = 'Content-Type: text/plain';
@@ -24,7 +25,7 @@ async function start(options?: Parameters<typeof InProcessServer.start>[0]): Pro
   } else await startAlone(options);
 }
 
-/** The same for those who start it again, too. */
+/** The same on a server of its own, which can be started again. */
 async function startAlone(options: Parameters<typeof InProcessServer.start>[0] = {}) {
   const alone = await InProcessServer.start(options);
   const own = (urlPath: string) => urlPath;
@@ -77,7 +78,7 @@ function expectProblem(what: string, answer: RawAnswer, status: number, code: st
   const problem = JSON.parse(answer.body) as Record<string, unknown>;
   expect(problem).toMatchObject({ status, code, title: expect.any(String), type: expect.any(String) });
   expect(String(problem.detail)).not.toBe('');
-  expect(answer.body).not.toContain(server.root);
+  for (const { root } of [server, common.whole]) expect(answer.body).not.toContain(root);
 }
 
 /** Whatever was sent to it, the server is there and the stream has what it had. */

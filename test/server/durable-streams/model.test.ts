@@ -38,14 +38,14 @@ class KilledHere extends InProcessServer {
   }
 
   static override async start(): Promise<KilledHere> {
-    const server = new KilledHere(path.join(await temporaryDirectory(), 'root'), { graceMs: 0 });
+    const server = new KilledHere(path.join(await temporaryDirectory(), 'root'));
     onTestFinished(() => server.stop());
     await server.start();
     return server;
   }
 }
 
-/** A process takes longer to start than all else here, and is killed by others. */
+/** A process takes longer to start than all else here takes; other tests kill one. */
 const startKilled = async () =>
   IS_SOAK ? ServerProcess.start(await temporaryDirectory()) : KilledHere.start();
 

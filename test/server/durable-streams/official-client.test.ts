@@ -8,8 +8,8 @@ import {
 } from '@durable-streams/client';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { InProcessServer, LONG_POLL_MS } from '../../support/server/restartable-server.ts';
+import type { UrlSource } from '../../support/server/server.ts';
 import { standaloneForAll } from '../../support/server/server-for-all.ts';
-import type { UrlSource } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 

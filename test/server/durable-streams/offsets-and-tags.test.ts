@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { NEVER_MS } from '../../support/patience.ts';
 import { InProcessServer, LONG_POLL_MS } from '../../support/server/restartable-server.ts';
+import type { UrlSource } from '../../support/server/server.ts';
 import { standaloneForAll } from '../../support/server/server-for-all.ts';
-import { StreamPeer, type UrlSource } from '../../support/streams/stream-peer.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const OFFSET = /^\d{16}_\d{16}$/;

@@ -119,7 +119,7 @@ describe('a store of which a block cannot be read', () => {
     const aside = path.join(root, RESERVED, 'aside');
     const [copy] = await readdir(aside);
     const kept = await readFile(path.join(aside, copy as string, path.basename(table)));
-    expect(kept.equals(spoilt)).toBe(true);
+    expect(kept.equals(spoilt), 'the copy to be what was there').toBe(true);
     expect(await checkDirectory(root, () => {})).toBe(true);
   });
 

@@ -181,7 +181,8 @@ class StageBuild implements BuiltImage {
 
     const isInstall = this.#installed !== undefined && text === 'npm ci --ignore-scripts';
     const command = isInstall
-      ? `cp -al '${this.#installed}' node_modules`
+      ? // What npm writes over is none of the links.
+        `cp -al '${this.#installed}' node_modules && rm -f node_modules/.package-lock.json`
       : text.replace(/(?<=^|\s)\/(?=\w)/g, `${this.#directory}/`);
     if (this.#installed !== undefined && text.includes('npm run build')) await this.#leaveTypesUnchecked();
     const { NODE_ENV: _, ...inherited } = process.env;

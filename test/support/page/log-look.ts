@@ -7,9 +7,6 @@ import { waitFor } from '../wait-for.ts';
 /** For pages only: to run it here, too, would take as long as to load the server. */
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
-/** The texts of the rows that are shown. */
-const SHOWN_ROWS = '.row:not(.away) > .text';
-
 /** A look at the page of a text, as somebody before the screen has it. */
 export class LogLook {
   readonly page: Page;
@@ -27,7 +24,7 @@ export class LogLook {
 
   /** What the rows say that are shown. */
   rows(): Promise<string[]> {
-    return this.page.locator(SHOWN_ROWS).allTextContents();
+    return this.page.locator('.row:not(.away) > .text').allTextContents();
   }
 
   /** Waits until a row says so. */

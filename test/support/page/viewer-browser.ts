@@ -1,5 +1,5 @@
-import type { Browser, BrowserContext, Frame, Page } from 'playwright-core';
-import { afterAll, beforeAll } from 'vitest';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { PATIENCE_MS } from '../patience.ts';
 import { CHROMIUM, connectChromium } from '../programs/chromium.ts';
 import { LogLook } from './log-look.ts';
@@ -30,8 +30,6 @@ export class ViewerBrowser {
   #troubles: string[] = [];
   /** What stands in its console. */
   #console: string[] = [];
-  /** Whether the test's page is there, and not that of the one before any more. */
-  #isOpen = false;
 
   /** To be called where tests are described. */
   static forAllTests(): ViewerBrowser {
@@ -47,10 +45,12 @@ export class ViewerBrowser {
     return own;
   }
 
-  /** Opens the page of a text, in place of that of the test before: by way of an empty page it would take a third more. */
+  /** Opens the page of a text, until the test is over. */
   async open(url: string): Promise<LogLook> {
     const page = this.#page as Page;
-    this.#isOpen = false;
+    this.#troubles = [];
+    this.#console = [];
+    onTestFinished(async () => void (await page.goto('about:blank')));
     await page.goto(url);
     return new LogLook(page, { troubles: () => this.#troubles, console: () => this.#console });
   }
@@ -64,19 +64,10 @@ export class ViewerBrowser {
     });
     this.#page = await this.#context.newPage();
     this.#page.setDefaultTimeout(PATIENCE_MS);
-    this.#page.on('framenavigated', (frame) => this.#noteOpen(frame));
     this.#page.on('pageerror', (error) => this.#troubles.push(error.message));
     this.#page.on('console', (message) => this.#console.push(`${message.type()}: ${message.text()}`));
     await this.#page.exposeFunction('noteTrouble', (text: string) => this.#troubles.push(text));
     await this.#page.addInitScript(NOTE_VIOLATIONS);
     await this.#page.addInitScript(NOTE_JUMPS);
-  }
-
-  /** What was said until then was said of another page. */
-  #noteOpen(frame: Frame): void {
-    if (this.#isOpen || frame !== this.#page?.mainFrame()) return;
-    this.#isOpen = true;
-    this.#troubles = [];
-    this.#console = [];
   }
 }

@@ -3,9 +3,10 @@ import type { Agent } from 'node:http';
 import path from 'node:path';
 import { expect } from 'vitest';
 import { pattern } from '../pattern.ts';
-import { StreamPeer, type UrlSource } from '../streams/stream-peer.ts';
+import { StreamPeer } from '../streams/stream-peer.ts';
 import { waitFor } from '../wait-for.ts';
 import { V2Peer } from '../websocket/v2-peer.ts';
+import type { UrlSource } from './server.ts';
 
 /** One who appends a pattern, with a follower, until that ends. */
 export class Appending {

@@ -1,10 +1,6 @@
 import type http from 'node:http';
 import { type Answer, type RequestOptions, send } from '../http/request.ts';
-
-/** Makes URLs; also of a server that listens somewhere else each time it is started. */
-export interface UrlSource {
-  url(path: string): string;
-}
+import type { UrlSource } from '../server/server.ts';
 
 /** One stream, spoken to request by request. */
 export class StreamPeer {
