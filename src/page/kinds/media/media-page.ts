@@ -103,17 +103,10 @@ export class MediaPage {
   #load(url: string | undefined): void {
     if (url === undefined) return;
     const element = this.#element;
-    if (element instanceof HTMLMediaElement && element.currentTime > 0) {
-      const { currentTime } = element;
-      element.addEventListener(
-        'loadedmetadata',
-        () => {
-          element.currentTime = currentTime;
-        },
-        { once: true },
-      );
-    }
+    const place = element instanceof HTMLMediaElement ? element.currentTime : 0;
     element.src = url;
+    // Where it is to begin once it is loaded, if nobody goes elsewhere until then.
+    if (element instanceof HTMLMediaElement && place > 0) element.currentTime = place;
   }
 
   async #copy(): Promise<string | undefined> {

@@ -73,13 +73,17 @@ describe.runIf(ViewerBrowser.isThere && hasFfmpeg)('the page of a film or a soun
       await waitFor(() => element.evaluate((media) => media.currentTime > 1), 'it to play');
       await appender.append(film.subarray(half), film.length);
       await waitFor(() => element.evaluate((media) => media.currentTime > 8), 'what came meanwhile');
+      // As soon as it comes as a whole, and before anything of that is known.
+      await element.evaluate((media) => {
+        const goOn = () => {
+          media.currentTime = 10;
+        };
+        media.addEventListener('loadstart', goOn, { once: true });
+      });
       await appender.finish();
       await look.state('Finished');
       await element.evaluate((media) => media.pause());
       await waitFor(() => element.evaluate((media) => media.currentSrc.endsWith('?raw')), 'all of it');
-      await element.evaluate((media) => {
-        media.currentTime = 10;
-      });
       await waitFor(
         () => element.evaluate((media) => !media.seeking && media.readyState > 1 && media.currentTime === 10),
         'a place near its end',
