@@ -34,6 +34,7 @@ const { status } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs'
   stdio: 'inherit',
   env: {
     ...process.env,
+    HTTPFSTREAM_BUILT: '1',
     HTTPFSTREAM_FUZZ_SECONDS: seconds,
     HTTPFSTREAM_FUZZ_CONNECTIONS: connections,
     ...(seed !== undefined && { HTTPFSTREAM_SEED: seed }),

@@ -37,7 +37,7 @@ function test(binary) {
   const PATH = `${path.dirname(binary)}${path.delimiter}${process.env.PATH}`;
   const { status } = spawnSync(binary, ['node_modules/vitest/vitest.mjs', 'run'], {
     stdio: 'inherit',
-    env: { ...process.env, PATH },
+    env: { ...process.env, PATH, HTTPFSTREAM_BUILT: '1' },
   });
   return status === 0;
 }

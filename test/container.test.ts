@@ -10,7 +10,7 @@ import { type BuiltImage, buildWithoutDocker, parseDockerignore } from './suppor
 import { environmentOf, healthCommand, onlyInstruction, parseDockerfile } from './support/docs/dockerfile.ts';
 import { canMakeCertificates, makeCertificate } from './support/http/certificate.ts';
 import { appendAndFollow, type CommandLine } from './support/programs/append-and-follow.ts';
-import { loggedPort, PATH, runProgram, runSuccessfully, startProgram } from './support/programs/program.ts';
+import { loggedPort, PATH, removeTree, runProgram, startProgram } from './support/programs/program.ts';
 
 const CHECKOUT = path.join(import.meta.dirname, '..');
 const DOCKERFILE = path.join(CHECKOUT, 'docker/Dockerfile');
@@ -129,8 +129,7 @@ describe('the image, built step by step as the Dockerfile says', () => {
 
   beforeAll(async () => {
     const directory = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-image-'));
-    // Node takes four times as long for the thousands of files of packages.
-    const remove = () => runSuccessfully('rm', ['-rf', directory]);
+    const remove = () => removeTree(directory);
     try {
       image = await buildWithoutDocker(DOCKERFILE, CHECKOUT, directory, INSTALLED);
     } catch (error) {
@@ -139,7 +138,7 @@ describe('the image, built step by step as the Dockerfile says', () => {
     }
     env = { PATH, ...environmentOf(image.stage) };
     env.HTTPFSTREAM_ROOT = image.inImage(env.HTTPFSTREAM_ROOT!);
-    return async () => void (await remove());
+    return remove;
   });
 
   const localised = (args: string[]) => args.map((arg) => (arg.startsWith('/') ? image.inImage(arg) : arg));

@@ -4,7 +4,14 @@ import os from 'node:os';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { appendAndFollow } from './support/programs/append-and-follow.ts';
-import { loggedPort, PATH, runProgram, runSuccessfully, startProgram } from './support/programs/program.ts';
+import {
+  loggedPort,
+  PATH,
+  removeTree,
+  runProgram,
+  runSuccessfully,
+  startProgram,
+} from './support/programs/program.ts';
 import { diskDirectory, startServer } from './support/server/server.ts';
 
 const CHECKOUT = path.join(import.meta.dirname, '..');
@@ -68,8 +75,7 @@ describe('the package, packed and installed in an empty directory', () => {
   beforeAll(async () => {
     if (!existsSync(path.join(CHECKOUT, 'dist/bin'))) throw new Error('dist is missing: npm run build');
     const parent = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-package-'));
-    // Node takes four times as long for the thousands of files of packages.
-    const remove = () => runSuccessfully('rm', ['-rf', parent]);
+    const remove = () => removeTree(parent);
     try {
       directory = path.join(parent, 'project');
       await mkdir(directory);
@@ -92,7 +98,7 @@ describe('the package, packed and installed in an empty directory', () => {
       await remove();
       throw error;
     }
-    return async () => void (await remove());
+    return remove;
   });
 
   const command = (name: string) => path.join(directory, 'node_modules/.bin', name);

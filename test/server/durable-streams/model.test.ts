@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Random } from '../../support/random.ts';
 import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
@@ -36,18 +36,11 @@ class KilledHere extends InProcessServer {
     await super.stop();
     await image.restore(image.log);
   }
-
-  static override async start(): Promise<KilledHere> {
-    const server = new KilledHere(path.join(await temporaryDirectory(), 'root'));
-    onTestFinished(() => server.stop());
-    await server.start();
-    return server;
-  }
 }
 
 /** A process takes longer to start than all else here takes; other tests kill one. */
 const startKilled = async () =>
-  IS_SOAK ? ServerProcess.start(await temporaryDirectory()) : KilledHere.start();
+  IS_SOAK ? ServerProcess.start(await temporaryDirectory()) : InProcessServer.start({}, KilledHere);
 
 /** Does things at random to a server and to the model, and compares. */
 class Comparison {

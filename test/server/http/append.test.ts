@@ -34,7 +34,7 @@ import {
   type TestServer,
   temporaryDirectory,
 } from '../../support/server/server.ts';
-import { serverForAll } from '../../support/server/server-for-all.ts';
+import { guestFor, serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor, waitForStandstill } from '../../support/wait-for.ts';
 import { fileText, openAppender } from '../../support/websocket/appends.ts';
 import { Peer } from '../../support/websocket/peer.ts';
@@ -196,9 +196,7 @@ describe('an append is refused', () => {
     ['/f', '&generation=1', 410, 'HFS_RESOURCE_GONE'],
     ['/new', '&generation=1', 410, 'HFS_RESOURCE_GONE'],
   ])('%s%s: %i', async (urlPath, query, status, code) => {
-    // These are no guest's.
-    const isOfAll = urlPath === '/' || urlPath.startsWith('/.');
-    const server = isOfAll ? await startServer() : await common.guest();
+    const server = await guestFor(common, urlPath);
     await writeFile(path.join(server.root, 'f'), 'content');
     await mkdir(path.join(server.root, 'd'));
     await symlink('/etc', path.join(server.root, 'out'));

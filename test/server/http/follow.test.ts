@@ -20,7 +20,7 @@ import {
   startStandalone,
   temporaryDirectory,
 } from '../../support/server/server.ts';
-import { serverForAll } from '../../support/server/server-for-all.ts';
+import { guestFor, serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { appendAll, fileText, openAppender } from '../../support/websocket/appends.ts';
 import { Peer } from '../../support/websocket/peer.ts';
@@ -143,9 +143,7 @@ describe('GET with verb FOLLOW', () => {
     ['/missing', 'generation=1', 410, 'HFS_RESOURCE_GONE'],
     ['/f', 'from=8', 416, 'HFS_RANGE_NOT_SATISFIABLE'],
   ])('refuses %s?%s with %i', async (urlPath, query, status, code) => {
-    // These are no guest's.
-    const isOfAll = urlPath === '/' || urlPath.startsWith('/.');
-    const server = isOfAll ? await startServer() : await common.guest();
+    const server = await guestFor(common, urlPath);
     await writeFile(path.join(server.root, 'f'), 'content');
     await mkdir(path.join(server.root, 'd'));
     const answer = await get(server.url(`${urlPath}${FOLLOW}&${query}`));

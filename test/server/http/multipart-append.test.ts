@@ -21,7 +21,7 @@ import { get, jsonOf, upload } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
 import { startServer, startStandalone, temporaryDirectory } from '../../support/server/server.ts';
-import { serverForAll } from '../../support/server/server-for-all.ts';
+import { guestFor, serverForAll } from '../../support/server/server-for-all.ts';
 import { waitFor, waitForStandstill } from '../../support/wait-for.ts';
 import { fileText, openAppender } from '../../support/websocket/appends.ts';
 
@@ -325,9 +325,7 @@ describe('the name of a file', () => {
     ['live', 403, 'HFS_APPEND_CONFLICT'],
     ['sub', 409, 'HFS_PATH_CONFLICT'],
   ])('%j is refused, and the other files are stored', async (filename, status, code) => {
-    // Reserved at the root only, which is no guest's.
-    const isReserved = filename.toLowerCase() === '.httpfstream';
-    const server = isReserved ? await startServer() : await common.guest();
+    const server = await guestFor(common, `/${filename}`);
     await mkdir(path.join(server.root, 'sub'));
     await openAppender(server, '/live', 'live');
     const answer = await post(server.url(`/${APPEND}`), [
@@ -363,8 +361,7 @@ describe('a form is refused', () => {
     ['without a boundary', '/d/', 'multipart/form-data', 400, 'HFS_INVALID_REQUEST'],
     ['that is none', '/d/', 'multipart/form-data; boundary=other', 400, 'HFS_INVALID_REQUEST'],
   ])('%s', async (_what, urlPath, type, status, code) => {
-    // Reserved at the root only, which is no guest's.
-    const server = urlPath.startsWith('/.') ? await startServer() : await common.guest();
+    const server = await guestFor(common, urlPath);
     await writeFile(path.join(server.root, 'f'), 'content');
     const answer = await post(server.url(`${urlPath}${APPEND}`), [{ filename: 'x', body: 'x' }], {
       'content-type': type,

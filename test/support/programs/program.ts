@@ -49,6 +49,11 @@ export function startProgramForAll(command: string, args: readonly string[], opt
   return { program, end };
 }
 
+/** Removes what packages are installed in: Node takes four times as long for thousands of files. */
+export async function removeTree(directory: string): Promise<void> {
+  await runSuccessfully('rm', ['-rf', directory]);
+}
+
 /** Runs a program to its end, with nothing on stdin; kills it and its children when it hangs. */
 export async function runProgram(
   command: string,

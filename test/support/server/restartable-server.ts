@@ -31,9 +31,12 @@ export class InProcessServer implements RestartableServer {
     this.#options = options;
   }
 
-  /** Runs one on a root of its own until the test is over. */
-  static async start(options: Partial<HttpfstreamOptions> = {}): Promise<InProcessServer> {
-    const server = new InProcessServer(path.join(await temporaryDirectory(), 'root'), options);
+  /** Runs one, or one of a `Kind` of it, on a root of its own until the test is over. */
+  static async start(
+    options: Partial<HttpfstreamOptions> = {},
+    Kind = InProcessServer,
+  ): Promise<InProcessServer> {
+    const server = new Kind(path.join(await temporaryDirectory(), 'root'), options);
     await lendReserve(server.root);
     onTestFinished(() => server.stop());
     await server.start();

@@ -10,6 +10,7 @@ import {
   createSilentStandalone,
   listenOnFreePort,
   type PluginOptions,
+  startServer,
   type TestServer,
   type UrlSource,
 } from './server.ts';
@@ -43,6 +44,11 @@ export interface ServerForAll {
  */
 export function serverForAll(options: PluginOptions = {}): ServerForAll {
   return runForAll((root) => createPluginServer(root, options));
+}
+
+/** Where a path is asked for as it is: as a guest, but for the root and what is reserved in it, which are no guest's. */
+export function guestFor(common: ServerForAll, urlPath: string): Promise<TestServer> {
+  return urlPath === '/' || urlPath.startsWith('/.') ? startServer() : common.guest();
 }
 
 /** The same with the standalone server. */
