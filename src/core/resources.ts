@@ -114,6 +114,19 @@ export class Resources {
   }
 
   /**
+   * Opens a file to be appended to for an appender who has not come back yet. That is no access, and makes and deletes
+   * nothing.
+   *
+   * @throws what {@link Root.openAppend} throws
+   */
+  async openForReturn(path: ResourcePath): Promise<AppendFile> {
+    const file = await this.#root.openAppend(path, { create: false });
+    // What cannot be read is there all the same.
+    await this.#recall(file).catch(() => undefined);
+    return file;
+  }
+
+  /**
    * The live resource at a path, which stays until it is released.
    *
    * @throws what {@link open} throws
@@ -261,20 +274,27 @@ export class Resources {
     const { fingerprint, kind } = file.stat;
     if (kind === 'directory') return false;
     try {
-      const { state, accessedMs } = await this.#store.readOf(file);
-      if (state.copy !== undefined) {
-        file.copied = {
-          generation: state.copy.generation,
-          isCopy: isCopy(state),
-          isAtomic: state.copy.isAtomic === true,
-        };
-      }
+      const { state, accessedMs } = await this.#recall(file);
       // A live reader keeps it alive.
       return isExpired(state, this.#live.isUsed(fingerprint) ? Date.now() : accessedMs);
     } catch {
       // What cannot be read is not deleted for that.
       return false;
     }
+  }
+
+  /** What is remembered of an open file, which knows from then on what it is a copy of. */
+  async #recall(file: StoredFile): ReturnType<StreamStore['readOf']> {
+    const stored = await this.#store.readOf(file);
+    const { copy } = stored.state;
+    if (copy !== undefined) {
+      file.copied = {
+        generation: copy.generation,
+        isCopy: isCopy(stored.state),
+        isAtomic: copy.isAtomic === true,
+      };
+    }
+    return stored;
   }
 }
 

@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { setImmediate as turn } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { append, openAppend } from '../../src/client/index.ts';
 import { Permit } from '../../src/core/permit.ts';
+import type { Readiness } from '../../src/relay/readiness.ts';
 import { parseUpstream } from '../../src/relay/upstream/upstream-option.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { ChaosProxy, NO_CHAOS } from '../support/chaos/proxy.ts';
@@ -15,11 +17,11 @@ import { headOf, rangeStart, ScriptedServer, say } from '../support/relay/script
 import { waitFor, waitForSize } from '../support/wait-for.ts';
 
 /** Something is being appended to at the origin. */
-async function startAppend({ origin }: BareRelay) {
-  const appender = openAppend(origin.url('/f'));
+async function startAppend({ origin }: BareRelay, text = 'one') {
+  const appender = openAppend(origin.url('/f'), { contentType: 'text/plain' });
   onTestFinished(() => void appender.on('error', () => undefined).destroy());
-  appender.write('one');
-  await waitForSize(path.join(origin.root, 'f'), 3);
+  appender.write(text);
+  await waitForSize(path.join(origin.root, 'f'), text.length);
 }
 
 const isConnected = ({ app }: Awaited<ReturnType<typeof startOrigin>>) =>
@@ -28,6 +30,31 @@ const isConnected = ({ app }: Awaited<ReturnType<typeof startOrigin>>) =>
   });
 
 function ignore(): void {}
+
+test('who asks while a pull is being stopped, because those before are gone, gets one that goes on', async () => {
+  const server = await startRelay();
+  // All is here that is there as soon as there is a copy, and is told.
+  await startAppend(server, '');
+  const { relay, core } = server;
+  const { sessions } = core;
+  const open = sessions.open.bind(sessions);
+  const gone = new AbortController();
+  const later: Promise<Readiness>[] = [];
+  const opening = vi.spyOn(sessions, 'open').mockImplementationOnce(async (...options) => {
+    const lease = await open(...options);
+    gone.abort(new Error('gone'));
+    await expect(first).rejects.toThrow('gone');
+    later.push(relay.ready(F, NOBODY));
+    return lease;
+  });
+  onTestFinished(() => opening.mockRestore());
+  const first = relay.ready(F, { ...NOBODY, signal: gone.signal });
+  await expect(first).rejects.toThrow('gone');
+  await waitFor(() => later.length > 0, 'the next one to ask');
+  expect(await later[0]).toMatchObject({ way: 'coming' });
+  await turn();
+  expect([relay.isFetching(F), opening.mock.calls.length]).toEqual([true, 2]);
+});
 
 describe('a relay that closes', () => {
   test('asks nobody any more what a server is', async () => {

@@ -197,7 +197,7 @@ export class SessionRegistry implements SessionHost {
   async #revive(path: ResourcePath, fingerprint: string): Promise<Session | undefined> {
     const running = this.live(fingerprint);
     if (running !== undefined) return running;
-    const file = await this.#root.openAppend(path, { create: false });
+    const file = await this.#resources.openForReturn(path);
     try {
       const last = await this.history.last(file);
       await this.#secure(file);

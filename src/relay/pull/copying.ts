@@ -198,6 +198,7 @@ export class Copying implements LeaseHolder {
    * @param source brings the bytes from where the copy ends
    * @param fileType content type that an append has given there to what was not made as a stream
    * @throws {UpstreamError} when it does not end there any more, or is gone
+   * @throws the signal's reason when the pull was stopped meanwhile
    * @throws what {@link SessionRegistry.open} throws
    */
   async begin(
@@ -218,6 +219,8 @@ export class Copying implements LeaseHolder {
     await lease.ready();
     if (lease.failure !== undefined) throw lease.failure;
     this.#lease = lease;
+    // Who would be told of it from now on would wait for what does not come.
+    this.request.signal.throwIfAborted();
     this.#generation = made.generation;
     if (lease.received !== (copied?.size ?? 0)) {
       const error = this.#changedMeanwhile();

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { append, follow, openAppend } from '../../../src/client/index.ts';
 import { ChaosProxy, NO_CHAOS } from '../../support/chaos/proxy.ts';
 import { pattern } from '../../support/pattern.ts';
@@ -112,6 +112,23 @@ test.each([
     expect(await textAt(relay.url('/f'))).toBe(`${text} and more`);
   },
 );
+
+test('who comes back to what was being fetched finds the same file, though nothing is fetched any more', async () => {
+  const { relay } = await beginBehindNetwork();
+  const follower = follow(relay.url('/f'), { retry: false });
+  follower.on('error', () => undefined);
+  const [{ generation }] = (await once(follower, 'open')) as [{ generation: number }];
+  await waitFor(() => follower.readableLength === 4, 'the beginning');
+  await relay.stop();
+  const alone = new InProcessServer(relay.root);
+  onTestFinished(() => alone.stop());
+  await alone.start();
+  const back = follow(alone.url('/f'), { from: 4, generation, retry: false });
+  back.on('error', () => undefined);
+  const [opening] = await once(back, 'open');
+  expect(opening).toMatchObject({ generation, position: 4 });
+  back.destroy();
+});
 
 test('a file that was made anew at the origin meanwhile takes the place of the copy', async () => {
   const origin = await startOrigin();
