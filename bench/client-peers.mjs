@@ -19,9 +19,7 @@ const TIMEOUT_MS = 300_000;
 export function makeClients({ baseline }) {
   return {
     httpfstream: httpfstreamOf(CHECKOUT, 'httpfstream/http'),
-    ...(baseline !== undefined && {
-      baseline: httpfstreamOf(path.resolve(baseline), `baseline ${versionOf(baseline)}`),
-    }),
+    baseline: baseline && httpfstreamOf(path.resolve(baseline), `baseline ${versionOf(baseline)}`),
     nodeHttp: { title: 'node:http', module: 'node-http.mjs', isInstalled: () => true },
     fetch: { title: 'fetch', module: 'fetch.mjs', isInstalled: () => true },
     undici: packageOf('undici', 'index.js'),
@@ -36,9 +34,11 @@ export function makeClients({ baseline }) {
   };
 }
 
+/** The client of a checkout; undefined of one that has none yet. */
 function httpfstreamOf(directory, title) {
-  const { node, default: elsewhere } = JSON.parse(readFileSync(path.join(directory, 'package.json'), 'utf8'))
-    .exports['./http'];
+  const { exports } = JSON.parse(readFileSync(path.join(directory, 'package.json'), 'utf8'));
+  if (exports['./http'] === undefined) return undefined;
+  const { node, default: elsewhere } = exports['./http'];
   const entry = path.join(directory, node.default);
   return {
     title,
