@@ -9,17 +9,18 @@ const MAX_BLOCK_BYTES = 64 * 1024;
  * the memory that they take is within a small factor of their length.
  */
 export class ByteQueue {
-  readonly #maxMergedBytes: number;
+  readonly #shortBytes: number;
   #parts: Buffer[] = [];
   #length = 0;
+  #isMerged = false;
   /** What small pieces are copied to, how much of it is full, and where the last part of it begins. */
   #block: Buffer | undefined;
   #blockBytes = 0;
   #partStart = 0;
 
-  /** @param maxMergedBytes longest part that is made of several pieces */
-  constructor(maxMergedBytes = MAX_BLOCK_BYTES) {
-    this.#maxMergedBytes = maxMergedBytes;
+  /** @param shortBytes pieces below this length are merged, as far as they are small; a longer one stays a part */
+  constructor(shortBytes = SMALL_BYTES) {
+    this.#shortBytes = shortBytes;
   }
 
   /** How many bytes wait. */
@@ -27,13 +28,23 @@ export class ByteQueue {
     return this.#length;
   }
 
-  /** Takes bytes, which are the queue's own from now on. */
-  push(bytes: Buffer): void {
+  /** Whether a part of what waits is made of several short pieces. */
+  get isMerged(): boolean {
+    return this.#isMerged;
+  }
+
+  /**
+   * Takes bytes, which are the queue's own from now on.
+   *
+   * @param isMerged whether they are several short pieces already. Default: one piece
+   */
+  push(bytes: Buffer, isMerged = false): void {
     if (bytes.length === 0) return;
-    if (bytes.length >= SMALL_BYTES) this.#pushWhole(bytes);
-    // The first one is alone, more often than not; it must not keep the buffer that it was cut from in memory.
-    else if (this.#length === 0) this.#pushWhole(ownsItsMemory(bytes) ? bytes : Buffer.from(bytes));
-    else this.#copy(bytes);
+    this.#isMerged ||= isMerged;
+    if (bytes.length >= SMALL_BYTES) this.#pushWhole(isMerged ? onItsOwn(bytes) : bytes);
+    // The first one is alone, more often than not.
+    else if (this.#length === 0) this.#pushWhole(onItsOwn(bytes));
+    else this.#copy(bytes, isMerged || bytes.length < this.#shortBytes);
     this.#length += bytes.length;
   }
 
@@ -43,6 +54,7 @@ export class ByteQueue {
     const parts = this.#parts;
     this.#parts = [];
     this.#length = 0;
+    this.#isMerged = false;
     return parts;
   }
 
@@ -51,12 +63,14 @@ export class ByteQueue {
     this.#parts.push(bytes);
   }
 
-  #copy(bytes: Buffer): void {
+  #copy(bytes: Buffer, isShort: boolean): void {
     if (this.#block !== undefined && this.#blockBytes + bytes.length > this.#block.length) this.#closeBlock();
     // Not from Node's pool, which it would keep in memory.
     this.#block ??= Buffer.allocUnsafeSlow(blockBytes(this.#length + bytes.length));
-    if (this.#blockBytes - this.#partStart + bytes.length > this.#maxMergedBytes) this.#closePart();
+    if (!isShort) this.#closePart();
+    else this.#isMerged ||= this.#blockBytes > this.#partStart;
     this.#blockBytes += bytes.copy(this.#block, this.#blockBytes);
+    if (!isShort) this.#closePart();
   }
 
   #closePart(): void {
@@ -73,8 +87,9 @@ export class ByteQueue {
   }
 }
 
-function ownsItsMemory(bytes: Buffer): boolean {
-  return bytes.buffer.byteLength <= 2 * bytes.length;
+/** Bytes that do not keep a longer buffer in memory, from which they were cut. */
+function onItsOwn(bytes: Buffer): Buffer {
+  return bytes.buffer.byteLength <= 2 * bytes.length ? bytes : Buffer.from(bytes);
 }
 
 /** Grows with what waits, so that no more than that is unused of the last block. */

@@ -1,6 +1,6 @@
 import { FramingError } from './errors.ts';
 import { Opcode } from './opcode.ts';
-import { CloseCode, MAX_CONTROL_BYTES, MERGED_BYTES } from './protocol.ts';
+import { CloseCode, MAX_CONTROL_BYTES, SHORT_MESSAGE_BYTES } from './protocol.ts';
 import { unmaskDown, unmaskInPlace } from './unmask.ts';
 
 /** What is to be decoded, and who gets it. Kept as it is: there are many connections. */
@@ -9,16 +9,17 @@ export interface FrameHandler {
   readonly masked: boolean;
   /** Longest message, in payload bytes over all of its fragments. */
   readonly maxMessageBytes: number;
-  /** Gets the payload of messages in order, as it comes: views into the decoded chunk. */
-  onPayload(bytes: Buffer): void;
+  /**
+   * Gets the payload of messages in order, as it comes: views into the decoded chunk.
+   *
+   * @param isMerged whether it is that of several short messages
+   */
+  onPayload(bytes: Buffer, isMerged: boolean): void;
   /** Gets text messages, whole. Without it they are payload as binary ones are. */
   readonly onText?: ((text: string) => void) | undefined;
   /** Gets each control frame: its opcode, its payload (unmasked) and the whole frame as it came. */
   onControl(opcode: number, payload: Buffer, frame: Buffer): void;
 }
-
-/** From this length on a payload is handed on where it lies instead of being moved. */
-const LONG_PAYLOAD_BYTES = 1024;
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -74,10 +75,11 @@ export class FrameDecoder {
     const chunk = this.#carry.length === 0 ? input : Buffer.concat([this.#carry, input]);
     this.#carry = NO_BYTES;
 
-    // Short payloads are moved down over their headers, so that small messages
-    // are handed on some at a time, as one run: chunk[runStart, runEnd).
+    // Short payloads are moved down over their headers, so that many small messages
+    // are handed on as one run: chunk[runStart, runEnd). Long ones are handed on where they lie.
     let runStart = 0;
     let runEnd = 0;
+    let isMerged = false;
     let at = 0;
     try {
       while (at < chunk.length) {
@@ -87,19 +89,16 @@ export class FrameDecoder {
             const part = Buffer.from(chunk.subarray(at, end));
             if (this.#masked) unmaskInPlace(part, this.#maskBytes, this.#maskPhase);
             this.#text.push(part);
-          } else if (end - at < LONG_PAYLOAD_BYTES) {
-            if (runEnd - runStart + end - at > MERGED_BYTES && runEnd > runStart) {
-              this.#handler.onPayload(chunk.subarray(runStart, runEnd));
-              runStart = runEnd;
-            }
+          } else if (end - at < SHORT_MESSAGE_BYTES) {
+            isMerged = runEnd > runStart;
             if (this.#masked) unmaskDown(chunk, at, end, runEnd, this.#maskBytes, this.#maskPhase);
             else chunk.copyWithin(runEnd, at, end);
             runEnd += end - at;
           } else {
-            if (runEnd > runStart) this.#handler.onPayload(chunk.subarray(runStart, runEnd));
+            if (runEnd > runStart) this.#handler.onPayload(chunk.subarray(runStart, runEnd), isMerged);
             const payload = chunk.subarray(at, end);
             if (this.#masked) unmaskInPlace(payload, this.#maskBytes, this.#maskPhase);
-            this.#handler.onPayload(payload);
+            this.#handler.onPayload(payload, false);
             runStart = runEnd = end;
           }
           this.#maskPhase += end - at;
@@ -118,13 +117,13 @@ export class FrameDecoder {
         }
         this.#frameCount++;
         if (isControl) {
-          if (runEnd > runStart) this.#handler.onPayload(chunk.subarray(runStart, runEnd));
+          if (runEnd > runStart) this.#handler.onPayload(chunk.subarray(runStart, runEnd), isMerged);
           this.#takeControl(Buffer.from(chunk.subarray(at, at + unitBytes)), headerBytes);
           runStart = runEnd = at + unitBytes;
         } else {
           this.#beginFrame(chunk, at, headerBytes);
           if (this.#text !== undefined && runEnd > runStart) {
-            this.#handler.onPayload(chunk.subarray(runStart, runEnd));
+            this.#handler.onPayload(chunk.subarray(runStart, runEnd), isMerged);
             runStart = runEnd;
           }
           this.#endText();
@@ -133,7 +132,7 @@ export class FrameDecoder {
       }
     } finally {
       // Also what came before a violation.
-      if (runEnd > runStart) this.#handler.onPayload(chunk.subarray(runStart, runEnd));
+      if (runEnd > runStart) this.#handler.onPayload(chunk.subarray(runStart, runEnd), isMerged);
     }
   }
 

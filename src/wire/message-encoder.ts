@@ -49,3 +49,28 @@ export function messageHeader(opcode: DataOpcode, payloadBytes: number): Buffer 
   bytes.writeUIntBE(payloadBytes, 4, 6);
   return bytes;
 }
+
+/** Longest header of a message of less than 64 KiB, in bytes. */
+export const SHORT_HEADER_BYTES = 4;
+
+/**
+ * Writes the header of a complete, unmasked and unfragmented message of less than 64 KiB into a buffer.
+ *
+ * @returns where its payload begins there
+ */
+export function putShortHeader(
+  target: Uint8Array,
+  at: number,
+  opcode: DataOpcode,
+  payloadBytes: number,
+): number {
+  target[at] = FIN | opcode;
+  if (payloadBytes < 126) {
+    target[at + 1] = payloadBytes;
+    return at + 2;
+  }
+  target[at + 1] = 126;
+  target[at + 2] = payloadBytes >>> 8;
+  target[at + 3] = payloadBytes;
+  return at + SHORT_HEADER_BYTES;
+}

@@ -17,8 +17,12 @@ export interface TapHandler {
   readonly masked: boolean;
   /** Longest message, in payload bytes. */
   readonly maxMessageBytes: number;
-  /** Gets the payload of every data message as it arrives. */
-  onPayload(bytes: Buffer): void;
+  /**
+   * Gets the payload of every data message as it arrives.
+   *
+   * @param isMerged whether it is that of several short messages
+   */
+  onPayload(bytes: Buffer, isMerged: boolean): void;
   /** Gets text messages, whole, where they are not bytes; it may refuse one by throwing a {@link FramingError}. */
   readonly onText?: ((text: string) => void) | undefined;
   /** Whether pings are answered, by `ws`. Default true. */
@@ -93,8 +97,8 @@ export class PayloadTap implements FrameHandler {
     return this.#decoder.betweenMessages;
   }
 
-  onPayload(bytes: Buffer): void {
-    if (!this.#done) this.#handler.onPayload(bytes);
+  onPayload(bytes: Buffer, isMerged: boolean): void {
+    if (!this.#done) this.#handler.onPayload(bytes, isMerged);
   }
 
   onControl(opcode: number, payload: Buffer, frame: Buffer): void {

@@ -275,11 +275,10 @@ export const CloseCode = {
 export const LEGACY_MESSAGE_BYTES = 32_768;
 
 /**
- * Up to this many bytes, short messages of an appender are merged into one for legacy followers:
- * those with a small buffer lose what does not fit into it. With the bytes of an incomplete
- * character before it, the message has 1,024 bytes.
+ * Messages of an appender that are shorter than this are short ones. They are merged, and what is made of them are
+ * messages of this length at most for legacy followers: those with a small buffer lose what does not fit into it.
  */
-export const MERGED_BYTES = 1021;
+export const SHORT_MESSAGE_BYTES = 1024;
 
 /** How a stream has ended. */
 export interface Outcome extends EndFacts {

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ByteQueue } from '../../src/core/byte-queue.ts';
 
 /** The memory that parts hold on to. */
@@ -58,4 +58,27 @@ test('large pieces are handed on uncopied', () => {
   const parts = queue.take();
   expect(parts.map(({ length }) => length)).toEqual([1, 10_000, 1]);
   expect(parts[1]).toBe(large);
+});
+
+describe('which pieces are merged', () => {
+  const lengthsOf = (queue: ByteQueue) => ({
+    isMerged: queue.isMerged,
+    lengths: queue.take().map(({ length }) => length),
+  });
+
+  test('all that are short, and it is told; longer ones stay as they are', () => {
+    const queue = new ByteQueue(100);
+    for (const bytes of [10, 99, 99, 100, 3000, 20, 30]) queue.push(Buffer.alloc(bytes));
+    expect(lengthsOf(queue)).toEqual({ isMerged: true, lengths: [10, 198, 100, 3000, 50] });
+    for (const bytes of [10, 99, 100, 99]) queue.push(Buffer.alloc(bytes));
+    expect(lengthsOf(queue)).toEqual({ isMerged: false, lengths: [10, 99, 100, 99] });
+  });
+
+  test('what was merged before it came is merged, and does not keep what it was cut from in memory', () => {
+    const queue = new ByteQueue(100);
+    queue.push(Buffer.alloc(64 * 1024).subarray(0, 5000), true);
+    expect(queue.isMerged).toBe(true);
+    expect(heldBytes(queue.take())).toBe(5000);
+    expect(queue.isMerged).toBe(false);
+  });
 });

@@ -69,7 +69,7 @@ describe('small appends', () => {
     const server = await startServer();
     const appender = await OriginalAppender.connect(server.url('/a'));
     const follower = await OriginalFollower.connect(server.url('/a'));
-    const lines = Array.from({ length: 20_000 }, (_, i) => `line ${i}`);
+    const lines = Array.from({ length: 20_000 }, (_, i) => `€€€€€€ ${i}`);
     const frames = lines.map((line) => originalMessage(Op.text, Buffer.from(`${line}\n`), true));
     await appender.writeRaw(Buffer.concat(frames));
     await appender.close();

@@ -120,6 +120,26 @@ describe('FrameDecoder', () => {
     expect(decode(single).events).toHaveLength(4);
   });
 
+  test('hands short messages on as one, long ones by themselves, and tells which it is', () => {
+    const lengths = [10, 1023, 1023, 1024, 5, 70_000, 20, 30];
+    const frames = lengths.map((length) => frame(Op.binary, Buffer.alloc(length), { masked: true }));
+    const handed: [bytes: number, isMerged: boolean][] = [];
+    const decoder = new FrameDecoder({
+      masked: true,
+      maxMessageBytes: 1e9,
+      onPayload: (bytes, isMerged) => handed.push([bytes.length, isMerged]),
+      onControl: () => undefined,
+    });
+    decoder.decode(Buffer.concat(frames));
+    expect(handed).toEqual([
+      [2056, true],
+      [1024, false],
+      [5, false],
+      [70_000, false],
+      [50, true],
+    ]);
+  });
+
   test('hands a long message on as it comes, before its end', () => {
     const bytes = frame(Op.text, Buffer.alloc(100_000, 'x'), { masked: true });
     const { events, decoder } = decode([bytes.subarray(0, 50_000)]);

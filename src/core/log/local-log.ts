@@ -31,8 +31,12 @@ export interface LogTarget extends Checkpointed {
   readonly sync: FileSync;
   /** The position below which bytes are in the file and count. */
   readonly committed: number;
-  /** Called when `parts` are in the file at `start`, and count. */
-  applied(start: number, parts: readonly Buffer[]): void;
+  /**
+   * Called when `parts` are in the file at `start`, and count.
+   *
+   * @param isMerged whether they were short messages. Default: each was one by itself
+   */
+  applied(start: number, parts: readonly Buffer[], isMerged?: boolean): void;
   /** Called when there is more to be seen by readers, bytes or not. */
   changed(): void;
   /** Called when its file is not where it was seen last. It may be somewhere else. */

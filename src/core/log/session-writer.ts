@@ -4,7 +4,7 @@ import { storageFailure } from '../../storage/storage-failure.ts';
 import type { AppendFile } from '../../storage/stored-file.ts';
 import type { TurnWriter } from '../../storage/write-turns.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
-import { MERGED_BYTES } from '../../wire/protocol.ts';
+import { SHORT_MESSAGE_BYTES } from '../../wire/protocol.ts';
 import { ByteQueue } from '../byte-queue.ts';
 import { MAX_HELD_BYTES } from './checkpoints.ts';
 import { type FileEntry, MAX_JOURNALED_BYTES } from './file-entry.ts';
@@ -42,7 +42,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   readonly #owner: WriterOwner;
   /** Tells its runs from those of other sessions in the journal. */
   readonly #number: number;
-  readonly #pending = new ByteQueue(MERGED_BYTES);
+  readonly #pending = new ByteQueue(SHORT_MESSAGE_BYTES);
   #received: number;
   #safe: number;
   #pauseAsked = false;
@@ -87,9 +87,10 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   /**
    * Takes bytes, which are its own from now on. After `stop` they are dropped.
    *
+   * @param isMerged whether they are several short messages
    * @returns false when too many bytes wait for the disk: pause until `drained`
    */
-  append(bytes: Buffer): boolean {
+  append(bytes: Buffer, isMerged?: boolean): boolean {
     if (!this.#accepting || bytes.length === 0) return true;
     try {
       this.#target.room.take(bytes.length);
@@ -100,7 +101,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
       return true;
     }
     if (this.#pending.length === 0) this.#pendingSinceMs = performance.now();
-    this.#pending.push(bytes);
+    this.#pending.push(bytes, isMerged);
     this.#received += bytes.length;
     if (!this.#isBusy) {
       this.#isBusy = true;
@@ -161,6 +162,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
 
   /** Called at the end of a turn in which bytes came. */
   flush(): void {
+    const { isMerged } = this.#pending;
     const parts = this.#pending.take();
     this.#writingSinceMs = this.#pendingSinceMs;
     const start = this.#target.committed;
@@ -169,7 +171,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     if (written !== undefined) {
       void written
         .then((failure) => {
-          if (failure === undefined) this.#commit(start, parts);
+          if (failure === undefined) this.#commit(start, parts, isMerged);
           else {
             this.#target.room.giveBack(lengthOf(parts));
             this.#fail(failure.cause);
@@ -178,7 +180,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
         .then(() => this.#goOn());
       return;
     }
-    if (parts.length > 0) this.#commit(start, parts);
+    if (parts.length > 0) this.#commit(start, parts, isMerged);
     this.#goOn();
   }
 
@@ -197,9 +199,9 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     this.#securing ??= this.#secureFile();
   }
 
-  #commit(start: number, parts: readonly Buffer[]): void {
+  #commit(start: number, parts: readonly Buffer[], isMerged: boolean): void {
     this.#target.sync.written(this.#file);
-    this.#target.applied(start, parts);
+    this.#target.applied(start, parts, isMerged);
     this.#target.room.giveBack(lengthOf(parts));
     this.#owner.written(this.#target.committed - start);
     this.#log.numbers.appendSent.observe(performance.now() - this.#writingSinceMs);

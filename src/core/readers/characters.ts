@@ -8,9 +8,10 @@ const NOTHING = Buffer.alloc(0);
 /**
  * How many bytes at the end of `bytes` are the beginning of a UTF-8 character
  * of which the rest is missing: 0 to 3.
+ *
+ * @param end where the bytes end that are looked at. Default: with the last
  */
-export function cutCharacterBytes(bytes: Uint8Array): number {
-  const end = bytes.length;
+export function cutCharacterBytes(bytes: Uint8Array, end = bytes.length): number {
   for (let count = 1; count < MAX_CHARACTER_BYTES && count <= end; count++) {
     const byte = bytes[end - count] as number;
     // Others go on with a character.

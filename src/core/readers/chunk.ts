@@ -1,5 +1,9 @@
-/** Encodes committed bytes for the wire, as buffers to be written one after the other. */
-export type Encoder = (parts: readonly Buffer[]) => readonly Buffer[];
+/**
+ * Encodes committed bytes for the wire, as buffers to be written one after the other.
+ *
+ * @param isMerged whether they were short messages. Default: each part was one by itself
+ */
+export type Encoder = (parts: readonly Buffer[], isMerged?: boolean) => readonly Buffer[];
 
 /** More pieces than this are joined at once: each costs about as much as copying a few hundred bytes. */
 const MAX_PIECES = 32;
@@ -15,14 +19,17 @@ export class Chunk {
   readonly end: number;
   /** Its bytes, as they were written. */
   readonly parts: readonly Buffer[];
+  /** Whether they were short messages, some of which may be in one part. */
+  readonly isMerged: boolean;
   /** Whether it ends where bytes may be cut. */
   readonly isWhole: boolean;
   readonly #encoded = new Map<Encoder, readonly Buffer[]>();
 
-  constructor(start: number, parts: readonly Buffer[], isWhole = true) {
+  constructor(start: number, parts: readonly Buffer[], isMerged = false, isWhole = true) {
     this.start = start;
     this.end = start + parts.reduce((bytes, part) => bytes + part.length, 0);
     this.parts = parts;
+    this.isMerged = isMerged;
     this.isWhole = isWhole;
   }
 
@@ -32,9 +39,9 @@ export class Chunk {
    * which all others share.
    */
   encodedFrom(position: number, encode: Encoder): readonly Buffer[] {
-    if (position !== this.start) return encode(this.#partsFrom(position));
+    if (position !== this.start) return encode(this.#partsFrom(position), this.isMerged);
     let encoded = this.#encoded.get(encode);
-    if (encoded === undefined) encoded = encode(this.parts);
+    if (encoded === undefined) encoded = encode(this.parts, this.isMerged);
     else if (encoded.length === 1) return encoded;
     else encoded = [Buffer.concat(encoded)];
     if (encoded.length > MAX_PIECES) encoded = [Buffer.concat(encoded)];
@@ -54,13 +61,17 @@ export class Chunk {
 }
 
 /** Groups bytes that begin at `start` into chunks. */
-export function* chunksOf(start: number, parts: readonly Buffer[]): Generator<Chunk, void, undefined> {
+export function* chunksOf(
+  start: number,
+  parts: readonly Buffer[],
+  isMerged?: boolean,
+): Generator<Chunk, void, undefined> {
   let at = start;
   let gathered: Buffer[] = [];
   let gatheredBytes = 0;
   for (const part of parts) {
     if (gatheredBytes > 0 && gatheredBytes + part.length > CHUNK_BYTES) {
-      yield new Chunk(at, gathered);
+      yield new Chunk(at, gathered, isMerged);
       at += gatheredBytes;
       gathered = [];
       gatheredBytes = 0;
@@ -68,5 +79,5 @@ export function* chunksOf(start: number, parts: readonly Buffer[]): Generator<Ch
     gathered.push(part);
     gatheredBytes += part.length;
   }
-  if (gatheredBytes > 0) yield new Chunk(at, gathered);
+  if (gatheredBytes > 0) yield new Chunk(at, gathered, isMerged);
 }

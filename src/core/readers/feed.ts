@@ -133,10 +133,12 @@ export class Feed implements ReaderFeed {
    * Raises `committed` by bytes that are in the file at `start`, and wakes the
    * followers. The one place that does with bytes at hand. Those below `committed` are known
    * already and change nothing.
+   *
+   * @param isMerged whether they were short messages. Default: each part was one by itself
    */
-  commit(start: number, parts: readonly Buffer[]): void {
+  commit(start: number, parts: readonly Buffer[], isMerged?: boolean): void {
     // Chunk by chunk, because one that all followers take in a row stays in the processor's cache.
-    for (const chunk of chunksOf(start, parts)) {
+    for (const chunk of chunksOf(start, parts, isMerged)) {
       if (chunk.end <= this.#committed) continue;
       this.#committed = chunk.end;
       for (const window of this.#windows) for (const _ of window.push(chunk)) this.#wake();

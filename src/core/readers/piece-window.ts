@@ -80,7 +80,7 @@ export class PieceWindow {
     this.#committed = chunk.end;
     if (open < bytes && isNext) {
       const whole = open === 0 && bytes === chunk.end - chunk.start ? chunk : undefined;
-      yield* this.#cut(whole ?? new Chunk(start, withoutLast(parts, open)));
+      yield* this.#cut(whole ?? new Chunk(start, withoutLast(parts, open), chunk.isMerged));
     } else if (open < bytes) {
       // What it goes on with is in the file, and a short one may be the rest of a character.
       this.#end = bytes > MAX_REST_BYTES ? chunk.end - open : undefined;
@@ -138,7 +138,7 @@ export class PieceWindow {
       const start = chunk.start + at;
       at += piece.bytes.length;
       this.#isWithin = !piece.isWhole;
-      yield this.#add(new Chunk(start, [piece.bytes], piece.isWhole));
+      yield this.#add(new Chunk(start, [piece.bytes], chunk.isMerged, piece.isWhole));
     }
   }
 

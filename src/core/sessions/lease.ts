@@ -72,10 +72,11 @@ export class Lease {
   /**
    * Takes bytes, which are the session's own from now on. After the end they are dropped.
    *
+   * @param isMerged whether they are several short messages
    * @returns false when too many bytes wait for the disk: pause until `drained`
    */
-  append(bytes: Buffer): boolean {
-    return this.#isDeposed || this.#session.writer.append(bytes);
+  append(bytes: Buffer, isMerged?: boolean): boolean {
+    return this.#isDeposed || this.#session.writer.append(bytes, isMerged);
   }
 
   /** Ends the session, see {@link Session.end}. */

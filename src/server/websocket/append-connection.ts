@@ -147,8 +147,8 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     return this.#dialect.appendsText ? undefined : (text) => this.#takeText(text);
   }
 
-  onPayload(bytes: Buffer): void {
-    if (this.#lease?.append(bytes) === false) this.#websocket?.pause();
+  onPayload(bytes: Buffer, isMerged: boolean): void {
+    if (this.#lease?.append(bytes, isMerged) === false) this.#websocket?.pause();
   }
 
   /** @throws {FramingError} unless it says what the content type is, before the first byte */

@@ -3,7 +3,12 @@ import { cutCharacterBytes } from '../../core/readers/characters.ts';
 import type { Encoder } from '../../core/readers/chunk.ts';
 import { anywhere, betweenCharacters, type Cutting } from '../../core/readers/cutting.ts';
 import { MAX_TYPE_LENGTH } from '../../wire/content-type.ts';
-import { messageEncoder, messageHeader } from '../../wire/message-encoder.ts';
+import {
+  messageEncoder,
+  messageHeader,
+  putShortHeader,
+  SHORT_HEADER_BYTES,
+} from '../../wire/message-encoder.ts';
 import { Opcode } from '../../wire/opcode.ts';
 import {
   CloseCode,
@@ -12,6 +17,7 @@ import {
   LEGACY_MESSAGE_BYTES,
   MAX_CONTROL_BYTES,
   MAX_DATA_BYTES,
+  SHORT_MESSAGE_BYTES,
   SUBPROTOCOL,
   statusOfCloseReason,
 } from '../../wire/protocol.ts';
@@ -89,7 +95,7 @@ const NOTHING = Buffer.alloc(0);
 export const legacyDialect: Dialect = {
   subprotocol: undefined,
   // The original's follower reads nothing but short, unfragmented text messages.
-  encode: textEncoder(LEGACY_MESSAGE_BYTES),
+  encode: textEncoder(LEGACY_MESSAGE_BYTES, SHORT_MESSAGE_BYTES),
   cutting: betweenCharacters,
   control: () => NOTHING,
   // The original's follower takes 1001 for the end, so a shutdown must not be told that way.
@@ -115,12 +121,14 @@ export function dialectOf(request: FastifyRequest): Dialect {
  * Makes an encoder of WebSocket text messages, unmasked and unfragmented: one
  * for each part, in which no character is cut where the bytes are UTF-8; the
  * end of all parts aside. It copies nothing: the result alternates between
- * headers and views of the input.
+ * headers and views of the input. What was merged of short messages makes short ones, which are copied to one buffer.
  *
  * @param maxMessageBytes longest payload of one message; longer parts make more messages
+ * @param maxShortBytes the same of what was merged, 4 at least
  */
-export function textEncoder(maxMessageBytes: number): Encoder {
-  return (parts) => {
+export function textEncoder(maxMessageBytes: number, maxShortBytes: number): Encoder {
+  return (parts, isMerged) => {
+    if (isMerged === true) return [shortMessages(parts, maxShortBytes)];
     const encoded: Buffer[] = [];
     /** The beginning of a character, which goes with what comes next. */
     let begun: Buffer[] = [];
@@ -147,4 +155,22 @@ export function textEncoder(maxMessageBytes: number): Encoder {
     if (begunBytes > 0) encoded.push(messageHeader(Opcode.text, begunBytes), ...begun);
     return encoded;
   };
+}
+
+/** Text messages of so many bytes at most. No character is cut, as far as the bytes are UTF-8; the end of all aside. */
+function shortMessages(parts: readonly Buffer[], maxBytes: number): Buffer {
+  const [first] = parts;
+  const bytes = first !== undefined && parts.length === 1 ? first : Buffer.concat(parts);
+  // None but the last has fewer, but for the beginning of a character.
+  const mostMessages = Math.ceil(bytes.length / (maxBytes - 3));
+  const encoded = Buffer.allocUnsafeSlow(bytes.length + mostMessages * SHORT_HEADER_BYTES);
+  let written = 0;
+  for (let at = 0; at < bytes.length; ) {
+    let end = Math.min(at + maxBytes, bytes.length);
+    if (end < bytes.length) end -= cutCharacterBytes(bytes, end);
+    written = putShortHeader(encoded, written, Opcode.text, end - at);
+    written += bytes.copy(encoded, written, at, end);
+    at = end;
+  }
+  return encoded.subarray(0, written);
 }

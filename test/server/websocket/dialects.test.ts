@@ -6,16 +6,20 @@ import { character } from '../../support/characters.ts';
 import { FrameReader, Op } from '../../support/original/frames.ts';
 
 const MAX_BYTES = 8;
-const encode = textEncoder(MAX_BYTES);
+const MAX_SHORT_BYTES = 5;
+const encode = textEncoder(MAX_BYTES, MAX_SHORT_BYTES);
 
-const messagesOf = (parts: readonly Buffer[]) =>
-  [...new FrameReader().read(Buffer.concat(encode(parts)))].map(({ fin, opcode, payload }) => {
+const messagesOf = (parts: readonly Buffer[], isMerged = false) =>
+  [...new FrameReader().read(Buffer.concat(encode(parts, isMerged)))].map(({ fin, opcode, payload }) => {
     expect({ fin, opcode }).toEqual({ fin: true, opcode: Op.text });
-    expect(payload.length).toBeLessThanOrEqual(MAX_BYTES);
+    expect(payload.length).toBeLessThanOrEqual(isMerged ? MAX_SHORT_BYTES : MAX_BYTES);
     return payload;
   });
 
-test('no character is cut, however the bytes come, and no byte is lost', () => {
+test.each([
+  ['as they came', false],
+  ['merged', true],
+])('no character is cut, however the bytes come, and no byte is lost: %s', (_how, isMerged) => {
   fc.assert(
     fc.property(
       fc.string({ unit: character, maxLength: 40 }),
@@ -28,7 +32,7 @@ test('no character is cut, however the bytes come, and no byte is lost', () => {
           parts.push(bytes.subarray(at, at + length));
           at += length;
         }
-        const messages = messagesOf(parts);
+        const messages = messagesOf(parts, isMerged);
         expect(Buffer.concat(messages).equals(bytes)).toBe(true);
         expect(messages.every(isUtf8)).toBe(true);
       },
@@ -38,11 +42,24 @@ test('no character is cut, however the bytes come, and no byte is lost', () => {
 
 test('bytes that are no text arrive as they are', () => {
   fc.assert(
-    fc.property(fc.array(fc.uint8Array({ minLength: 1, maxLength: 20 })), (arrays) => {
-      const parts = arrays.map((array) => Buffer.from(array));
-      expect(Buffer.concat(messagesOf(parts)).equals(Buffer.concat(parts))).toBe(true);
-    }),
+    fc.property(
+      fc.array(fc.uint8Array({ minLength: 1, maxLength: 20 })),
+      fc.boolean(),
+      (arrays, isMerged) => {
+        const parts = arrays.map((array) => Buffer.from(array));
+        expect(Buffer.concat(messagesOf(parts, isMerged)).equals(Buffer.concat(parts))).toBe(true);
+      },
+    ),
   );
+});
+
+test('what was merged makes as few short messages as there can be', () => {
+  const parts = ['ab', 'c', 'defghijk', 'l'].map((part) => Buffer.from(part));
+  expect(messagesOf(parts, true).map(String)).toEqual(['abcde', 'fghij', 'kl']);
+  // Of the longest that has a short header, and one byte more.
+  const long = textEncoder(1000, 126)([Buffer.alloc(251, 'x')], true);
+  const messages = [...new FrameReader().read(Buffer.concat(long))];
+  expect(messages.map(({ payload }) => payload.length)).toEqual([126, 125]);
 });
 
 test('each part is a message of its own', () => {
