@@ -1,7 +1,7 @@
 import { FramingError } from './errors.ts';
 import { Opcode } from './opcode.ts';
 import { CloseCode, MAX_CONTROL_BYTES, SHORT_MESSAGE_BYTES } from './protocol.ts';
-import { unmaskDown, unmaskInPlace } from './unmask.ts';
+import { unmaskDown, unmaskInPlace, wordsOf } from './unmask.ts';
 
 /** What is to be decoded, and who gets it. Kept as it is: there are many connections. */
 export interface FrameHandler {
@@ -20,6 +20,9 @@ export interface FrameHandler {
   /** Gets each control frame: its opcode, its payload (unmasked) and the whole frame as it came. */
   onControl(opcode: number, payload: Buffer, frame: Buffer): void;
 }
+
+/** From this length on it is worth while to look at a chunk as words. */
+const MANY_BYTES = 512;
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -80,6 +83,7 @@ export class FrameDecoder {
     let runStart = 0;
     let runEnd = 0;
     let isMerged = false;
+    const words = this.#masked && chunk.length >= MANY_BYTES ? wordsOf(chunk) : undefined;
     let at = 0;
     try {
       while (at < chunk.length) {
@@ -91,7 +95,7 @@ export class FrameDecoder {
             this.#text.push(part);
           } else if (end - at < SHORT_MESSAGE_BYTES) {
             isMerged = runEnd > runStart;
-            if (this.#masked) unmaskDown(chunk, at, end, runEnd, this.#maskBytes, this.#maskPhase);
+            if (this.#masked) unmaskDown(chunk, at, end, runEnd, this.#maskBytes, this.#maskPhase, words);
             else chunk.copyWithin(runEnd, at, end);
             runEnd += end - at;
           } else {

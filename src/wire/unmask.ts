@@ -5,6 +5,15 @@ import { createRequire } from 'node:module';
  * many payload bytes of the frame came before.
  */
 
+/** From this length on it is quicker to unmask words, and to move the bytes by themselves. */
+const MANY_BYTES = 48;
+
+const NO_WORDS = new Uint32Array(0);
+
+/** A mask as a word, in the order of this machine. */
+const wordOfMask = new Uint32Array(1);
+const maskOfWord = new Uint8Array(wordOfMask.buffer);
+
 /** Unmasks `bytes` in place. For long payloads. */
 export const unmaskInPlace = nativeUnmask() ?? unmaskWords;
 
@@ -20,22 +29,41 @@ function nativeUnmask(): typeof unmaskWords | undefined {
 
 /** Unmasks `bytes` in place, four at a time. */
 export function unmaskWords(bytes: Uint8Array, mask: Uint8Array, phase: number): void {
-  const { buffer, byteOffset, length } = bytes;
-  // Words must be aligned.
-  const first = -byteOffset & 3;
-  if (length < first + 4) {
-    unmaskDown(bytes, 0, length, 0, mask, phase);
-    return;
-  }
-  const words = new Uint32Array(buffer, byteOffset + first, (length - first) >> 2);
-  const last = first + words.length * 4;
-  const [word = 0] = new Uint32Array(rotated(mask, phase + first).buffer);
-  for (let i = 0; i < words.length; i++) words[i]! ^= word;
-  unmaskDown(bytes, 0, first, 0, mask, phase);
-  unmaskDown(bytes, last, length, last, mask, phase + last);
+  unmaskRange(bytes, wordsOf(bytes), 0, bytes.length, mask, phase);
 }
 
-/** The mask for payload that begins `phase` bytes later. */
+/** The words in `bytes`: those that are aligned, and within them. */
+export function wordsOf({ buffer, byteOffset, length }: Uint8Array): Uint32Array {
+  const first = -byteOffset & 3;
+  return length < first + 4 ? NO_WORDS : new Uint32Array(buffer, byteOffset + first, (length - first) >> 2);
+}
+
+/** Unmasks `bytes[from, to)` in place, as far as it goes four at a time. `words` are those of `bytes`. */
+function unmaskRange(
+  bytes: Uint8Array,
+  words: Uint32Array,
+  from: number,
+  to: number,
+  mask: Uint8Array,
+  phase: number,
+): void {
+  const aligned = -bytes.byteOffset & 3;
+  const first = Math.min(to, from + ((aligned - from) & 3));
+  const last = first + ((to - first) & ~3);
+  unmaskBytes(bytes, from, first, from, mask, phase);
+  const word = wordOf(mask, phase + first - from);
+  const end = (last - aligned) >> 2;
+  for (let i = (first - aligned) >> 2; i < end; i++) words[i]! ^= word;
+  unmaskBytes(bytes, last, to, last, mask, phase + last - from);
+}
+
+/** The mask for payload that begins `phase` bytes later, as a word. */
+function wordOf(mask: Uint8Array, phase: number): number {
+  for (let i = 0; i < 4; i++) maskOfWord[i] = mask[(phase + i) & 3]!;
+  return wordOfMask[0]!;
+}
+
+/** The same as bytes. */
 function rotated(mask: Uint8Array, phase: number): Uint8Array {
   return Uint8Array.of(
     mask[phase & 3]!,
@@ -48,8 +76,27 @@ function rotated(mask: Uint8Array, phase: number): Uint8Array {
 /**
  * Moves `bytes[from, to)` down to `target`, at or before `from`, and unmasks it on
  * the way. For short payloads, which are merged that way.
+ *
+ * @param words those of `bytes`, if they are at hand
  */
 export function unmaskDown(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  target: number,
+  mask: Uint8Array,
+  phase: number,
+  words?: Uint32Array,
+): void {
+  if (words === undefined || to - from < MANY_BYTES) {
+    unmaskBytes(bytes, from, to, target, mask, phase);
+    return;
+  }
+  unmaskRange(bytes, words, from, to, mask, phase);
+  bytes.copyWithin(target, from, to);
+}
+
+function unmaskBytes(
   bytes: Uint8Array,
   from: number,
   to: number,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { unmaskDown, unmaskInPlace, unmaskWords } from '../../src/wire/unmask.ts';
+import { unmaskDown, unmaskInPlace, unmaskWords, wordsOf } from '../../src/wire/unmask.ts';
 
 const mask = fc.uint8Array({ minLength: 4, maxLength: 4 });
 
@@ -33,22 +33,28 @@ test.each([
   },
 );
 
-test('unmasks on the way down to any place, over itself, and touches nothing else', () => {
+test.each([
+  ['bytes', () => undefined],
+  ['words', wordsOf],
+])('unmasks %s on the way down to any place, over itself, and touches nothing behind it', (_, words) => {
   fc.assert(
     fc.property(
-      fc.uint8Array({ maxLength: 70 }),
-      fc.tuple(fc.nat(70), fc.nat(70), fc.nat(70)),
+      fc.uint8Array({ maxLength: 200 }),
+      fc.tuple(fc.nat(200), fc.nat(200), fc.nat(200)),
       mask,
+      fc.nat(9),
       fc.nat(1000),
-      (bytes, places, key, phase) => {
+      (bytes, places, key, offset, phase) => {
         const [target = 0, start = 0, end = 0] = places
           .map((place) => place % (bytes.length + 1))
           .sort((a, b) => a - b);
-        const memory = bytes.slice();
-        const expected = bytes.slice();
-        expected.set(unmasked(bytes.subarray(start, end), key, phase), target);
-        unmaskDown(memory, start, end, target, key, phase);
-        expect(memory).toEqual(expected);
+        const memory = new Uint8Array(offset + bytes.length).subarray(offset);
+        memory.set(bytes);
+        const down = unmasked(bytes.subarray(start, end), key, phase);
+        unmaskDown(memory, start, end, target, key, phase, words(memory));
+        // What lay there before is nobody's any more.
+        const isDown = [memory.subarray(0, target), memory.subarray(target, target + down.length)];
+        expect([...isDown, memory.subarray(end)]).toEqual([bytes.slice(0, target), down, bytes.slice(end)]);
       },
     ),
   );
