@@ -17,9 +17,10 @@ const TIMEOUT_MS = 300_000;
  * @param {{ baseline?: string }} options `baseline` is the directory of a built checkout, which is then a peer, too
  */
 export function makeClients({ baseline }) {
+  const before = baseline && httpfstreamOf(path.resolve(baseline), `baseline ${versionOf(baseline)}`);
   return {
     httpfstream: httpfstreamOf(CHECKOUT, 'httpfstream/http'),
-    baseline: baseline && httpfstreamOf(path.resolve(baseline), `baseline ${versionOf(baseline)}`),
+    ...(before && { baseline: before }),
     nodeHttp: { title: 'node:http', module: 'node-http.mjs', isInstalled: () => true },
     fetch: { title: 'fetch', module: 'fetch.mjs', isInstalled: () => true },
     undici: packageOf('undici', 'index.js'),

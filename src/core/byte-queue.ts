@@ -4,6 +4,15 @@ const SMALL_BYTES = 4096;
 /** Longest block that small pieces are copied to. */
 const MAX_BLOCK_BYTES = 64 * 1024;
 
+/** What has waited. */
+export interface Taken {
+  parts: Buffer[];
+  /** Those of them that are several short pieces. */
+  merged: ReadonlySet<Buffer>;
+}
+
+const NONE: ReadonlySet<Buffer> = new Set();
+
 /**
  * Bytes that wait, in order. However small the pieces are in which they come,
  * the memory that they take is within a small factor of their length.
@@ -12,11 +21,12 @@ export class ByteQueue {
   readonly #shortBytes: number;
   #parts: Buffer[] = [];
   #length = 0;
-  #isMerged = false;
+  #merged: Set<Buffer> | undefined;
   /** What small pieces are copied to, how much of it is full, and where the last part of it begins. */
   #block: Buffer | undefined;
   #blockBytes = 0;
   #partStart = 0;
+  #isPartMerged = false;
 
   /** @param shortBytes pieces below this length are merged, as far as they are small; a longer one stays a part */
   constructor(shortBytes = SMALL_BYTES) {
@@ -28,11 +38,6 @@ export class ByteQueue {
     return this.#length;
   }
 
-  /** Whether a part of what waits is made of several short pieces. */
-  get isMerged(): boolean {
-    return this.#isMerged;
-  }
-
   /**
    * Takes bytes, which are the queue's own from now on.
    *
@@ -40,42 +45,49 @@ export class ByteQueue {
    */
   push(bytes: Buffer, isMerged = false): void {
     if (bytes.length === 0) return;
-    this.#isMerged ||= isMerged;
-    if (bytes.length >= SMALL_BYTES) this.#pushWhole(isMerged ? onItsOwn(bytes) : bytes);
+    if (bytes.length >= SMALL_BYTES) this.#pushWhole(isMerged ? onItsOwn(bytes) : bytes, isMerged);
     // The first one is alone, more often than not.
-    else if (this.#length === 0) this.#pushWhole(onItsOwn(bytes));
-    else this.#copy(bytes, isMerged || bytes.length < this.#shortBytes);
+    else if (this.#length === 0) this.#pushWhole(onItsOwn(bytes), isMerged);
+    else this.#copy(bytes, isMerged);
     this.#length += bytes.length;
   }
 
   /** Takes all that waits out of it. */
-  take(): Buffer[] {
+  take(): Taken {
     this.#closeBlock();
-    const parts = this.#parts;
+    const taken = { parts: this.#parts, merged: this.#merged ?? NONE };
     this.#parts = [];
+    this.#merged = undefined;
     this.#length = 0;
-    this.#isMerged = false;
-    return parts;
+    return taken;
   }
 
-  #pushWhole(bytes: Buffer): void {
+  #pushWhole(bytes: Buffer, isMerged: boolean): void {
     this.#closeBlock();
-    this.#parts.push(bytes);
+    this.#add(bytes, isMerged);
   }
 
-  #copy(bytes: Buffer, isShort: boolean): void {
+  #add(part: Buffer, isMerged: boolean): void {
+    this.#parts.push(part);
+    if (!isMerged) return;
+    this.#merged ??= new Set();
+    this.#merged.add(part);
+  }
+
+  #copy(bytes: Buffer, isMerged: boolean): void {
+    const isShort = isMerged || bytes.length < this.#shortBytes;
     if (this.#block !== undefined && this.#blockBytes + bytes.length > this.#block.length) this.#closeBlock();
     // Not from Node's pool, which it would keep in memory.
     this.#block ??= Buffer.allocUnsafeSlow(blockBytes(this.#length + bytes.length));
     if (!isShort) this.#closePart();
-    else this.#isMerged ||= this.#blockBytes > this.#partStart;
+    this.#isPartMerged = isMerged || this.#blockBytes > this.#partStart;
     this.#blockBytes += bytes.copy(this.#block, this.#blockBytes);
     if (!isShort) this.#closePart();
   }
 
   #closePart(): void {
     const part = this.#block?.subarray(this.#partStart, this.#blockBytes);
-    if (part !== undefined && part.length > 0) this.#parts.push(part);
+    if (part !== undefined && part.length > 0) this.#add(part, this.#isPartMerged);
     this.#partStart = this.#blockBytes;
   }
 

@@ -147,8 +147,8 @@ export class Resource implements LogTarget, FeedOwner {
     return this.#feed?.committed ?? this.state.size;
   }
 
-  applied(start: number, parts: readonly Buffer[], isMerged?: boolean): void {
-    this.#feed?.commit(start, parts, isMerged);
+  applied(start: number, parts: readonly Buffer[], merged?: ReadonlySet<Buffer>): void {
+    this.#feed?.commit(start, parts, merged);
   }
 
   upToDate(): void {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ByteQueue } from '../../src/core/byte-queue.ts';
+import { ByteQueue, type Taken } from '../../src/core/byte-queue.ts';
 
 /** The memory that parts hold on to. */
 function heldBytes(parts: readonly Buffer[]): number {
@@ -15,7 +15,7 @@ test('bytes come out as they went in, whatever the pieces', () => {
       const pushed: Buffer[] = [];
       const taken: Buffer[] = [];
       for (const [i, step] of steps.entries()) {
-        if (step === 'take') taken.push(...queue.take());
+        if (step === 'take') taken.push(...queue.take().parts);
         else {
           const bytes = Buffer.alloc(step, i);
           pushed.push(Buffer.from(bytes));
@@ -23,7 +23,7 @@ test('bytes come out as they went in, whatever the pieces', () => {
         }
         expect(queue.length).toBe(Buffer.concat(pushed).length - Buffer.concat(taken).length);
       }
-      taken.push(...queue.take());
+      taken.push(...queue.take().parts);
       expect(Buffer.concat(taken).equals(Buffer.concat(pushed))).toBe(true);
       expect(taken.every(({ length }) => length > 0)).toBe(true);
     }),
@@ -34,7 +34,7 @@ test('a million pieces of one byte are a few blocks', () => {
   const queue = new ByteQueue();
   const read = Buffer.alloc(64 * 1024);
   for (let i = 0; i < 1_000_000; i++) queue.push(read.subarray(i % read.length, (i % read.length) + 1));
-  const parts = queue.take();
+  const parts = queue.take().parts;
   expect(parts.length).toBeLessThan(30);
   expect(heldBytes(parts)).toBeLessThan(1_200_000);
 });
@@ -43,10 +43,10 @@ test('a piece on its own does not hold on to what it was cut from, and is not co
   const queue = new ByteQueue();
   queue.push(Buffer.alloc(1024 * 1024).subarray(10, 20));
   // Node's pool of small Buffers, at most.
-  expect(heldBytes(queue.take())).toBeLessThanOrEqual(heldBytes([Buffer.from('small')]));
+  expect(heldBytes(queue.take().parts)).toBeLessThanOrEqual(heldBytes([Buffer.from('small')]));
   const whole = Buffer.alloc(100, 'x');
   queue.push(whole);
-  expect(queue.take()).toEqual([whole]);
+  expect(queue.take().parts).toEqual([whole]);
 });
 
 test('large pieces are handed on uncopied', () => {
@@ -55,30 +55,44 @@ test('large pieces are handed on uncopied', () => {
   queue.push(Buffer.from('a'));
   queue.push(large);
   queue.push(Buffer.from('b'));
-  const parts = queue.take();
+  const parts = queue.take().parts;
   expect(parts.map(({ length }) => length)).toEqual([1, 10_000, 1]);
   expect(parts[1]).toBe(large);
 });
 
 describe('which pieces are merged', () => {
-  const lengthsOf = (queue: ByteQueue) => ({
-    isMerged: queue.isMerged,
-    lengths: queue.take().map(({ length }) => length),
-  });
+  /** Lengths of the parts, and whether each was merged. */
+  const told = ({ parts, merged }: Taken) => parts.map((part) => [part.length, merged.has(part)]);
 
   test('all that are short, and it is told; longer ones stay as they are', () => {
     const queue = new ByteQueue(100);
-    for (const bytes of [10, 99, 99, 100, 3000, 20, 30]) queue.push(Buffer.alloc(bytes));
-    expect(lengthsOf(queue)).toEqual({ isMerged: true, lengths: [10, 198, 100, 3000, 50] });
-    for (const bytes of [10, 99, 100, 99]) queue.push(Buffer.alloc(bytes));
-    expect(lengthsOf(queue)).toEqual({ isMerged: false, lengths: [10, 99, 100, 99] });
+    for (const bytes of [10, 99, 99, 100, 3000, 20, 30, 5000, 40]) queue.push(Buffer.alloc(bytes));
+    expect(told(queue.take())).toEqual([
+      [10, false],
+      [198, true],
+      [100, false],
+      [3000, false],
+      [50, true],
+      [5000, false],
+      [40, false],
+    ]);
+    for (const bytes of [10, 99]) queue.push(Buffer.alloc(bytes));
+    expect(told(queue.take())).toEqual([
+      [10, false],
+      [99, false],
+    ]);
   });
 
   test('what was merged before it came is merged, and does not keep what it was cut from in memory', () => {
     const queue = new ByteQueue(100);
-    queue.push(Buffer.alloc(64 * 1024).subarray(0, 5000), true);
-    expect(queue.isMerged).toBe(true);
-    expect(heldBytes(queue.take())).toBe(5000);
-    expect(queue.isMerged).toBe(false);
+    for (const bytes of [5000, 200, 300, 100])
+      queue.push(Buffer.alloc(64 * 1024).subarray(0, bytes), bytes > 100);
+    const taken = queue.take();
+    expect(told(taken)).toEqual([
+      [5000, true],
+      [500, true],
+      [100, false],
+    ]);
+    expect(heldBytes(taken.parts)).toBeLessThan(3 * 5600);
   });
 });

@@ -5,6 +5,7 @@ import WebSocket from 'ws';
 import { openAppend } from '../../src/client/index.ts';
 import { OriginalAppender, OriginalFollower } from '../support/original/clients.ts';
 import { Op, originalMessage } from '../support/original/frames.ts';
+import { startRelay } from '../support/relay/origin.ts';
 import { startServer } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -78,6 +79,36 @@ describe('small appends', () => {
     expect(Math.max(...follower.messages.map(({ length }) => length))).toBeLessThanOrEqual(1024);
     // They were merged.
     expect(follower.messages.length).toBeLessThan(lines.length / 2);
+  });
+
+  test("leave the appender's own long messages as they are that come with them", async () => {
+    const server = await startServer();
+    const appender = await OriginalAppender.connect(server.url('/a'));
+    const follower = await OriginalFollower.connect(server.url('/a'));
+    // One after the other, in a few reads, which cut some.
+    const texts = Array.from({ length: 200 }, (_, i) => `${i}`.padEnd(i % 10 < 3 ? 100 : 1500, '.'));
+    const frames = texts.map((text) => originalMessage(Op.text, Buffer.from(text), true));
+    await appender.writeRaw(Buffer.concat(frames));
+    await appender.close();
+    expect(await follower.outcome).toMatchObject({ exitCode: 0, lostBytes: 0 });
+    expect(Buffer.concat(follower.messages).toString()).toBe(texts.join(''));
+    // Of 140: some are cut where a read ends.
+    const whole = follower.messages.filter(({ length }) => length === 1500);
+    expect(whole.length).toBeGreaterThan(70);
+  });
+
+  test('by way of a relay are short ones, too', async () => {
+    const origin = await startServer();
+    const relay = await startRelay(origin.url(''));
+    const appender = openAppend(origin.url('/a'));
+    appender.write('begun\n');
+    const follower = await OriginalFollower.connect(relay.url('/a'));
+    await waitFor(() => follower.byteCount === 6, 'the beginning');
+    const lines = Array.from({ length: 20_000 }, (_, i) => `€€€€€€ ${i}`);
+    appender.end(`${lines.join('\n')}\n`);
+    expect(await follower.outcome).toMatchObject({ exitCode: 0, lostBytes: 0 });
+    expect(linesOf(follower.messages)).toEqual(['begun', ...lines]);
+    expect(Math.max(...follower.messages.map(({ length }) => length))).toBeLessThanOrEqual(1024);
   });
 
   test("do not make the appender's own long messages short", async () => {

@@ -34,9 +34,9 @@ export interface LogTarget extends Checkpointed {
   /**
    * Called when `parts` are in the file at `start`, and count.
    *
-   * @param isMerged whether they were short messages. Default: each was one by itself
+   * @param merged those of the parts that are several short messages. Default: none
    */
-  applied(start: number, parts: readonly Buffer[], isMerged?: boolean): void;
+  applied(start: number, parts: readonly Buffer[], merged?: ReadonlySet<Buffer>): void;
   /** Called when there is more to be seen by readers, bytes or not. */
   changed(): void;
   /** Called when its file is not where it was seen last. It may be somewhere else. */

@@ -162,8 +162,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
 
   /** Called at the end of a turn in which bytes came. */
   flush(): void {
-    const { isMerged } = this.#pending;
-    const parts = this.#pending.take();
+    const { parts, merged } = this.#pending.take();
     this.#writingSinceMs = this.#pendingSinceMs;
     const start = this.#target.committed;
     const written =
@@ -171,7 +170,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     if (written !== undefined) {
       void written
         .then((failure) => {
-          if (failure === undefined) this.#commit(start, parts, isMerged);
+          if (failure === undefined) this.#commit(start, parts, merged);
           else {
             this.#target.room.giveBack(lengthOf(parts));
             this.#fail(failure.cause);
@@ -180,7 +179,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
         .then(() => this.#goOn());
       return;
     }
-    if (parts.length > 0) this.#commit(start, parts, isMerged);
+    if (parts.length > 0) this.#commit(start, parts, merged);
     this.#goOn();
   }
 
@@ -199,9 +198,9 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     this.#securing ??= this.#secureFile();
   }
 
-  #commit(start: number, parts: readonly Buffer[], isMerged: boolean): void {
+  #commit(start: number, parts: readonly Buffer[], merged: ReadonlySet<Buffer>): void {
     this.#target.sync.written(this.#file);
-    this.#target.applied(start, parts, isMerged);
+    this.#target.applied(start, parts, merged);
     this.#target.room.giveBack(lengthOf(parts));
     this.#owner.written(this.#target.committed - start);
     this.#log.numbers.appendSent.observe(performance.now() - this.#writingSinceMs);
@@ -290,7 +289,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   #fail(error: unknown): void {
     if (this.#failure !== undefined) return;
     this.#accepting = false;
-    this.#target.room.giveBack(lengthOf(this.#pending.take()));
+    this.#target.room.giveBack(lengthOf(this.#pending.take().parts));
     this.#failure = storageFailure(error);
     this.#owner.failed(this.#failure);
     this.#notifySecured();

@@ -1,15 +1,25 @@
 /**
  * Encodes committed bytes for the wire, as buffers to be written one after the other.
  *
- * @param isMerged whether they were short messages. Default: each part was one by itself
+ * @param merged those of the parts that are several short messages. Default: none
  */
-export type Encoder = (parts: readonly Buffer[], isMerged?: boolean) => readonly Buffer[];
+export type Encoder = (parts: readonly Buffer[], merged?: ReadonlySet<Buffer>) => readonly Buffer[];
+
+const NONE: ReadonlySet<Buffer> = new Set();
 
 /** More pieces than this are joined at once: each costs about as much as copying a few hundred bytes. */
 const MAX_PIECES = 32;
 
 /** Longest chunk, single parts that are longer aside: what a stalled follower holds on to. */
 const CHUNK_BYTES = 256 * 1024;
+
+/** What is said of a {@link Chunk}. */
+export interface ChunkOptions {
+  /** Those of its parts that are several short messages; others do not matter. Default: none. */
+  merged?: ReadonlySet<Buffer> | undefined;
+  /** Whether it ends where bytes may be cut. Default: true. */
+  isWhole?: boolean;
+}
 
 /** A run of committed bytes that is still in memory. */
 export class Chunk {
@@ -19,17 +29,17 @@ export class Chunk {
   readonly end: number;
   /** Its bytes, as they were written. */
   readonly parts: readonly Buffer[];
-  /** Whether they were short messages, some of which may be in one part. */
-  readonly isMerged: boolean;
+  /** Those of the parts that are several short messages. */
+  readonly merged: ReadonlySet<Buffer>;
   /** Whether it ends where bytes may be cut. */
   readonly isWhole: boolean;
   readonly #encoded = new Map<Encoder, readonly Buffer[]>();
 
-  constructor(start: number, parts: readonly Buffer[], isMerged = false, isWhole = true) {
+  constructor(start: number, parts: readonly Buffer[], { merged = NONE, isWhole = true }: ChunkOptions = {}) {
     this.start = start;
     this.end = start + parts.reduce((bytes, part) => bytes + part.length, 0);
     this.parts = parts;
-    this.isMerged = isMerged;
+    this.merged = merged;
     this.isWhole = isWhole;
   }
 
@@ -39,9 +49,9 @@ export class Chunk {
    * which all others share.
    */
   encodedFrom(position: number, encode: Encoder): readonly Buffer[] {
-    if (position !== this.start) return encode(this.#partsFrom(position), this.isMerged);
+    if (position !== this.start) return this.#encodedWithin(position, encode);
     let encoded = this.#encoded.get(encode);
-    if (encoded === undefined) encoded = encode(this.parts, this.isMerged);
+    if (encoded === undefined) encoded = encode(this.parts, this.merged);
     else if (encoded.length === 1) return encoded;
     else encoded = [Buffer.concat(encoded)];
     if (encoded.length > MAX_PIECES) encoded = [Buffer.concat(encoded)];
@@ -49,14 +59,18 @@ export class Chunk {
     return encoded;
   }
 
-  #partsFrom(position: number): Buffer[] {
-    const parts: Buffer[] = [];
+  #encodedWithin(position: number, encode: Encoder): readonly Buffer[] {
     let start = this.start;
-    for (const part of this.parts) {
-      if (position < start + part.length) parts.push(part.subarray(Math.max(0, position - start)));
-      start += part.length;
+    for (const [index, part] of this.parts.entries()) {
+      const end = start + part.length;
+      if (position < end) {
+        const cut = part.subarray(position - start);
+        const parts = [cut, ...this.parts.slice(index + 1)];
+        return encode(parts, mergedWith(this.merged, part, cut));
+      }
+      start = end;
     }
-    return parts;
+    return encode([]);
   }
 }
 
@@ -64,14 +78,14 @@ export class Chunk {
 export function* chunksOf(
   start: number,
   parts: readonly Buffer[],
-  isMerged?: boolean,
+  merged?: ReadonlySet<Buffer>,
 ): Generator<Chunk, void, undefined> {
   let at = start;
   let gathered: Buffer[] = [];
   let gatheredBytes = 0;
   for (const part of parts) {
     if (gatheredBytes > 0 && gatheredBytes + part.length > CHUNK_BYTES) {
-      yield new Chunk(at, gathered, isMerged);
+      yield new Chunk(at, gathered, { merged });
       at += gatheredBytes;
       gathered = [];
       gatheredBytes = 0;
@@ -79,5 +93,10 @@ export function* chunksOf(
     gathered.push(part);
     gatheredBytes += part.length;
   }
-  if (gatheredBytes > 0) yield new Chunk(at, gathered, isMerged);
+  if (gatheredBytes > 0) yield new Chunk(at, gathered, { merged });
+}
+
+/** The merged parts when there is only this cut of a part any more. */
+export function mergedWith(merged: ReadonlySet<Buffer>, part: Buffer, cut: Buffer): ReadonlySet<Buffer> {
+  return merged.has(part) ? new Set([...merged, cut]) : merged;
 }

@@ -134,11 +134,11 @@ export class Feed implements ReaderFeed {
    * followers. The one place that does with bytes at hand. Those below `committed` are known
    * already and change nothing.
    *
-   * @param isMerged whether they were short messages. Default: each part was one by itself
+   * @param merged those of the parts that are several short messages. Default: none
    */
-  commit(start: number, parts: readonly Buffer[], isMerged?: boolean): void {
+  commit(start: number, parts: readonly Buffer[], merged?: ReadonlySet<Buffer>): void {
     // Chunk by chunk, because one that all followers take in a row stays in the processor's cache.
-    for (const chunk of chunksOf(start, parts, isMerged)) {
+    for (const chunk of chunksOf(start, parts, merged)) {
       if (chunk.end <= this.#committed) continue;
       this.#committed = chunk.end;
       for (const window of this.#windows) for (const _ of window.push(chunk)) this.#wake();

@@ -1,6 +1,6 @@
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { lastBytes, withoutLast } from './characters.ts';
-import { Chunk } from './chunk.ts';
+import { Chunk, mergedWith } from './chunk.ts';
 import { type Cutting, pieceOf } from './cutting.ts';
 
 /** Longest rest that waits in memory to become whole: any character's. A longer one is read again. */
@@ -80,7 +80,7 @@ export class PieceWindow {
     this.#committed = chunk.end;
     if (open < bytes && isNext) {
       const whole = open === 0 && bytes === chunk.end - chunk.start ? chunk : undefined;
-      yield* this.#cut(whole ?? new Chunk(start, withoutLast(parts, open), chunk.isMerged));
+      yield* this.#cut(whole ?? wholeOf(start, parts, open, chunk.merged));
     } else if (open < bytes) {
       // What it goes on with is in the file, and a short one may be the rest of a character.
       this.#end = bytes > MAX_REST_BYTES ? chunk.end - open : undefined;
@@ -138,7 +138,7 @@ export class PieceWindow {
       const start = chunk.start + at;
       at += piece.bytes.length;
       this.#isWithin = !piece.isWhole;
-      yield this.#add(new Chunk(start, [piece.bytes], chunk.isMerged, piece.isWhole));
+      yield this.#add(new Chunk(start, [piece.bytes], { isWhole: piece.isWhole }));
     }
   }
 
@@ -182,6 +182,18 @@ export class PieceWindow {
     }
     return otherwise;
   }
+}
+
+/** The chunk of these parts but for the open bytes at their end. */
+function wholeOf(
+  start: number,
+  parts: readonly Buffer[],
+  openBytes: number,
+  merged: ReadonlySet<Buffer>,
+): Chunk {
+  const whole = withoutLast(parts, openBytes);
+  const [last, cut] = [parts[whole.length - 1], whole.at(-1)] as [Buffer, Buffer];
+  return new Chunk(start, whole, { merged: mergedWith(merged, last, cut) });
 }
 
 /** How many of the newest bytes stay in memory for the followers of one feed. */

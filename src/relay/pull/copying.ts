@@ -198,7 +198,6 @@ export class Copying implements LeaseHolder {
    * @param source brings the bytes from where the copy ends
    * @param fileType content type that an append has given there to what was not made as a stream
    * @throws {UpstreamError} when it does not end there any more, or is gone
-   * @throws the signal's reason when the pull was stopped meanwhile
    * @throws what {@link SessionRegistry.open} throws
    */
   async begin(
@@ -219,8 +218,6 @@ export class Copying implements LeaseHolder {
     await lease.ready();
     if (lease.failure !== undefined) throw lease.failure;
     this.#lease = lease;
-    // Who would be told of it from now on would wait for what does not come.
-    this.request.signal.throwIfAborted();
     this.#generation = made.generation;
     if (lease.received !== (copied?.size ?? 0)) {
       const error = this.#changedMeanwhile();
@@ -253,12 +250,13 @@ export class Copying implements LeaseHolder {
       this.#source?.tooLong(bytes);
       return true;
     }
-    if (this.#values === undefined) return lease.append(bytes);
+    // Which of them were short messages, and which were one long one, is not known here.
+    if (this.#values === undefined) return lease.append(bytes, true);
     const whole = this.#values.whole(bytes);
     if (this.#values.openBytes > MAX_VALUE_BYTES) {
       this.#source?.stop(new UpstreamError(`a value has more than ${MAX_VALUE_BYTES} bytes`));
     }
-    return whole === undefined || lease.append(whole);
+    return whole === undefined || lease.append(whole, true);
   }
 
   /**

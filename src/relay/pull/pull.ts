@@ -128,7 +128,7 @@ export class Pull {
       this.#askers.delete(asker);
       const isAwaited = this.#askers.size > 0 || this.isAwaited;
       if (signal.aborted && this.state.phase === 'asking' && !isAwaited) {
-        this.#aborter.abort(new UnreadError('nobody asks any more'));
+        this.#abort(new UnreadError('nobody asks any more'));
       }
     }
   }
@@ -235,8 +235,14 @@ export class Pull {
 
   /** Fetches nothing more. Its readers are told that it goes on later. */
   async stop(reason: unknown): Promise<void> {
-    this.#aborter.abort(reason);
+    this.#abort(reason);
     await this.over;
+  }
+
+  /** Fetches nothing more. Who asks from now on waits for no more of it, but until it is over. */
+  #abort(reason: unknown): void {
+    this.#aborter.abort(reason);
+    this.#progress.conclude(UNKNOWN);
   }
 
   async #hold(): Promise<boolean> {

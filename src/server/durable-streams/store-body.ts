@@ -25,7 +25,7 @@ export function storeBody(
     const write = async () => {
       try {
         while (waiting.length > 0) {
-          await file.write(waiting.take());
+          await file.write(waiting.take().parts);
           body.resume();
         }
       } catch (error) {

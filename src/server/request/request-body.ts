@@ -142,7 +142,7 @@ export class RequestBody implements BodySource {
   }
 
   #pass(): void {
-    for (const bytes of this.#arrived.take()) {
+    for (const bytes of this.#arrived.take().parts) {
       if (this.#decoder === undefined) this.#reader?.take(bytes);
       else if (this.#reader !== undefined) this.#passEncoded(this.#decoder, bytes);
     }
@@ -246,7 +246,7 @@ export async function collectBody(
       ended: () => {
         share.complete();
         const { length } = collected;
-        resolve(Buffer.concat(collected.take(), length));
+        resolve(Buffer.concat(collected.take().parts, length));
       },
       failed: fail,
       cut: () => resolve(undefined),

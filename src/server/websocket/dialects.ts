@@ -120,23 +120,30 @@ export function dialectOf(request: FastifyRequest): Dialect {
 /**
  * Makes an encoder of WebSocket text messages, unmasked and unfragmented: one
  * for each part, in which no character is cut where the bytes are UTF-8; the
- * end of all parts aside. It copies nothing: the result alternates between
- * headers and views of the input. What was merged of short messages makes short ones, which are copied to one buffer.
+ * end of all parts aside. Of parts that were not merged it copies nothing: the result alternates between
+ * headers and views of them. Those that were make short messages, which are copied to one buffer.
  *
  * @param maxMessageBytes longest payload of one message; longer parts make more messages
- * @param maxShortBytes the same of what was merged, 4 at least
+ * @param maxShortBytes the same of parts that were merged, or are not longer than this; 4 at least
  */
 export function textEncoder(maxMessageBytes: number, maxShortBytes: number): Encoder {
-  return (parts, isMerged) => {
-    if (isMerged === true) return [shortMessages(parts, maxShortBytes)];
+  return (parts, merged) => {
     const encoded: Buffer[] = [];
     /** The beginning of a character, which goes with what comes next. */
     let begun: Buffer[] = [];
     let begunBytes = 0;
     for (const [index, part] of parts.entries()) {
       const isLast = index === parts.length - 1;
+      if (merged?.has(part) === true) {
+        const bytes = begunBytes === 0 ? part : Buffer.concat([...begun, part]);
+        begunBytes = isLast ? 0 : cutCharacterBytes(bytes);
+        begun = begunBytes === 0 ? [] : [bytes.subarray(-begunBytes)];
+        encoded.push(shortMessages(bytes, bytes.length - begunBytes, maxShortBytes));
+        continue;
+      }
+      const maxBytes = part.length <= maxShortBytes ? maxShortBytes : maxMessageBytes;
       for (let at = 0; at < part.length; ) {
-        const rest = part.subarray(at, at + maxMessageBytes - begunBytes);
+        const rest = part.subarray(at, at + maxBytes - begunBytes);
         const isEnd = isLast && at + rest.length === part.length;
         const cut = isEnd ? 0 : cutCharacterBytes(rest.length < 4 ? Buffer.concat([...begun, rest]) : rest);
         if (cut >= rest.length) {
@@ -157,17 +164,18 @@ export function textEncoder(maxMessageBytes: number, maxShortBytes: number): Enc
   };
 }
 
-/** Text messages of so many bytes at most. No character is cut, as far as the bytes are UTF-8; the end of all aside. */
-function shortMessages(parts: readonly Buffer[], maxBytes: number): Buffer {
-  const [first] = parts;
-  const bytes = first !== undefined && parts.length === 1 ? first : Buffer.concat(parts);
+/**
+ * The first `length` bytes as text messages of so many bytes at most. No character is cut, as far as the bytes are UTF-8;
+ * the end of all aside.
+ */
+function shortMessages(bytes: Buffer, length: number, maxBytes: number): Buffer {
   // None but the last has fewer, but for the beginning of a character.
-  const mostMessages = Math.ceil(bytes.length / (maxBytes - 3));
-  const encoded = Buffer.allocUnsafeSlow(bytes.length + mostMessages * SHORT_HEADER_BYTES);
+  const mostMessages = Math.ceil(length / (maxBytes - 3));
+  const encoded = Buffer.allocUnsafeSlow(length + mostMessages * SHORT_HEADER_BYTES);
   let written = 0;
-  for (let at = 0; at < bytes.length; ) {
-    let end = Math.min(at + maxBytes, bytes.length);
-    if (end < bytes.length) end -= cutCharacterBytes(bytes, end);
+  for (let at = 0; at < length; ) {
+    let end = Math.min(at + maxBytes, length);
+    if (end < length) end -= cutCharacterBytes(bytes, end);
     written = putShortHeader(encoded, written, Opcode.text, end - at);
     written += bytes.copy(encoded, written, at, end);
     at = end;

@@ -1,29 +1,38 @@
 import { expect, test } from 'vitest';
 import { Chunk, chunksOf, type Encoder } from '../../../src/core/readers/chunk.ts';
 
-/** Keeps what it was asked to encode. */
+/** Keeps what it was asked to encode: each part, and whether it was merged. */
 function spyEncoder() {
-  const asked: [text: string, isMerged: boolean | undefined][] = [];
-  const encode: Encoder = (parts, isMerged) => {
-    asked.push([Buffer.concat(parts).toString(), isMerged]);
+  const asked: [text: string, isMerged: boolean | undefined][][] = [];
+  const encode: Encoder = (parts, merged) => {
+    asked.push(parts.map((part) => [part.toString(), merged?.has(part)]));
     return parts;
   };
   return { asked, encode };
 }
 
-test.each([true, false])(
-  'whether bytes were short messages is known wherever a reader begins: %s',
-  (isMerged) => {
-    const { asked, encode } = spyEncoder();
-    const [chunk] = [...chunksOf(100, [Buffer.from('abc'), Buffer.from('def')], isMerged)];
-    chunk?.encodedFrom(100, encode);
-    chunk?.encodedFrom(104, encode);
-    expect(asked).toEqual([
-      ['abcdef', isMerged],
-      ['ef', isMerged],
-    ]);
-  },
-);
+test('which parts are short messages is known wherever a reader begins', () => {
+  const { asked, encode } = spyEncoder();
+  const parts = ['abc', 'def', 'ghi'].map((text) => Buffer.from(text));
+  const [chunk] = [...chunksOf(100, parts, new Set([parts[1] as Buffer]))];
+  for (const position of [100, 101, 104]) chunk?.encodedFrom(position, encode);
+  expect(asked).toEqual([
+    [
+      ['abc', false],
+      ['def', true],
+      ['ghi', false],
+    ],
+    [
+      ['bc', false],
+      ['def', true],
+      ['ghi', false],
+    ],
+    [
+      ['ef', true],
+      ['ghi', false],
+    ],
+  ]);
+});
 
 test('bytes are encoded once for all that begin with them, as one buffer from the second on', () => {
   const { asked, encode } = spyEncoder();

@@ -233,6 +233,21 @@ test('a byte that may be the rest of a character says nothing of where text may 
   expect(window.end).toBe(9);
 });
 
+test('which parts are short messages is known of what is left of them, and of what a character begins before', () => {
+  const window = new PieceWindow(betweenCharacters, 0);
+  const [first, second] = [Buffer.from('ab€').subarray(0, 3), Buffer.from('€cd').subarray(1)];
+  const told = (position: number) => {
+    const { parts = [], merged } = window.at(position) ?? {};
+    return parts.map((part) => [part.toString(), merged?.has(part)]);
+  };
+  for (const _ of window.push(new Chunk(0, [first], { merged: new Set([first]) })));
+  expect(told(0)).toEqual([['ab', true]]);
+  for (const _ of window.push(new Chunk(3, [second], { merged: new Set([second]) })));
+  const [rest, last] = window.at(2)?.parts ?? [];
+  expect(Buffer.concat([rest as Buffer, last as Buffer]).toString()).toBe('€cd');
+  expect(told(2).map(([, isMerged]) => isMerged)).toEqual([false, true]);
+});
+
 /** A feed of a file that has no line end, and how often the file is read. */
 async function endlessLine(bytes: number) {
   const directory = await temporaryDirectory();

@@ -9,16 +9,23 @@ const MAX_BYTES = 8;
 const MAX_SHORT_BYTES = 5;
 const encode = textEncoder(MAX_BYTES, MAX_SHORT_BYTES);
 
-const messagesOf = (parts: readonly Buffer[], isMerged = false) =>
-  [...new FrameReader().read(Buffer.concat(encode(parts, isMerged)))].map(({ fin, opcode, payload }) => {
+const messagesOf = (parts: readonly Buffer[], merged: ReadonlySet<Buffer> = new Set()) => {
+  const maxBytes = parts.every((part) => merged.has(part)) ? MAX_SHORT_BYTES : MAX_BYTES;
+  return [...new FrameReader().read(Buffer.concat(encode(parts, merged)))].map(({ fin, opcode, payload }) => {
     expect({ fin, opcode }).toEqual({ fin: true, opcode: Op.text });
-    expect(payload.length).toBeLessThanOrEqual(isMerged ? MAX_SHORT_BYTES : MAX_BYTES);
+    expect(payload.length).toBeLessThanOrEqual(maxBytes);
     return payload;
   });
+};
+
+const none = () => false;
+const all = () => true;
+const eachSecond = (_part: Buffer, index: number) => index % 2 === 1;
 
 test.each([
-  ['as they came', false],
-  ['merged', true],
+  ['as they came', none],
+  ['merged', all],
+  ['some of them merged', eachSecond],
 ])('no character is cut, however the bytes come, and no byte is lost: %s', (_how, isMerged) => {
   fc.assert(
     fc.property(
@@ -32,7 +39,7 @@ test.each([
           parts.push(bytes.subarray(at, at + length));
           at += length;
         }
-        const messages = messagesOf(parts, isMerged);
+        const messages = messagesOf(parts, new Set(parts.filter(isMerged)));
         expect(Buffer.concat(messages).equals(bytes)).toBe(true);
         expect(messages.every(isUtf8)).toBe(true);
       },
@@ -44,20 +51,31 @@ test('bytes that are no text arrive as they are', () => {
   fc.assert(
     fc.property(
       fc.array(fc.uint8Array({ minLength: 1, maxLength: 20 })),
-      fc.boolean(),
+      fc.constantFrom(none, all, eachSecond),
       (arrays, isMerged) => {
         const parts = arrays.map((array) => Buffer.from(array));
-        expect(Buffer.concat(messagesOf(parts, isMerged)).equals(Buffer.concat(parts))).toBe(true);
+        const merged = new Set(parts.filter(isMerged));
+        expect(Buffer.concat(messagesOf(parts, merged)).equals(Buffer.concat(parts))).toBe(true);
       },
     ),
   );
 });
 
-test('what was merged makes as few short messages as there can be', () => {
-  const parts = ['ab', 'c', 'defghijk', 'l'].map((part) => Buffer.from(part));
-  expect(messagesOf(parts, true).map(String)).toEqual(['abcde', 'fghij', 'kl']);
-  // Of the longest that has a short header, and one byte more.
-  const long = textEncoder(1000, 126)([Buffer.alloc(251, 'x')], true);
+test('a part that was merged makes as few short messages as there can be, and others stay as they are', () => {
+  const parts = ['ab', 'cdefghijkl', 'mnopqrst'].map((part) => Buffer.from(part));
+  const messages = messagesOf(parts, new Set([parts[1] as Buffer]));
+  expect(messages.map(String)).toEqual(['ab', 'cdefg', 'hijkl', 'mnopqrst']);
+});
+
+test('a short part is not made longer than short ones may be by the beginning of a character before it', () => {
+  const bytes = Buffer.from('ab€cdef');
+  const messages = messagesOf([bytes.subarray(0, 4), bytes.subarray(4)]);
+  expect(messages.map(String)).toEqual(['ab', '€cd', 'ef']);
+});
+
+test('headers of short messages of any length', () => {
+  const bytes = Buffer.alloc(251, 'x');
+  const long = textEncoder(1000, 126)([bytes], new Set([bytes]));
   const messages = [...new FrameReader().read(Buffer.concat(long))];
   expect(messages.map(({ payload }) => payload.length)).toEqual([126, 125]);
 });
