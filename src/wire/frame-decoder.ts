@@ -22,7 +22,7 @@ export interface FrameHandler {
 }
 
 /** From this length on it is worth while to look at a chunk as words. */
-const MANY_BYTES = 512;
+const LONG_CHUNK_BYTES = 512;
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -83,7 +83,7 @@ export class FrameDecoder {
     let runStart = 0;
     let runEnd = 0;
     let isMerged = false;
-    const words = this.#masked && chunk.length >= MANY_BYTES ? wordsOf(chunk) : undefined;
+    const words = this.#masked && chunk.length >= LONG_CHUNK_BYTES ? wordsOf(chunk) : undefined;
     let at = 0;
     try {
       while (at < chunk.length) {

@@ -77,7 +77,7 @@ function rotated(mask: Uint8Array, phase: number): Uint8Array {
  * Moves `bytes[from, to)` down to `target`, at or before `from`, and unmasks it on
  * the way. For short payloads, which are merged that way.
  *
- * @param words those of `bytes`, if they are at hand
+ * @param words those of `bytes`, if they are at hand: long ones are unmasked where they are, and moved then
  */
 export function unmaskDown(
   bytes: Uint8Array,

@@ -87,7 +87,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   /**
    * Takes bytes, which are its own from now on. After `stop` they are dropped.
    *
-   * @param isMerged whether they are several short messages
+   * @param isMerged whether they are, or may be, several short messages. Default: false
    * @returns false when too many bytes wait for the disk: pause until `drained`
    */
   append(bytes: Buffer, isMerged?: boolean): boolean {

@@ -15,7 +15,7 @@ const CHUNK_BYTES = 256 * 1024;
 
 /** What is said of a {@link Chunk}. */
 export interface ChunkOptions {
-  /** Those of its parts that are several short messages; others do not matter. Default: none. */
+  /** Those of its parts that are several short messages. Default: none. */
   merged?: ReadonlySet<Buffer> | undefined;
   /** Whether it ends where bytes may be cut. Default: true. */
   isWhole?: boolean;
@@ -78,14 +78,19 @@ export class Chunk {
 export function* chunksOf(
   start: number,
   parts: readonly Buffer[],
-  merged?: ReadonlySet<Buffer>,
+  merged = NONE,
 ): Generator<Chunk, void, undefined> {
+  // A chunk keeps no others in memory.
+  const chunkOf = (own: readonly Buffer[]) =>
+    new Chunk(at, own, {
+      merged: merged.size === 0 ? NONE : new Set(own.filter((part) => merged.has(part))),
+    });
   let at = start;
   let gathered: Buffer[] = [];
   let gatheredBytes = 0;
   for (const part of parts) {
     if (gatheredBytes > 0 && gatheredBytes + part.length > CHUNK_BYTES) {
-      yield new Chunk(at, gathered, { merged });
+      yield chunkOf(gathered);
       at += gatheredBytes;
       gathered = [];
       gatheredBytes = 0;
@@ -93,7 +98,7 @@ export function* chunksOf(
     gathered.push(part);
     gatheredBytes += part.length;
   }
-  if (gatheredBytes > 0) yield new Chunk(at, gathered, { merged });
+  if (gatheredBytes > 0) yield chunkOf(gathered);
 }
 
 /** The merged parts when there is only this cut of a part any more. */

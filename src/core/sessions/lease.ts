@@ -72,7 +72,7 @@ export class Lease {
   /**
    * Takes bytes, which are the session's own from now on. After the end they are dropped.
    *
-   * @param isMerged whether they are several short messages
+   * @param isMerged whether they are, or may be, several short messages. Default: false
    * @returns false when too many bytes wait for the disk: pause until `drained`
    */
   append(bytes: Buffer, isMerged?: boolean): boolean {

@@ -129,37 +129,38 @@ export function dialectOf(request: FastifyRequest): Dialect {
 export function textEncoder(maxMessageBytes: number, maxShortBytes: number): Encoder {
   return (parts, merged) => {
     const encoded: Buffer[] = [];
-    /** The beginning of a character, which goes with what comes next. */
-    let begun: Buffer[] = [];
-    let begunBytes = 0;
+    /** The beginning of a character, 3 bytes at most, which goes with what comes next. */
+    let begun: Buffer = NOTHING;
+    const push = (whole: Buffer) => {
+      encoded.push(messageHeader(Opcode.text, begun.length + whole.length));
+      if (begun.length > 0) encoded.push(begun);
+      encoded.push(whole);
+    };
     for (const [index, part] of parts.entries()) {
       const isLast = index === parts.length - 1;
       if (merged?.has(part) === true) {
-        const bytes = begunBytes === 0 ? part : Buffer.concat([...begun, part]);
-        begunBytes = isLast ? 0 : cutCharacterBytes(bytes);
-        begun = begunBytes === 0 ? [] : [bytes.subarray(-begunBytes)];
-        encoded.push(shortMessages(bytes, bytes.length - begunBytes, maxShortBytes));
+        const bytes = begun.length === 0 ? part : Buffer.concat([begun, part]);
+        const wholeBytes = bytes.length - (isLast ? 0 : cutCharacterBytes(bytes));
+        if (wholeBytes > 0) encoded.push(shortMessages(bytes, wholeBytes, maxShortBytes));
+        begun = bytes.subarray(wholeBytes);
         continue;
       }
       const maxBytes = part.length <= maxShortBytes ? maxShortBytes : maxMessageBytes;
       for (let at = 0; at < part.length; ) {
-        const rest = part.subarray(at, at + maxBytes - begunBytes);
-        const isEnd = isLast && at + rest.length === part.length;
-        const cut = isEnd ? 0 : cutCharacterBytes(rest.length < 4 ? Buffer.concat([...begun, rest]) : rest);
-        if (cut >= rest.length) {
-          begun.push(rest);
-          begunBytes += rest.length;
-          at += rest.length;
-          continue;
+        let rest = part.subarray(at, at + maxBytes - begun.length);
+        at += rest.length;
+        // A few bytes do not tell by themselves what they are.
+        if (rest.length < 4 && begun.length > 0) {
+          rest = Buffer.concat([begun, rest]);
+          begun = NOTHING;
         }
-        const whole = rest.subarray(0, rest.length - cut);
-        encoded.push(messageHeader(Opcode.text, begunBytes + whole.length), ...begun, whole);
-        begun = [];
-        begunBytes = 0;
-        at += whole.length;
+        const isEnd = isLast && at === part.length;
+        const wholeBytes = rest.length - (isEnd ? 0 : cutCharacterBytes(rest));
+        if (wholeBytes > 0) push(rest.subarray(0, wholeBytes));
+        begun = rest.subarray(wholeBytes);
       }
     }
-    if (begunBytes > 0) encoded.push(messageHeader(Opcode.text, begunBytes), ...begun);
+    if (begun.length > 0) encoded.push(messageHeader(Opcode.text, begun.length), begun);
     return encoded;
   };
 }
