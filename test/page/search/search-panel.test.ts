@@ -28,26 +28,25 @@ async function says({ page }: LogLook, text: string): Promise<void> {
   await waitFor(async () => (await page.locator('.search output').textContent()) === text, `"${text}"`);
 }
 
-/** Presses keys, of which the first opens the search, while its script does not come: from a server that no page had it from. Returns what lets that come. */
-async function typeAhead(look: LogLook, keys: readonly string[]): Promise<() => void> {
+/**
+ * Presses keys, of which the first opens the search, while its script does not come, if it is asked for: a browser may have it in
+ * its memory.
+ *
+ * @returns what lets that come
+ */
+async function typeAhead(look: LogLook, keys: readonly string[]): Promise<() => Promise<void>> {
   let letGo = () => {};
   const isHeld = new Promise<void>((resolve) => {
     letGo = resolve;
   });
-  const asked = look.page.waitForRequest(/search-panel/);
-  await look.page.route(
-    /search-panel/,
-    async (route) => {
-      await isHeld;
-      await route.continue();
-    },
-    { times: 1 },
-  );
-  const [first = '', ...others] = keys;
-  await look.press(first);
-  await asked;
-  for (const key of others) await look.press(key);
-  return letGo;
+  const held: Promise<void>[] = [];
+  await look.page.route(/search-panel/, (route) => void held.push(isHeld.then(() => route.continue())));
+  for (const key of keys) await look.press(key);
+  return async () => {
+    letGo();
+    await Promise.all(held);
+    await look.page.unroute(/search-panel/);
+  };
 }
 
 const shownRow = (look: LogLook) => look.page.locator('.log .row.found > .text').textContent();
@@ -138,7 +137,7 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
     const look = await browser.open(server.url('/f.log'));
     await look.row('20000: hay, and more hay');
     const letGo = await typeAhead(look, ['/', 'n', 'e', 'x', 'Backspace', 'e', 'd', 'l', 'e']);
-    letGo();
+    await letGo();
     await says(look, '4 of 4');
     expect(await look.page.getByLabel('Search in the whole file').inputValue()).toBe('needle');
   });
@@ -149,7 +148,7 @@ describe.runIf(ViewerBrowser.isThere)('the search of a log', () => {
     const look = await browser.open(server.url('/f.log'));
     await look.row('20000: hay, and more hay');
     const letGo = await typeAhead(look, ['g', '1', '2', '3', '4', '5', 'Enter']);
-    letGo();
+    await letGo();
     await look.row('12345: hay, and more hay');
     // Keys are the log's again.
     await look.press('End');
