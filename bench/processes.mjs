@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -79,14 +80,28 @@ export async function waitForPort(port, child) {
   }
 }
 
+/**
+ * Below the ports that Linux, as it is set by itself, gives to who asks for any. One of those could be given to the very connection
+ * that looks whether somebody listens there: it would reach itself.
+ */
+const FIRST_PORT = 10_000;
+const LAST_PORT = 30_000;
+
 /** A port of 127.0.0.1 that nobody listens on at the moment. */
 export async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const server = net.createServer().listen(randomInt(FIRST_PORT, LAST_PORT), '127.0.0.1');
+    try {
+      await once(server, 'listening');
+    } catch (error) {
+      if (error.code === 'EADDRINUSE') continue;
+      throw error;
+    }
+    const { port } = server.address();
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 function killGroup(child) {
