@@ -7,11 +7,9 @@ const MAX_BLOCK_BYTES = 64 * 1024;
 /** What has waited. */
 export interface Taken {
   parts: Buffer[];
-  /** Those of them that are several short pieces. */
-  merged: ReadonlySet<Buffer>;
+  /** Those of them that are several short pieces; undefined: none. */
+  merged: ReadonlySet<Buffer> | undefined;
 }
-
-const NONE: ReadonlySet<Buffer> = new Set();
 
 /**
  * Bytes that wait, in order. However small the pieces are in which they come,
@@ -55,7 +53,7 @@ export class ByteQueue {
   /** Takes all that waits out of it. */
   take(): Taken {
     this.#closeBlock();
-    const taken = { parts: this.#parts, merged: this.#merged ?? NONE };
+    const taken = { parts: this.#parts, merged: this.#merged };
     this.#parts = [];
     this.#merged = undefined;
     this.#length = 0;

@@ -2,6 +2,9 @@ import type { Opcode } from './opcode.ts';
 
 const FIN = 0x80;
 
+/** Longest header of a message of less than 64 KiB, in bytes. */
+export const SHORT_HEADER_BYTES = 4;
+
 type DataOpcode = typeof Opcode.text | typeof Opcode.binary;
 
 /**
@@ -40,18 +43,17 @@ export function messageEncoder(
 
 /** The header of a complete, unmasked and unfragmented message. */
 export function messageHeader(opcode: DataOpcode, payloadBytes: number): Buffer {
-  const firstByte = FIN | opcode;
-  if (payloadBytes < 126) return Buffer.of(firstByte, payloadBytes);
-  if (payloadBytes < 65_536) return Buffer.of(firstByte, 126, payloadBytes >>> 8, payloadBytes);
+  if (payloadBytes < 65_536) {
+    const short = Buffer.alloc(payloadBytes < 126 ? 2 : SHORT_HEADER_BYTES);
+    putShortHeader(short, 0, opcode, payloadBytes);
+    return short;
+  }
   const bytes = Buffer.alloc(10);
-  bytes[0] = firstByte;
+  bytes[0] = FIN | opcode;
   bytes[1] = 127;
   bytes.writeUIntBE(payloadBytes, 4, 6);
   return bytes;
 }
-
-/** Longest header of a message of less than 64 KiB, in bytes. */
-export const SHORT_HEADER_BYTES = 4;
 
 /**
  * Writes the header of a complete, unmasked and unfragmented message of less than 64 KiB into a buffer.

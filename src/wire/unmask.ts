@@ -10,9 +10,10 @@ const MANY_BYTES = 48;
 
 const NO_WORDS = new Uint32Array(0);
 
-/** A mask as a word, in the order of this machine. */
-const wordOfMask = new Uint32Array(1);
-const maskOfWord = new Uint8Array(wordOfMask.buffer);
+/** What {@link rotated} has made, as a word in the order of this machine, … */
+const rotatedWord = new Uint32Array(1);
+/** … and as bytes. */
+const rotatedBytes = new Uint8Array(rotatedWord.buffer);
 
 /** Unmasks `bytes` in place. For long payloads. */
 export const unmaskInPlace = nativeUnmask() ?? unmaskWords;
@@ -50,27 +51,18 @@ function unmaskRange(
   const aligned = -bytes.byteOffset & 3;
   const first = Math.min(to, from + ((aligned - from) & 3));
   const last = first + ((to - first) & ~3);
-  unmaskBytes(bytes, from, first, from, mask, phase);
-  const word = wordOf(mask, phase + first - from);
+  unmaskDown(bytes, from, first, from, mask, phase);
+  rotated(mask, phase + first - from);
+  const word = rotatedWord[0]!;
   const end = (last - aligned) >> 2;
   for (let i = (first - aligned) >> 2; i < end; i++) words[i]! ^= word;
-  unmaskBytes(bytes, last, to, last, mask, phase + last - from);
+  unmaskDown(bytes, last, to, last, mask, phase + last - from);
 }
 
-/** The mask for payload that begins `phase` bytes later, as a word. */
-function wordOf(mask: Uint8Array, phase: number): number {
-  for (let i = 0; i < 4; i++) maskOfWord[i] = mask[(phase + i) & 3]!;
-  return wordOfMask[0]!;
-}
-
-/** The same as bytes. */
+/** The mask for payload that begins `phase` bytes later. Good until the next one is asked for. */
 function rotated(mask: Uint8Array, phase: number): Uint8Array {
-  return Uint8Array.of(
-    mask[phase & 3]!,
-    mask[(phase + 1) & 3]!,
-    mask[(phase + 2) & 3]!,
-    mask[(phase + 3) & 3]!,
-  );
+  for (let i = 0; i < 4; i++) rotatedBytes[i] = mask[(phase + i) & 3]!;
+  return rotatedBytes;
 }
 
 /**
@@ -88,22 +80,11 @@ export function unmaskDown(
   phase: number,
   words?: Uint32Array,
 ): void {
-  if (words === undefined || to - from < MANY_BYTES) {
-    unmaskBytes(bytes, from, to, target, mask, phase);
+  if (words !== undefined && to - from >= MANY_BYTES) {
+    unmaskRange(bytes, words, from, to, mask, phase);
+    bytes.copyWithin(target, from, to);
     return;
   }
-  unmaskRange(bytes, words, from, to, mask, phase);
-  bytes.copyWithin(target, from, to);
-}
-
-function unmaskBytes(
-  bytes: Uint8Array,
-  from: number,
-  to: number,
-  target: number,
-  mask: Uint8Array,
-  phase: number,
-): void {
   const k0 = mask[phase & 3]!;
   const k1 = mask[(phase + 1) & 3]!;
   const k2 = mask[(phase + 2) & 3]!;

@@ -198,7 +198,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     this.#securing ??= this.#secureFile();
   }
 
-  #commit(start: number, parts: readonly Buffer[], merged: ReadonlySet<Buffer>): void {
+  #commit(start: number, parts: readonly Buffer[], merged: ReadonlySet<Buffer> | undefined): void {
     this.#target.sync.written(this.#file);
     this.#target.applied(start, parts, merged);
     this.#target.room.giveBack(lengthOf(parts));
