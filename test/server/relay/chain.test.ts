@@ -204,9 +204,11 @@ class Story {
         else expect(streamStatus, `at ${index}`).toBe(`${STATUS}`);
       }
       if (how === 'deleted' || how === 'truncated') continue;
-      // What was passed on while it was changed is fetched by who asks for it now.
-      const hasAll = async () =>
-        (await readFile(this.#fileAt(index)).catch(() => undefined))?.equals(bytes) === true;
+      // What a relay passes on, since a server before it has just refused it, it fetches for who asks a moment later.
+      const hasAll = async () => {
+        await get(server.url(this.#urlPath));
+        return (await readFile(this.#fileAt(index)).catch(() => undefined))?.equals(bytes) === true;
+      };
       await waitFor(hasAll, `all of it in the file at ${index}`);
     }
   }
