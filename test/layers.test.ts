@@ -295,6 +295,7 @@ it('permits are made where it is decided who may do what, and for what the serve
   }
   expect(own.sort()).toEqual([
     'core/recovery/check/file-check.ts',
+    'core/sessions/session-registry.ts',
     'core/streams/expiry-sweep.ts',
     'relay/copies/copy-file.ts',
     'relay/pull/copying.ts',

@@ -43,9 +43,9 @@ export class ByteQueue {
    */
   push(bytes: Buffer, isMerged = false): void {
     if (bytes.length === 0) return;
-    if (bytes.length >= SMALL_BYTES) this.#pushWhole(isMerged ? onItsOwn(bytes) : bytes, isMerged);
     // The first one is alone, more often than not.
-    else if (this.#length === 0) this.#pushWhole(onItsOwn(bytes), isMerged);
+    const isWhole = bytes.length >= SMALL_BYTES || this.#length === 0;
+    if (isWhole) this.#pushWhole(onItsOwn(bytes), isMerged);
     else this.#copy(bytes, isMerged);
     this.#length += bytes.length;
   }

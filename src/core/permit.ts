@@ -69,7 +69,7 @@ export class Permit<U extends Use = Use> {
     return permit;
   }
 
-  /** For what the server does by itself: recovery, sweeps, copies. */
+  /** For what the server does by itself: recovery, sessions whose appenders may come back, sweeps, copies. */
   static own(path: ResourcePath): Permit<never> {
     return new Permit(path, OWN as never, ANYBODY);
   }

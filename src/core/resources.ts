@@ -119,7 +119,7 @@ export class Resources {
    *
    * @throws what {@link Root.openAppend} throws
    */
-  async openForReturn(path: ResourcePath): Promise<AppendFile> {
+  async openForReturn({ path }: Permit<'append'>): Promise<AppendFile> {
     const file = await this.#root.openAppend(path, { create: false });
     // What cannot be read is there all the same.
     await this.#recall(file).catch(() => undefined);

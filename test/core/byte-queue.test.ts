@@ -49,6 +49,12 @@ test('a piece on its own does not hold on to what it was cut from, and is not co
   expect(queue.take().parts).toEqual([whole]);
 });
 
+test('a large piece does not hold on to a read of which it is the lesser part', () => {
+  const queue = new ByteQueue();
+  for (let i = 0; i < 32; i++) queue.push(Buffer.alloc(64 * 1024).subarray(i, i + 4096));
+  expect(heldBytes(queue.take().parts)).toBeLessThan(2.1 * 32 * 4096);
+});
+
 test('large pieces are handed on uncopied', () => {
   const queue = new ByteQueue();
   const large = Buffer.alloc(10_000);

@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
+import { request } from 'node:http';
+import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import WebSocket from 'ws';
 import { openAppend } from '../../src/client/index.ts';
@@ -7,7 +9,7 @@ import { OriginalAppender, OriginalFollower } from '../support/original/clients.
 import { Op, originalMessage } from '../support/original/frames.ts';
 import { startRelay } from '../support/relay/origin.ts';
 import { startServer } from '../support/server/server.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor, waitForSize } from '../support/wait-for.ts';
 
 /** A client that takes text at its word, as browsers and `wscat` do, and closes when it is none. */
 async function textClient(url: string) {
@@ -95,6 +97,22 @@ describe('small appends', () => {
     // Of 140: some are cut where a read ends.
     const whole = follower.messages.filter(({ length }) => length === 1500);
     expect(whole.length).toBeGreaterThan(70);
+  });
+
+  test('are merged to short ones in the body of a request, too', async () => {
+    const server = await startServer();
+    const appender = request(server.url('/a?verb=APPEND'), { method: 'PUT' });
+    appender.write('begun\n');
+    await waitForSize(path.join(server.root, 'a'), 6);
+    const follower = await OriginalFollower.connect(server.url('/a'));
+    await waitFor(() => follower.byteCount === 6, 'the beginning');
+    const lines = Array.from({ length: 20_000 }, (_, i) => `€€€€€€ ${i}`);
+    for (const line of lines) appender.write(`${line}\n`);
+    appender.end();
+    expect(await follower.outcome).toMatchObject({ exitCode: 0, lostBytes: 0 });
+    expect(linesOf(follower.messages)).toEqual(['begun', ...lines]);
+    expect(Math.max(...follower.messages.map(({ length }) => length))).toBeLessThanOrEqual(1024);
+    expect(follower.messages.length).toBeLessThan(lines.length / 2);
   });
 
   test('by way of a relay are short ones, too', async () => {

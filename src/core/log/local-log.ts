@@ -112,7 +112,7 @@ export class LocalLog {
       const owned = Math.max(Math.min(known.size, stat.size), state.size);
       if (owned < stat.size) {
         const aside = await setAside(this.#root, file, owned);
-        const detail = { resource: `/${target.location}`, position: owned, aside };
+        const detail = { path: target.location, position: owned, aside };
         this.#report('bytes of which no producer knows were set aside', detail);
       }
       return { file, size: owned };

@@ -13,7 +13,7 @@ import {
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Limits } from '../limits/limits.ts';
-import type { Permit } from '../permit.ts';
+import { Permit } from '../permit.ts';
 import {
   asGone,
   assertGeneration,
@@ -197,7 +197,7 @@ export class SessionRegistry implements SessionHost {
   async #revive(path: ResourcePath, fingerprint: string): Promise<Session | undefined> {
     const running = this.live(fingerprint);
     if (running !== undefined) return running;
-    const file = await this.#resources.openForReturn(path);
+    const file = await this.#resources.openForReturn(Permit.own(path));
     try {
       const last = await this.history.last(file);
       await this.#secure(file);

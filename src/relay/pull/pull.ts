@@ -263,7 +263,8 @@ export class Pull {
     copying.count();
     if (isBypass && lease !== undefined) await copying.copy.drop().catch(ignore);
     const { aborted, reason } = this.#request.signal;
-    const stopped = verdict?.kind === 'unknown' && aborted ? reason : undefined;
+    const isStopped = verdict?.kind === 'unknown' && aborted && lease?.endReason !== 'finished';
+    const stopped = isStopped ? reason : undefined;
     const failure = verdict?.kind === 'failed' ? verdict.error : stopped;
     // Others need the room.
     if (OUT_OF_ROOM.some((kind) => failure instanceof kind)) {

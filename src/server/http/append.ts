@@ -108,8 +108,8 @@ export class HttpAppend implements LeaseHolder, BodyReader {
     };
   }
 
-  take(bytes: Buffer): void {
-    if (!this.#isOver && this.#lease?.append(bytes) === false) this.#source?.pause();
+  take(bytes: Buffer, isMerged?: boolean): void {
+    if (!this.#isOver && this.#lease?.append(bytes, isMerged) === false) this.#source?.pause();
   }
 
   ended(): void {

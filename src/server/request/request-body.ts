@@ -18,8 +18,12 @@ import type { BodyShare } from './body-budget.ts';
 
 /** Consumes a {@link BodySource}. The last call is one of `ended`, `failed` and `cut`. */
 export interface BodyReader {
-  /** Takes bytes, and owns them from now on. */
-  take(bytes: Buffer): void;
+  /**
+   * Takes bytes, and owns them from now on.
+   *
+   * @param isMerged whether they are several chunks as they were sent. Default: false
+   */
+  take(bytes: Buffer, isMerged?: boolean): void;
   /** Called at the end. */
   ended(): void;
   /** Called when the bytes are invalid, or too late. The connection may still be there. */
@@ -142,8 +146,9 @@ export class RequestBody implements BodySource {
   }
 
   #pass(): void {
-    for (const bytes of this.#arrived.take().parts) {
-      if (this.#decoder === undefined) this.#reader?.take(bytes);
+    const { parts, merged } = this.#arrived.take();
+    for (const bytes of parts) {
+      if (this.#decoder === undefined) this.#reader?.take(bytes, merged?.has(bytes));
       else if (this.#reader !== undefined) this.#passEncoded(this.#decoder, bytes);
     }
   }
