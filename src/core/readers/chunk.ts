@@ -1,5 +1,6 @@
 /**
- * Encodes committed bytes for the wire, as buffers to be written one after the other.
+ * Encodes committed bytes for the wire, as buffers to be written one after the other; none at all when they are not to
+ * be sent like that.
  *
  * @param merged those of the parts that are several short messages. Default: none
  */
@@ -52,7 +53,8 @@ export class Chunk {
     if (position !== this.start) return this.#encodedWithin(position, encode);
     let encoded = this.#encoded.get(encode);
     if (encoded === undefined) encoded = encode(this.parts, this.merged);
-    else if (encoded.length === 1) return encoded;
+    // None is not one that is empty.
+    else if (encoded.length <= 1) return encoded;
     else encoded = [Buffer.concat(encoded)];
     if (encoded.length > MAX_PIECES) encoded = [Buffer.concat(encoded)];
     this.#encoded.set(encode, encoded);

@@ -74,7 +74,12 @@ export class Recovery {
     this.#replay = await journal.replay();
     // Read for this, to be announced, and to be replayed.
     this.#totalBytes = 3 * this.#replay.size;
-    for await (const { header } of this.#replay.entries((bytes) => this.#haveRead(bytes))) {
+    // It is read for this first, so that it is told once.
+    const entries = this.#replay.entries(
+      (bytes) => this.#haveRead(bytes),
+      (name, position) => this.#reportDamaged(name, position),
+    );
+    for await (const { header } of entries) {
       if (!isOfRecords(header)) continue;
       await records.replay(header);
       for (const [key] of header.records) this.#changed.add(nameIn(key));
@@ -195,6 +200,12 @@ export class Recovery {
     const message =
       'a stream cannot be brought up to date: it takes no appends until it can, at a later start';
     this.#options.report(message, { path, reason: reasonOf(failure) });
+  }
+
+  #reportDamaged(name: string, position: number): void {
+    const message =
+      'the journal is damaged: what it had from this position on, and the files do not have, is lost';
+    this.#options.report(message, { path: name, position });
   }
 
   #hasFailed(file: string): boolean {

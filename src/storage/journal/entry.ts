@@ -51,18 +51,24 @@ export function encodeEntry(header: object, payload: readonly Buffer[]): readonl
 
 /**
  * Yields the entries of an open file that are not void, up to the end or the
- * first that is torn. A payload keeps the block in memory that it was read from.
+ * first that is torn or damaged. A payload keeps the block in memory that it was read from.
  *
  * @param progressed called with how many more bytes were read
+ * @param damaged called with the position of an entry that is damaged, if there is one: no write that was cut off, or
+ *   lost, leaves that
  */
 export async function* readEntries<Header>(
   fd: number,
   progressed: (bytes: number) => void,
+  damaged: (position: number) => void = () => {},
 ): AsyncGenerator<FoundEntry<Header>, void, undefined> {
   let rest: Buffer = NO_BYTES;
   for (let readTo = 0; ; ) {
     const block = await readBlock(fd, readTo, READ_BYTES);
-    if (block.length === 0) return;
+    if (block.length === 0) {
+      if (isDamaged(rest)) damaged(readTo - rest.length);
+      return;
+    }
     readTo += block.length;
     progressed(block.length);
     const bytes = rest.length === 0 ? block : Buffer.concat([rest, block]);
@@ -74,10 +80,21 @@ export async function* readEntries<Header>(
       }
       at = end;
     }
-    // Another block would have completed it, were it no entry that is torn.
-    if (bytes.length - at > PREFIX_BYTES + MAX_BODY_BYTES) return;
     rest = bytes.subarray(at);
+    // Another block would have completed it, were it no entry that is torn.
+    if (rest.length > PREFIX_BYTES + MAX_BODY_BYTES) {
+      if (isDamaged(rest)) damaged(start + at);
+      return;
+    }
   }
+}
+
+/** Whether bytes that begin with no whole entry have all of one, or what never was one; after a loss of power there may be zeros. */
+function isDamaged(bytes: Buffer): boolean {
+  if (bytes.length < PREFIX_BYTES) return false;
+  const length = bytes.readUInt32LE(0) % VOID_FLAG;
+  const isTorn = length >= 4 && length <= MAX_BODY_BYTES && bytes.length < PREFIX_BYTES + length;
+  return !isTorn && bytes.some((byte) => byte !== 0);
 }
 
 /** Where a whole entry ends that begins at a position; undefined when none does. */

@@ -12,7 +12,7 @@ import { storageFailure } from '../storage-failure.ts';
 import type { TurnWriter, WriteTurns } from '../write-turns.ts';
 import { Batch, type BatchPlace, type JournalWriter, type WaitingEntry } from './batch.ts';
 import { encodeEntry, type JournalEntry } from './entry.ts';
-import { entriesOf, Segments } from './segments.ts';
+import { type DamageListener, entriesOf, Segments } from './segments.ts';
 
 interface Segment {
   number: number;
@@ -34,8 +34,12 @@ export interface Replay<Header> {
    * Yields all entries, from the beginning each time.
    *
    * @param progressed called with how many more bytes were read
+   * @param damaged called for each segment that is damaged. Default: nobody is told
    */
-  entries: (progressed: (bytes: number) => void) => AsyncIterable<JournalEntry<Header>>;
+  entries: (
+    progressed: (bytes: number) => void,
+    damaged?: DamageListener,
+  ) => AsyncIterable<JournalEntry<Header>>;
 }
 
 /**
@@ -96,7 +100,7 @@ export class Journal<Header extends object> implements TurnWriter {
     this.#firstNumber = this.#nextNumber;
     return {
       size: await this.#segments.size(numbers),
-      entries: (progressed) => this.#segments.entries(numbers, progressed),
+      entries: (progressed, damaged) => this.#segments.entries(numbers, progressed, damaged),
     };
   }
 

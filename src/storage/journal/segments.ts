@@ -10,6 +10,9 @@ const APPENDING = constants.O_WRONLY | constants.O_APPEND;
 
 const SEGMENT_NAME = /^(\d{10})\.log$/;
 
+/** Told which segment is damaged, and the position from which on nothing of it can be read. */
+export type DamageListener = (name: string, position: number) => void;
+
 /** The numbered files of a journal. */
 export class Segments {
   readonly directory: string;
@@ -56,12 +59,17 @@ export class Segments {
    * Yields the entries of some of them, see {@link readEntries}.
    *
    * @param progressed called with how many more bytes were read
+   * @param damaged called for each that is damaged, with its name and the position from which on that is so
    */
   async *entries<Header>(
     numbers: readonly number[],
     progressed: (bytes: number) => void,
+    damaged: DamageListener = () => {},
   ): AsyncGenerator<JournalEntry<Header>, void, undefined> {
-    for (const number of numbers) yield* entriesOf<Header>(this.nameOf(number), progressed);
+    for (const number of numbers) {
+      const name = this.nameOf(number);
+      yield* entriesOf<Header>(name, progressed, (position) => damaged(name, position));
+    }
   }
 
   /**
@@ -181,12 +189,13 @@ async function isRenamed(from: string, to: string): Promise<boolean> {
 export async function* entriesOf<Header>(
   name: string,
   progressed: (bytes: number) => void = () => {},
+  damaged?: (position: number) => void,
 ): AsyncGenerator<FoundEntry<Header>, void, undefined> {
   const handle = await fs.promises.open(name).catch((error) => {
     throw storageFailure(error);
   });
   try {
-    yield* readEntries<Header>(handle.fd, progressed);
+    yield* readEntries<Header>(handle.fd, progressed, damaged);
   } catch (error) {
     throw storageFailure(withName(error, name));
   } finally {

@@ -236,6 +236,24 @@ describe('what a server has left that was killed', () => {
     await isWell(root);
   });
 
+  test('and whose log is damaged: that is told, and that something may be lost', async () => {
+    const root = await diskDirectory();
+    const server = await ServerProcess.start(root);
+    await fetch(server.url('/s'), { method: 'PUT', headers: { 'content-type': 'text/plain' } });
+    expect(await post(server.url('/s'), 'first\n', producer(0))).toBe(200);
+    await server.stop('SIGKILL');
+    const [segment] = (await readdir(own(root, 'redo'))).map((name) => own(root, 'redo', name));
+    const bytes = await readFile(segment as string);
+    bytes[20] = (bytes[20] as number) ^ 1;
+    await writeFile(segment as string, bytes);
+    const { exit, lines } = await check(root);
+    expect(exit).toBe(1);
+    expect(lines).toContainEqual(
+      `${segment}: the journal is damaged: what it had from this position on, and the files do not have, is lost ({"position":0})`,
+    );
+    await isWell(root);
+  });
+
   /** A root with a file that was being made, of which something is remembered, and one that has both of its names. */
   async function unfinished(): Promise<{ root: string; leftOvers: string[]; fingerprint: string }> {
     const root = await filled((server) => put(server, 'published'));

@@ -42,3 +42,9 @@ test('bytes are encoded once for all that begin with them, as one buffer from th
   expect(third?.[0]).toBe(second?.[0]);
   expect(asked).toHaveLength(1);
 });
+
+test('what is not to be sent from memory is that for all, not empty for the second', () => {
+  const chunk = new Chunk(0, [Buffer.from('abc')]);
+  const refuse: Encoder = () => [];
+  expect([1, 2, 3].map(() => chunk.encodedFrom(0, refuse))).toEqual([[], [], []]);
+});

@@ -4,7 +4,8 @@ import { Resources } from '../../../src/core/resources.ts';
 import { openSocket, parseAnswer, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { InProcessServer, LONG_POLL_MS } from '../../support/server/restartable-server.ts';
-import { temporaryDirectory, type UrlSource } from '../../support/server/server.ts';
+import { startServers, temporaryDirectory, type UrlSource } from '../../support/server/server.ts';
+import { scrape } from '../../support/server/scrape.ts';
 import { standaloneForAll } from '../../support/server/server-for-all.ts';
 import { ServerProcess } from '../../support/server/server-process.ts';
 import { parseEvents, SseReader } from '../../support/streams/sse-reader.ts';
@@ -262,6 +263,22 @@ describe('a long-poll', () => {
     const closing = stream.longPoll(polled.nextOffset);
     await stream.close();
     expect(await closing).toMatchObject({ status: 204, headers: { 'stream-closed': 'true' } });
+  });
+
+  test.each([
+    ['bytes', 'text/plain', 'x'.repeat(200_000)],
+    ['JSON', 'application/json', JSON.stringify(Array.from({ length: 20_000 }, (_, n) => `value ${n}`))],
+  ])('gets all that came at once, however much and however many there are: %s', async (_what, type, sent) => {
+    const { admin, ...server } = await startServers({ longPollMs: NEVER_MS });
+    const { stream, tail } = await makeStream(server, undefined, type);
+    const begun = [1, 2, 3].map(() => stream.longPoll(tail));
+    const areWaiting = async () =>
+      (await scrape(admin)).value('httpfstream_followers{transport="long_poll"}') === 3;
+    await waitFor(areWaiting, 'them to wait');
+    await stream.append(sent);
+    for (const { status, text } of await Promise.all(begun)) {
+      expect([status, text.replaceAll(/\s/g, '') === sent.replaceAll(/\s/g, '')]).toEqual([200, true]);
+    }
   });
 
   test('wakes for its own stream only', async () => {

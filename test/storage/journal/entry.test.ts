@@ -18,28 +18,30 @@ describe('the entries of a journal', () => {
     Buffer.concat(encodeEntry({ file: 'f', number }, [payload])),
   );
 
-  async function read(bytes: Buffer): Promise<{ numbers: number[]; read: number }> {
+  async function read(bytes: Buffer): Promise<{ numbers: number[]; read: number; damagedAt: number[] }> {
     const name = path.join(await diskDirectory(), 'journal');
     await writeFile(name, bytes);
     const handle = await open(name);
     let read = 0;
     const numbers: number[] = [];
-    const entries = readEntries<Header>(handle.fd, (more) => {
+    const damagedAt: number[] = [];
+    const progressed = (more: number) => {
       read += more;
-    });
+    };
+    const entries = readEntries<Header>(handle.fd, progressed, (position) => damagedAt.push(position));
     for await (const { header, payload } of entries) {
       expect(payload.equals(payloads[header.number] as Buffer)).toBe(true);
       numbers.push(header.number);
     }
     await handle.close();
-    return { numbers, read };
+    return { numbers, read, damagedAt };
   }
 
   const all = payloads.map((_, number) => number);
 
   test('are read block by block, whole', async () => {
     const journal = Buffer.concat(encoded);
-    expect(await read(journal)).toEqual({ numbers: all, read: journal.length });
+    expect(await read(journal)).toEqual({ numbers: all, read: journal.length, damagedAt: [] });
   });
 
   test.each([0, 17, 29])('end where entry %i is torn', async (torn) => {
@@ -48,6 +50,26 @@ describe('the entries of a journal', () => {
     journal[end - 1] = (journal[end - 1] as number) ^ 1;
     expect((await read(journal)).numbers).toEqual(all.slice(0, torn));
     expect((await read(journal.subarray(0, end - 1))).numbers).toEqual(all.slice(0, torn));
+  });
+
+  test.each([0, 17, 29])('are told to be damaged where entry %i does not hold, unless it was cut off', async (bad) => {
+    const starts = [0];
+    for (const { length } of encoded) starts.push((starts.at(-1) as number) + length);
+    const [start, end] = [starts[bad] as number, starts[bad + 1] as number];
+    const flipped = (at: number) => {
+      const journal = Buffer.concat(encoded);
+      journal[at] = (journal[at] as number) ^ 0x40;
+      return journal;
+    };
+    // Its checksum, what it has, the highest part of its length.
+    for (const at of [start + 4, end - 1, start + 3]) {
+      expect(await read(flipped(at))).toMatchObject({ numbers: all.slice(0, bad), damagedAt: [start] });
+    }
+    for (const cut of [start, start + 3, start + 20, end - 1]) {
+      expect((await read(Buffer.concat(encoded).subarray(0, cut))).damagedAt).toEqual([]);
+    }
+    const zeros = Buffer.concat([Buffer.concat(encoded).subarray(0, start), Buffer.alloc(3_000_000)]);
+    expect((await read(zeros)).damagedAt).toEqual([]);
   });
 
   test('end where a length is none', async () => {
