@@ -27,6 +27,7 @@ import { finishRemovals, removeUnfinished } from './recovery/clean-up.ts';
 import { Recovery } from './recovery/recovery.ts';
 import { Resources } from './resources.ts';
 import { AppendHistory } from './sessions/append-history.ts';
+import { LiveNames } from './sessions/live-names.ts';
 import { SessionRegistry } from './sessions/session-registry.ts';
 import { ExpirySweep } from './streams/expiry-sweep.ts';
 import { ForkTree } from './streams/fork-tree.ts';
@@ -197,6 +198,7 @@ export class Core {
     };
     this.streams = new Streams(making, forks, remover);
     this.#feeds = new Feeds(this.#live, resources, watch);
+    const liveNames = new LiveNames();
     this.sessions = new SessionRegistry({
       root,
       limits: this.limits,
@@ -204,6 +206,7 @@ export class Core {
       numbers,
       graceMs,
       live: this.#live,
+      liveNames,
       feeds: this.#feeds,
       watch,
       history,
@@ -213,8 +216,8 @@ export class Core {
     this.#rotated = new RotatedFollowers(root, paths, this.#feeds, this.sessions, resources);
     this.followers = new Followers(resources, this.sessions, this.#feeds, this.#rotated);
     this.directories = new Directories(root, resources, this.followers);
-    const { directories, overview } = this;
-    this.directoryWatches = new DirectoryWatches({ root, directories, overview });
+    const { directories } = this;
+    this.directoryWatches = new DirectoryWatches({ root, directories, liveNames });
     this.#sweep = new ExpirySweep(records, resources, store, report, SWEEP_INTERVAL_MS);
   }
 

@@ -8,6 +8,7 @@ import type { Feeds } from '../readers/feeds.ts';
 import type { Resource } from '../resource.ts';
 import type { FileWatch } from '../watch/file-watch.ts';
 import type { AppendHistory } from './append-history.ts';
+import type { LiveNames } from './live-names.ts';
 
 /** What all sessions share. */
 export interface SessionContext {
@@ -16,6 +17,8 @@ export interface SessionContext {
   graceMs: number;
   history: AppendHistory;
   live: LiveResources;
+  /** Says under which names they append. */
+  liveNames: LiveNames;
   feeds: Feeds;
   watch: FileWatch;
   numbers: Numbers;

@@ -82,6 +82,7 @@ export class Session implements Claimant, WriterOwner {
     this.#writer = new SessionWriter(context.log, resource, file, this);
     resource.claimant = this;
     context.watch.add(this, path);
+    context.liveNames.add(this);
   }
 
   /** Position at which it began; below `feed.committed` at first when it goes on with one that had begun. */
@@ -367,6 +368,7 @@ export class Session implements Claimant, WriterOwner {
     if (this.#host.isClosing) this.feed.end({ reason: 'shutdown' }, 'stream');
     if (outcome.reason === 'truncated') resource.cutFeed();
     this.#context.watch.delete(this);
+    this.#context.liveNames.delete(this);
     if (resource.isOpen) this.#context.feeds.watch(resource, this.feed);
     this.#host.over(resource);
     void this.#letGo(outcome.reason === 'truncated');

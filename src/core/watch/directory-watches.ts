@@ -1,9 +1,10 @@
+import { Pace } from '../../storage/root/pace.ts';
 import type { Root } from '../../storage/root/root.ts';
 import { ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Directories, ResourceEntry } from '../directories.ts';
-import type { LiveOverview } from '../live-overview.ts';
 import type { Permit } from '../permit.ts';
+import type { LiveNames } from '../sessions/live-names.ts';
 
 /** How often it is told what has changed. */
 const FLUSH_MS = 250;
@@ -41,7 +42,7 @@ export interface DirectoryWatchesDependencies {
   root: Root;
   directories: Directories;
   /** Says what is appended to. */
-  overview: LiveOverview;
+  liveNames: LiveNames;
 }
 
 /**
@@ -52,6 +53,8 @@ export class DirectoryWatches {
   readonly #dependencies: DirectoryWatchesDependencies;
   readonly #watched = new Map<string, WatchedDirectory>();
   #timer: NodeJS.Timeout | undefined;
+  /** Whether a round is under way. */
+  #isLooking = false;
 
   constructor(dependencies: DirectoryWatchesDependencies) {
     this.#dependencies = dependencies;
@@ -64,19 +67,18 @@ export class DirectoryWatches {
    * @throws {ResourceNotFoundError} when there is no such directory
    */
   async watch({ path }: Permit<'list'>, listener: DirectoryListener): Promise<() => void> {
-    const { root, directories } = this.#dependencies;
     const identity = await this.#identityOf(path);
     const { key } = path;
     let watched = this.#watched.get(key);
     if (watched?.isOf(identity) !== true) {
       // Another one was here before: who wanted to know of that is told so.
       void watched?.look();
-      watched = new WatchedDirectory(root, directories, path, identity);
+      watched = new WatchedDirectory(this.#dependencies, path, identity);
       this.#watched.set(key, watched);
     }
     watched.listeners.add(listener);
-    this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
-    this.#look();
+    this.#timer ??= setInterval(() => void this.#lookAround(), LOOK_MS).unref();
+    void watched.look();
     const joined = watched;
     return () => this.#leave(joined, listener);
   }
@@ -102,15 +104,16 @@ export class DirectoryWatches {
     this.#timer = undefined;
   }
 
-  /** One pass over all that is live, however many directories are watched. */
-  #look(): void {
-    for (const { session } of this.#dependencies.overview.resources()) {
-      if (session === undefined) continue;
-      const { segments } = session.path;
-      const watched = this.#watched.get(segments.slice(0, -1).join('/'));
-      watched?.appendedTo(segments.at(-1) as string);
+  /** Looks at all of them, one round at a time. Who comes meanwhile has had a look, or has it in the next one. */
+  async #lookAround(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    const pace = new Pace();
+    for (const watched of [...this.#watched.values()]) {
+      await watched.look();
+      await pace.rest();
     }
-    for (const watched of this.#watched.values()) void watched.look();
+    this.#isLooking = false;
   }
 }
 
@@ -118,8 +121,7 @@ export class DirectoryWatches {
 class WatchedDirectory {
   readonly path: ResourcePath;
   readonly listeners = new Set<DirectoryListener>();
-  readonly #root: Root;
-  readonly #directories: Directories;
+  readonly #dependencies: DirectoryWatchesDependencies;
   readonly #identity: string;
   readonly #stop: (() => void) | undefined;
   /** Whether the system has notified of anything since the last look. */
@@ -137,12 +139,11 @@ class WatchedDirectory {
   #mtimeNs: bigint | undefined;
   #toldAllMs = Number.NEGATIVE_INFINITY;
 
-  constructor(root: Root, directories: Directories, path: ResourcePath, identity: string) {
-    this.#root = root;
-    this.#directories = directories;
+  constructor(dependencies: DirectoryWatchesDependencies, path: ResourcePath, identity: string) {
+    this.#dependencies = dependencies;
     this.path = path;
     this.#identity = identity;
-    this.#stop = root.entries.watch(path, (name) => {
+    this.#stop = dependencies.root.entries.watch(path, (name) => {
       this.#isNotified = true;
       this.#note(name);
     });
@@ -153,14 +154,12 @@ class WatchedDirectory {
     return !this.#isClosed && this.#identity === identity;
   }
 
-  /** Has a name looked at that is appended to. */
-  appendedTo(name: string): void {
-    if (!this.#live.has(name)) this.#note(name);
-  }
-
-  /** Looks whether it is still there, and at what the system does not notify of. */
+  /** Looks whether it is still there, and at what the system does not notify of. Nothing once it is closed. */
   async look(): Promise<void> {
-    const stat = await this.#root.stat(this.path).catch(() => undefined);
+    if (this.#isClosed) return;
+    const { root, liveNames } = this.#dependencies;
+    for (const name of liveNames.in(this.path)) if (!this.#live.has(name)) this.#note(name);
+    const stat = await root.stat(this.path).catch(() => undefined);
     if (this.#isClosed) return;
     if (stat?.identity !== this.#identity) {
       this.close();
@@ -229,7 +228,7 @@ class WatchedDirectory {
 
   /** Undefined when all listeners know how it stands. */
   async #lookAt(name: string): Promise<DirectoryChange | undefined> {
-    const entry = await this.#directories.entry(this.path, name).catch(() => undefined);
+    const entry = await this.#dependencies.directories.entry(this.path, name).catch(() => undefined);
     const said = entry && `${entry.stat.fingerprint} ${entry.size} ${entry.standing?.state}`;
     const isKnown = said !== undefined && said === this.#live.get(name);
     const isLive = entry?.standing?.state === 'live' || entry?.standing?.state === 'waiting';
