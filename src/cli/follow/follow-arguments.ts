@@ -163,13 +163,13 @@ function mistakeIn(url: string): string | undefined {
 function parseLines(text: string): FollowStart {
   // As tail counts: the first line is +1, and +0 is the same.
   if (text.startsWith('+')) return { from: 0, skipLines: Math.max(0, wholeNumber(text, /^\+\d+$/) - 1) };
-  return { lines: wholeNumber(text, /^\d+$/) };
+  return { lines: Math.abs(wholeNumber(text, /^-?\d+$/)) };
 }
 
 function parseBytes(text: string): FollowStart {
   // As tail counts: the first byte is +1, and +0 is the same.
   if (text.startsWith('+')) return { from: Math.max(0, wholeNumber(text, /^\+\d+$/) - 1) };
-  const bytes = wholeNumber(text, /^\d+$/);
+  const bytes = Math.abs(wholeNumber(text, /^-?\d+$/));
   return bytes === 0 ? { lines: 0 } : { from: -bytes };
 }
 

@@ -120,7 +120,8 @@ export function hasBody({ headers }: FastifyRequest): boolean {
 function wholeNumber(text: string, name: string): number {
   const value = Number(text);
   if (!WHOLE_NUMBER.test(text) || !Number.isSafeInteger(value)) {
-    throw new InvalidRequestError(`${name} must be a whole number, not negative, without leading zeros`);
+    const range = `from 0 to ${Number.MAX_SAFE_INTEGER}`;
+    throw new InvalidRequestError(`${name} must be a whole number ${range}, without leading zeros`);
   }
   return value;
 }

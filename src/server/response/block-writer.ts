@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { BlockLoan, OpenFile } from '../../core/open-file.ts';
+import { StorageError } from '../../wire/errors.ts';
 
 /** Largest block: larger ones do not stay in the processor's cache. */
 const MAX_BLOCK_BYTES = 512 * 1024;
@@ -113,7 +114,7 @@ export class BlockWriter {
     const block = await this.#blockFor(end - at);
     const bytes = await file.readInto(block.subarray(0, Math.min(block.length, end - at)), at);
     this.#assertGoingOn();
-    if (bytes === 0) throw new Error('the file has become shorter while it was read');
+    if (bytes === 0) throw new StorageError('the file has become shorter while it was read');
     return { block, bytes };
   }
 

@@ -1,6 +1,7 @@
 import { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { BlockLoan, OpenFile } from '../../core/open-file.ts';
+import { StorageError } from '../../wire/errors.ts';
 import { BlockWriter, type BytesNumbers } from './block-writer.ts';
 
 /** Largest block: no larger one is quicker. */
@@ -97,7 +98,7 @@ export class FileBody extends Readable {
   async #readRange({ start, end }: Range): Promise<void> {
     try {
       const block = await this.#file.read(start, Math.min(this.#loan.next(), end - start));
-      if (block.length === 0) throw new Error('the file has become shorter while it was read');
+      if (block.length === 0) throw new StorageError('the file has become shorter while it was read');
       if (start + block.length < end) this.#pieces.unshift({ start: start + block.length, end });
       this.#numbers.bytes += block.length;
       this.push(block);

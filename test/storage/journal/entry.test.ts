@@ -52,25 +52,28 @@ describe('the entries of a journal', () => {
     expect((await read(journal.subarray(0, end - 1))).numbers).toEqual(all.slice(0, torn));
   });
 
-  test.each([0, 17, 29])('are told to be damaged where entry %i does not hold, unless it was cut off', async (bad) => {
-    const starts = [0];
-    for (const { length } of encoded) starts.push((starts.at(-1) as number) + length);
-    const [start, end] = [starts[bad] as number, starts[bad + 1] as number];
-    const flipped = (at: number) => {
-      const journal = Buffer.concat(encoded);
-      journal[at] = (journal[at] as number) ^ 0x40;
-      return journal;
-    };
-    // Its checksum, what it has, the highest part of its length.
-    for (const at of [start + 4, end - 1, start + 3]) {
-      expect(await read(flipped(at))).toMatchObject({ numbers: all.slice(0, bad), damagedAt: [start] });
-    }
-    for (const cut of [start, start + 3, start + 20, end - 1]) {
-      expect((await read(Buffer.concat(encoded).subarray(0, cut))).damagedAt).toEqual([]);
-    }
-    const zeros = Buffer.concat([Buffer.concat(encoded).subarray(0, start), Buffer.alloc(3_000_000)]);
-    expect((await read(zeros)).damagedAt).toEqual([]);
-  });
+  test.each([0, 17, 29])(
+    'are told to be damaged where entry %i does not hold, unless it was cut off',
+    async (bad) => {
+      const starts = [0];
+      for (const { length } of encoded) starts.push((starts.at(-1) as number) + length);
+      const [start, end] = [starts[bad] as number, starts[bad + 1] as number];
+      const flipped = (at: number) => {
+        const journal = Buffer.concat(encoded);
+        journal[at] = (journal[at] as number) ^ 0x40;
+        return journal;
+      };
+      // Its checksum, what it has, the highest part of its length.
+      for (const at of [start + 4, end - 1, start + 3]) {
+        expect(await read(flipped(at))).toMatchObject({ numbers: all.slice(0, bad), damagedAt: [start] });
+      }
+      for (const cut of [start, start + 3, start + 20, end - 1]) {
+        expect((await read(Buffer.concat(encoded).subarray(0, cut))).damagedAt).toEqual([]);
+      }
+      const zeros = Buffer.concat([Buffer.concat(encoded).subarray(0, start), Buffer.alloc(3_000_000)]);
+      expect((await read(zeros)).damagedAt).toEqual([]);
+    },
+  );
 
   test('end where a length is none', async () => {
     const journal = Buffer.concat([...encoded.slice(0, 3), Buffer.alloc(5_000_000, 0xff)]);
