@@ -306,6 +306,7 @@ export class Core {
     const { journal, syncer } = this.#log;
     const recovery = new Recovery({
       ...{ root, records, store, journal, quarantine, syncer, finder, report, progress },
+      findsCopies: verify,
     });
     await recovery.replayRecords();
     await import03({ root, records, report, progress });

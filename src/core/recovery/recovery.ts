@@ -32,6 +32,8 @@ export interface RecoveryOptions {
   quarantine: Quarantine<JournalHeader>;
   syncer: Syncer;
   finder: FileFinder;
+  /** See {@link RepairOptions}. */
+  findsCopies: boolean;
   /** Notified of what could not be replayed. */
   report: Report;
   /** Called every second with how far it is. */

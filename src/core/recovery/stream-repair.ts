@@ -20,6 +20,8 @@ export interface RepairOptions {
   store: StreamStore;
   syncer: Syncer;
   finder: FileFinder;
+  /** Whether a file that is nowhere may be there as a copy: then that is looked at, and nothing is written to it. */
+  findsCopies: boolean;
   report: Report;
 }
 
@@ -37,6 +39,7 @@ export class StreamRepair {
   /** Where its file is; undefined when it is nowhere, or was not looked for yet. */
   #location: string | undefined;
   #replay: StreamReplay | undefined;
+  #isCopy = false;
   /** The version up to which its file was known to have everything. */
   #knownVersion = 0;
   /** Whether the last thing that is known of it is that the server has deleted it. */
@@ -112,11 +115,24 @@ export class StreamRepair {
       // Else a loss of power might bring the file back, without what the journal has of it.
       if (store.isDurable) await root.syncNames(this.#path, { isRemoved: true });
     }
+    if (this.#location === undefined && !this.#isForgotten && this.#options.findsCopies) {
+      this.#location = await this.#copyAt(remembered ?? this.#path);
+      this.#isCopy = this.#location !== undefined;
+    }
     if (this.#location === undefined) this.#knownVersion = store.version(this.fingerprint);
     else {
       const { stat } = await this.#open(this.#location);
-      this.#replay = new StreamReplay((await store.read(stat)).state, stat.size);
+      const { state } = await store.read({ ...stat, fingerprint: this.fingerprint });
+      this.#replay = new StreamReplay(state, stat.size, this.#isCopy);
     }
+  }
+
+  /** The place of a file, if another one is there of which nothing is remembered, while something is of this one. */
+  async #copyAt(location: string): Promise<string | undefined> {
+    const { root, store } = this.#options;
+    const other = await root.fingerprintAt(location).catch(() => undefined);
+    const isNew = other !== undefined && store.location(other) === undefined;
+    return isNew && store.location(this.fingerprint) !== undefined ? location : undefined;
   }
 
   async #make(entry: JournalEntry<FileEntry>): Promise<void> {
@@ -179,9 +195,10 @@ export class StreamRepair {
     const { position } = this.#salvage;
     if (position === undefined) return;
     const aside = await this.#salvage.publish(this.path, this.fingerprint);
-    const message = this.#replay
-      ? 'the journal is damaged: appends after this position are lost'
-      : 'the file of appends in the journal is not to be found: they are lost from this position on';
+    const message =
+      this.#replay !== undefined && !this.#isCopy
+        ? 'the journal is damaged: appends after this position are lost'
+        : 'the file of appends in the journal is not to be found: they are lost from this position on';
     this.#options.report(message, { path: this.path, position, ...(aside && { aside }) });
   }
 

@@ -380,6 +380,42 @@ describe('what is remembered of a file', () => {
     expect([follower.text, follower.end?.reason]).toEqual(['part 1 of 2', 'interrupted']);
   });
 
+  test('goes to the copies when the root was copied while a server ran, with what only its journal has', async () => {
+    const server = await ServerProcess.start(await diskDirectory());
+    const url = server.url('/s');
+    await fetch(url, { method: 'PUT', headers: { 'content-type': 'application/x-own' } });
+    const send = (body: string, headers: Record<string, string> = {}) =>
+      fetch(url, { method: 'POST', body, headers: { 'content-type': 'application/x-own', ...headers } });
+    expect((await send('first;', producer(0))).status).toBe(200);
+    expect((await send('second', producer(1))).status).toBe(200);
+    expect((await fetch(url, { method: 'POST', headers: { 'stream-closed': 'true' } })).status).toBe(204);
+    const { root } = server;
+    const [copy, other] = [
+      path.join(await diskDirectory(), 'copy'),
+      path.join(await diskDirectory(), 'other'),
+    ];
+    for (const to of [copy, other]) {
+      await cp(root, to, { recursive: true, filter: (name) => !/lock$/i.test(name) });
+    }
+    expect(await check(copy)).toMatchObject({
+      exit: 0,
+      lines: expect.arrayContaining([expect.stringMatching(/^s: is a copy of the file/)]),
+    });
+    const { app, url: copied } = await startServer({ root: copy });
+    const head = await fetch(copied('/s'), { method: 'HEAD' });
+    expect([head.headers.get('content-type'), head.headers.get('stream-closed')]).toEqual([
+      'application/x-own',
+      'true',
+    ]);
+    expect(await (await fetch(copied('/s'))).text()).toBe('first;second');
+    await app.close();
+
+    // Of a file that has something else nothing is taken for known, and nothing is written to it.
+    await writeFile(path.join(other, 's'), 'first;and another');
+    expect((await check(other)).lines.join()).not.toContain('is a copy');
+    expect(await readFile(path.join(other, 's'), 'utf8')).toBe('first;and another');
+  });
+
   test('goes to a copy of the file that came in its place', async () => {
     const root = await filled((server) => put(server, 'a'));
     await cp(path.join(root, 'a'), path.join(root, 'copy'));
