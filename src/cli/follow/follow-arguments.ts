@@ -163,13 +163,13 @@ function mistakeIn(url: string): string | undefined {
 function parseLines(text: string): FollowStart {
   // As tail counts: the first line is +1, and +0 is the same.
   if (text.startsWith('+')) return { from: 0, skipLines: Math.max(0, wholeNumber(text, /^\+\d+$/) - 1) };
-  return { lines: Math.abs(wholeNumber(text, /^-?\d+$/)) };
+  return { lines: wholeNumber(text, /^\d+$/) };
 }
 
 function parseBytes(text: string): FollowStart {
   // As tail counts: the first byte is +1, and +0 is the same.
   if (text.startsWith('+')) return { from: Math.max(0, wholeNumber(text, /^\+\d+$/) - 1) };
-  const bytes = Math.abs(wholeNumber(text, /^-?\d+$/));
+  const bytes = wholeNumber(text, /^\d+$/);
   return bytes === 0 ? { lines: 0 } : { from: -bytes };
 }
 
@@ -180,7 +180,7 @@ function parseFrom(text: string): FollowStart {
 function wholeNumber(text: string, form: RegExp): number {
   const number = Number(text);
   if (!form.test(text) || !Number.isSafeInteger(number)) {
-    throw new InvalidArgumentError('It must be a whole number.');
+    throw new InvalidArgumentError(`It must be a whole number${/^-\d/.test(text) ? ', not negative' : ''}.`);
   }
   // There is no -0.
   return number === 0 ? 0 : number;

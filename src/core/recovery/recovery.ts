@@ -1,6 +1,7 @@
 import type { JournalEntry } from '../../storage/journal/entry.ts';
 import type { Journal, Replay } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
+import { copyAside } from '../../storage/records/aside.ts';
 import { nameIn } from '../../storage/records/record-keys.ts';
 import type { Records, RecordsEntry } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
@@ -56,6 +57,8 @@ export class Recovery {
   readonly #open = new Set<StreamRepair>();
   /** Entries that are being replayed. */
   readonly #underWay = new Set<Promise<void>>();
+  /** The journals that are damaged, and from which position on. */
+  readonly #damaged = new Map<string, number>();
   #step = 'looking at the journal';
   #doneCount = 0;
   #bytes = 0;
@@ -76,12 +79,7 @@ export class Recovery {
     this.#replay = await journal.replay();
     // Read for this, to be announced, and to be replayed.
     this.#totalBytes = 3 * this.#replay.size;
-    // It is read for this first, so that it is told once.
-    const entries = this.#replay.entries(
-      (bytes) => this.#haveRead(bytes),
-      (name, position) => this.#reportDamaged(name, position),
-    );
-    for await (const { header } of entries) {
+    for await (const { header } of this.#replay.entries((bytes) => this.#haveRead(bytes))) {
       if (!isOfRecords(header)) continue;
       await records.replay(header);
       for (const [key] of header.records) this.#changed.add(nameIn(key));
@@ -112,6 +110,7 @@ export class Recovery {
     for await (const { header } of this.#entries()) {
       if (!isOfRecords(header)) this.#streamOf(header).announce(header);
     }
+    await this.#keepDamaged();
     this.#step = 'bringing streams up to date';
     for await (const { header, payload } of this.#entries()) {
       if (!isOfRecords(header)) await this.#make({ header, payload });
@@ -128,8 +127,9 @@ export class Recovery {
 
   /** What is in quarantine was journaled before everything else of its file. */
   async *#entries(): AsyncGenerator<JournalEntry<JournalHeader>, void, undefined> {
-    yield* this.#options.quarantine.all();
-    yield* (this.#replay as Replay<JournalHeader>).entries((bytes) => this.#haveRead(bytes));
+    const damaged = (name: string, position: number) => void this.#damaged.set(name, position);
+    yield* this.#options.quarantine.all(damaged);
+    yield* (this.#replay as Replay<JournalHeader>).entries((bytes) => this.#haveRead(bytes), damaged);
   }
 
   #haveRead(bytes: number): void {
@@ -204,10 +204,18 @@ export class Recovery {
     this.#options.report(message, { path, reason: reasonOf(failure) });
   }
 
-  #reportDamaged(name: string, position: number): void {
-    const message =
-      'the journal is damaged: what it had from this position on, and the files do not have, is lost';
-    this.#options.report(message, { path: name, position });
+  /** Keeps the journals that are damaged for operators: they go when they were replayed, as far as that can be done. */
+  async #keepDamaged(): Promise<void> {
+    const { root, report } = this.#options;
+    for (const [name, position] of this.#damaged) {
+      const kept = await copyAside(root, name).then(
+        (aside) => ({ aside }),
+        (error) => ({ reason: reasonOf(error) }),
+      );
+      const message =
+        'a journal is damaged: what it has from this position on, and files do not have, is lost';
+      report(message, { path: name, position, ...kept });
+    }
   }
 
   #hasFailed(file: string): boolean {

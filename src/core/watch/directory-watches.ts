@@ -108,12 +108,15 @@ export class DirectoryWatches {
   async #lookAround(): Promise<void> {
     if (this.#isLooking) return;
     this.#isLooking = true;
-    const pace = new Pace();
-    for (const watched of [...this.#watched.values()]) {
-      await watched.look();
-      await pace.rest();
+    try {
+      const pace = new Pace();
+      for (const watched of [...this.#watched.values()]) {
+        await watched.look();
+        await pace.rest();
+      }
+    } finally {
+      this.#isLooking = false;
     }
-    this.#isLooking = false;
   }
 }
 

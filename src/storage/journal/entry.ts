@@ -7,8 +7,16 @@ const PREFIX_BYTES = 8;
 /** Longest body that is believed; what claims to be longer is no entry. */
 const MAX_BODY_BYTES = 1024 * 1024;
 
+const MAX_ENTRY_BYTES = PREFIX_BYTES + MAX_BODY_BYTES;
+
+/** Where the header of an entry begins: behind its length. */
+const HEADER_AT = PREFIX_BYTES + 4;
+
 /** How much of a journal is read at a time: more than the longest entry. */
 const READ_BYTES = 2 * 1024 * 1024;
+
+/** How many bytes of what may be entries are summed up at most to find one. */
+const MAX_TRIED_BYTES = 64 * 1024 * 1024;
 
 /** Set in the length of an entry that is void. The length itself never comes near it. */
 const VOID_FLAG = 0x8000_0000;
@@ -54,8 +62,8 @@ export function encodeEntry(header: object, payload: readonly Buffer[]): readonl
  * first that is torn or damaged. A payload keeps the block in memory that it was read from.
  *
  * @param progressed called with how many more bytes were read
- * @param damaged called with the position of an entry that is damaged, if there is one: no write that was cut off, or
- *   lost, leaves that
+ * @param damaged called with the position at which no entry begins, if there are whole ones behind it: no write that was
+ *   cut off leaves that
  */
 export async function* readEntries<Header>(
   fd: number,
@@ -66,7 +74,8 @@ export async function* readEntries<Header>(
   for (let readTo = 0; ; ) {
     const block = await readBlock(fd, readTo, READ_BYTES);
     if (block.length === 0) {
-      if (isDamaged(rest)) damaged(readTo - rest.length);
+      const end = readTo - rest.length;
+      if (rest.length > 0 && (await hasEntryBehind(fd, end))) damaged(end);
       return;
     }
     readTo += block.length;
@@ -82,29 +91,44 @@ export async function* readEntries<Header>(
     }
     rest = bytes.subarray(at);
     // Another block would have completed it, were it no entry that is torn.
-    if (rest.length > PREFIX_BYTES + MAX_BODY_BYTES) {
-      if (isDamaged(rest)) damaged(start + at);
+    if (rest.length > MAX_ENTRY_BYTES) {
+      if (await hasEntryBehind(fd, start + at)) damaged(start + at);
       return;
     }
   }
 }
 
-/** Whether bytes that begin with no whole entry have all of one, or what never was one; after a loss of power there may be zeros. */
-function isDamaged(bytes: Buffer): boolean {
-  if (bytes.length < PREFIX_BYTES) return false;
-  const length = bytes.readUInt32LE(0) % VOID_FLAG;
-  const isTorn = length >= 4 && length <= MAX_BODY_BYTES && bytes.length < PREFIX_BYTES + length;
-  return !isTorn && bytes.some((byte) => byte !== 0);
+/** Whether a whole entry begins anywhere behind a position, whatever is there. */
+async function hasEntryBehind(fd: number, position: number): Promise<boolean> {
+  let triedBytes = 0;
+  for (let from = position + 1; ; from += READ_BYTES - MAX_ENTRY_BYTES) {
+    const bytes = await readBlock(fd, from, READ_BYTES);
+    // Its header is an object.
+    for (let brace = bytes.indexOf('{', HEADER_AT); brace !== -1; brace = bytes.indexOf('{', brace + 1)) {
+      const at = brace - HEADER_AT;
+      if (!mayBeEntry(bytes, at)) continue;
+      triedBytes += bytes.readUInt32LE(at) % VOID_FLAG;
+      // So many that look like entries are none of a write that was cut off.
+      if (endOf(bytes, at) !== undefined || triedBytes > MAX_TRIED_BYTES) return true;
+    }
+    if (bytes.length < READ_BYTES) return false;
+  }
 }
 
 /** Where a whole entry ends that begins at a position; undefined when none does. */
 function endOf(bytes: Buffer, at: number): number | undefined {
   if (bytes.length - at < PREFIX_BYTES) return undefined;
+  if (!mayBeEntry(bytes, at)) return undefined;
+  const end = at + PREFIX_BYTES + (bytes.readUInt32LE(at) % VOID_FLAG);
+  const checksum = zlib.crc32(bytes.subarray(at + PREFIX_BYTES, end));
+  return checksum === bytes.readUInt32LE(at + 4) ? end : undefined;
+}
+
+/** Whether there is as much as the lengths say that an entry at a position would have. */
+function mayBeEntry(bytes: Buffer, at: number): boolean {
   const length = bytes.readUInt32LE(at) % VOID_FLAG;
-  const body = bytes.subarray(at + PREFIX_BYTES, at + PREFIX_BYTES + length);
-  if (length < 4 || length > MAX_BODY_BYTES || body.length < length) return undefined;
-  const isWhole = zlib.crc32(body) === bytes.readUInt32LE(at + 4) && 4 + body.readUInt32LE(0) <= length;
-  return isWhole ? at + PREFIX_BYTES + length : undefined;
+  if (length < 4 || length > MAX_BODY_BYTES || bytes.length - at - PREFIX_BYTES < length) return false;
+  return 4 + bytes.readUInt32LE(at + PREFIX_BYTES) <= length;
 }
 
 function isVoid(bytes: Buffer, at: number): boolean {

@@ -6,7 +6,7 @@ import { makeDirectories, syncDirectories } from '../file-io.ts';
 import { OWN_DIRECTORY_MODE, OWN_FILE_MODE, readDirectory } from '../root/own-directory.ts';
 import { storageFailure } from '../storage-failure.ts';
 import { encodeEntry, type JournalEntry } from './entry.ts';
-import { entriesOf } from './segments.ts';
+import { type DamageListener, entriesOf } from './segments.ts';
 
 const SUFFIX = '.log';
 /** Bytes that are gathered before they are written. */
@@ -63,9 +63,16 @@ export class Quarantine<Header extends { file: string }> {
     return entriesOf<Header>(this.#nameOf(file));
   }
 
-  /** Yields all entries, those of each file in order. */
-  async *all(): AsyncGenerator<JournalEntry<Header>, void, undefined> {
-    for (const file of this.#files) yield* this.entries(file);
+  /**
+   * Yields all entries, those of each file in order.
+   *
+   * @param damaged called for each journal that is damaged
+   */
+  async *all(damaged: DamageListener = () => {}): AsyncGenerator<JournalEntry<Header>, void, undefined> {
+    for (const file of this.#files) {
+      const name = this.#nameOf(file);
+      yield* entriesOf<Header>(name, undefined, (position) => damaged(name, position));
+    }
   }
 
   /**

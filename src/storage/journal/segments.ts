@@ -10,7 +10,7 @@ const APPENDING = constants.O_WRONLY | constants.O_APPEND;
 
 const SEGMENT_NAME = /^(\d{10})\.log$/;
 
-/** Told which segment is damaged, and the position from which on nothing of it can be read. */
+/** Told which file of entries is damaged, and the position from which on nothing of it can be read. */
 export type DamageListener = (name: string, position: number) => void;
 
 /** The numbered files of a journal. */

@@ -1,10 +1,14 @@
+import fs from 'node:fs';
 import path from 'node:path';
+import zlib from 'node:zlib';
 import { makeDirectories, syncDirectories } from '../file-io.ts';
 import type { NewFile } from '../new-file.ts';
 import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../root/own-directory.ts';
 import type { Root } from '../root/root.ts';
 import { hasErrno, storageFailure } from '../storage-failure.ts';
 import type { AppendFile } from '../stored-file.ts';
+
+const COPY_BLOCK_BYTES = 1024 * 1024;
 
 /**
  * Moves what a file has from `size` on out of it, to where an operator finds it. Where the file cannot be cut, the
@@ -16,7 +20,7 @@ export async function setAside(root: Root, file: AppendFile, size: number): Prom
   const surplus = await root.newFile(OWN_FILE_MODE);
   try {
     const end = (await file.state()).size;
-    const checksum = (await surplus.copy(file, size, end)).toString(16).padStart(8, '0');
+    const checksum = hexOf(await surplus.copy(file, size, end));
     const name = await publishAside(root, surplus, `${file.stat.fingerprint}-${size}-${end}-${checksum}`);
     await file.truncate(size);
     return name;
@@ -25,6 +29,32 @@ export async function setAside(root: Root, file: AppendFile, size: number): Prom
   } finally {
     await surplus.discard();
   }
+}
+
+/**
+ * Copies a file of the server's own to where an operator finds it.
+ *
+ * @param name absolute
+ * @returns where that is, absolute
+ */
+export async function copyAside(root: Root, name: string): Promise<string> {
+  const copy = await root.newFile(OWN_FILE_MODE);
+  try {
+    let checksum = 0;
+    for await (const block of fs.createReadStream(name, { highWaterMark: COPY_BLOCK_BYTES })) {
+      await copy.write([block]);
+      checksum = zlib.crc32(block, checksum);
+    }
+    return await publishAside(root, copy, `${path.basename(name)}-${hexOf(checksum)}`);
+  } catch (error) {
+    throw storageFailure(error);
+  } finally {
+    await copy.discard();
+  }
+}
+
+function hexOf(checksum: number): string {
+  return checksum.toString(16).padStart(8, '0');
 }
 
 /**

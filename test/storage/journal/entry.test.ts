@@ -52,28 +52,56 @@ describe('the entries of a journal', () => {
     expect((await read(journal.subarray(0, end - 1))).numbers).toEqual(all.slice(0, torn));
   });
 
-  test.each([0, 17, 29])(
-    'are told to be damaged where entry %i does not hold, unless it was cut off',
+  const starts = [0];
+  for (const { length } of encoded) starts.push((starts.at(-1) as number) + length);
+
+  /** The journal with some bytes that are something else. */
+  const spoilt = (spoil: (journal: Buffer) => unknown) => {
+    const journal = Buffer.concat(encoded);
+    spoil(journal);
+    return journal;
+  };
+
+  test.each([0, 17])(
+    'are told to be damaged where entry %i does not hold, and others behind it do',
     async (bad) => {
-      const starts = [0];
-      for (const { length } of encoded) starts.push((starts.at(-1) as number) + length);
       const [start, end] = [starts[bad] as number, starts[bad + 1] as number];
-      const flipped = (at: number) => {
-        const journal = Buffer.concat(encoded);
-        journal[at] = (journal[at] as number) ^ 0x40;
-        return journal;
-      };
-      // Its checksum, what it has, the highest part of its length.
-      for (const at of [start + 4, end - 1, start + 3]) {
-        expect(await read(flipped(at))).toMatchObject({ numbers: all.slice(0, bad), damagedAt: [start] });
+      const spoilings = [
+        // The highest bit of the length makes it void.
+        ...Array.from({ length: 31 }, (_, bit) => (journal: Buffer) => {
+          journal.writeInt32LE(journal.readInt32LE(start) ^ (1 << bit), start);
+        }),
+        (journal: Buffer) => journal.writeInt32LE(0, start + 4),
+        (journal: Buffer) => journal.writeInt32LE(-1, start + 8),
+        (journal: Buffer) => journal.fill(0, start, end),
+        (journal: Buffer) => journal.fill('{', start + 1, end - 1),
+      ];
+      for (const spoil of spoilings) {
+        const { numbers, damagedAt } = await read(spoilt(spoil));
+        expect({ numbers, damagedAt }).toEqual({ numbers: all.slice(0, bad), damagedAt: [start] });
       }
-      for (const cut of [start, start + 3, start + 20, end - 1]) {
-        expect((await read(Buffer.concat(encoded).subarray(0, cut))).damagedAt).toEqual([]);
-      }
-      const zeros = Buffer.concat([Buffer.concat(encoded).subarray(0, start), Buffer.alloc(3_000_000)]);
-      expect((await read(zeros)).damagedAt).toEqual([]);
     },
   );
+
+  test('are told to be damaged by none of what a kill, or a loss of power, leaves of the last one', async () => {
+    const start = starts.at(-2) as number;
+    const journal = Buffer.concat(encoded);
+    for (const cut of [start, start + 3, start + 20, journal.length - 1]) {
+      expect((await read(journal.subarray(0, cut))).damagedAt).toEqual([]);
+    }
+    for (const from of [start, start + 20, journal.length - 4096]) {
+      expect((await read(spoilt((bytes) => bytes.fill(0, from)))).damagedAt).toEqual([]);
+    }
+    expect((await read(spoilt((bytes) => bytes.fill(0, start, start + 4096)))).damagedAt).toEqual([]);
+  });
+
+  test('are told to be damaged where far too much looks like an entry', async () => {
+    const fake = Buffer.alloc(13);
+    fake.writeUInt32LE(1_000_000, 0);
+    fake.write('{', 12);
+    const journal = Buffer.concat([Buffer.from('none'), Buffer.alloc(2_000_000, fake)]);
+    expect((await read(journal)).damagedAt).toEqual([0]);
+  });
 
   test('end where a length is none', async () => {
     const journal = Buffer.concat([...encoded.slice(0, 3), Buffer.alloc(5_000_000, 0xff)]);
