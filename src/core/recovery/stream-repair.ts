@@ -10,6 +10,7 @@ import type { FileFinder } from '../file-finder.ts';
 import type { FileEntry } from '../log/file-entry.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
+import type { CopiedFiles } from './copied-files.ts';
 import { Salvage } from './salvage.ts';
 import { StreamReplay } from './stream-replay.ts';
 
@@ -20,8 +21,8 @@ export interface RepairOptions {
   store: StreamStore;
   syncer: Syncer;
   finder: FileFinder;
-  /** Whether a file that is nowhere may be there as a copy: then that is looked at, and nothing is written to it. */
-  findsCopies: boolean;
+  /** Those of a root that was copied: they are the files. */
+  copies: CopiedFiles;
   report: Report;
 }
 
@@ -39,7 +40,6 @@ export class StreamRepair {
   /** Where its file is; undefined when it is nowhere, or was not looked for yet. */
   #location: string | undefined;
   #replay: StreamReplay | undefined;
-  #isCopy = false;
   /** The version up to which its file was known to have everything. */
   #knownVersion = 0;
   /** Whether the last thing that is known of it is that the server has deleted it. */
@@ -102,11 +102,12 @@ export class StreamRepair {
   }
 
   async #begin(): Promise<void> {
-    const { root, records, store, finder } = this.#options;
+    const { root, records, store, finder, copies } = this.#options;
     this.#hasBegun = true;
     const remembered = store.location(this.fingerprint);
     const locations = [this.#path, ...(remembered ? [remembered] : [])];
-    this.#location = await finder.find(this.fingerprint, locations);
+    this.#location =
+      copies.get(this.fingerprint)?.location ?? (await finder.find(this.fingerprint, locations));
     this.#isForgotten = this.#location === undefined && this.#isDeleted;
     if (!this.#isForgotten) this.#location ??= await finder.findAnywhere(this.fingerprint);
     if (this.#location === undefined && records.isBeingRemoved(this.fingerprint)) {
@@ -115,24 +116,12 @@ export class StreamRepair {
       // Else a loss of power might bring the file back, without what the journal has of it.
       if (store.isDurable) await root.syncNames(this.#path, { isRemoved: true });
     }
-    if (this.#location === undefined && !this.#isForgotten && this.#options.findsCopies) {
-      this.#location = await this.#copyAt(remembered ?? this.#path);
-      this.#isCopy = this.#location !== undefined;
-    }
     if (this.#location === undefined) this.#knownVersion = store.version(this.fingerprint);
     else {
       const { stat } = await this.#open(this.#location);
       const { state } = await store.read({ ...stat, fingerprint: this.fingerprint });
-      this.#replay = new StreamReplay(state, stat.size, this.#isCopy);
+      this.#replay = new StreamReplay(state, stat.size);
     }
-  }
-
-  /** The place of a file, if another one is there of which nothing is remembered, while something is of this one. */
-  async #copyAt(location: string): Promise<string | undefined> {
-    const { root, store } = this.#options;
-    const other = await root.fingerprintAt(location).catch(() => undefined);
-    const isNew = other !== undefined && store.location(other) === undefined;
-    return isNew && store.location(this.fingerprint) !== undefined ? location : undefined;
   }
 
   async #make(entry: JournalEntry<FileEntry>): Promise<void> {
@@ -195,10 +184,9 @@ export class StreamRepair {
     const { position } = this.#salvage;
     if (position === undefined) return;
     const aside = await this.#salvage.publish(this.path, this.fingerprint);
-    const message =
-      this.#replay !== undefined && !this.#isCopy
-        ? 'the journal is damaged: appends after this position are lost'
-        : 'the file of appends in the journal is not to be found: they are lost from this position on';
+    const message = this.#replay
+      ? 'the journal is damaged: appends after this position are lost'
+      : 'the file of appends in the journal is not to be found: they are lost from this position on';
     this.#options.report(message, { path: this.path, position, ...(aside && { aside }) });
   }
 

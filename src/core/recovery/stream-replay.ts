@@ -6,7 +6,6 @@ import { Producers } from '../log/producers.ts';
 
 /** Replays the appends that the journal has of one stream, in order, but for those that it has already. */
 export class StreamReplay {
-  readonly #isCopy: boolean;
   readonly #before: StreamState;
   readonly #producers: Producers;
   #after: StreamState;
@@ -20,10 +19,8 @@ export class StreamReplay {
   /**
    * @param state what the disk has of the stream
    * @param size of the file
-   * @param isCopy whether it is a copy of the file, to which nothing is written: what it does not have is torn
    */
-  constructor(state: StreamState, size: number, isCopy = false) {
-    this.#isCopy = isCopy;
+  constructor(state: StreamState, size: number) {
     const { producers, ...known } = state;
     this.#before = state;
     this.#producers = new Producers(producers);
@@ -56,15 +53,14 @@ export class StreamReplay {
   async make({ header, payload }: JournalEntry<FileEntry>, file: RepairFile): Promise<void> {
     const { version, start, length, seq, producer, closed } = header;
     if (this.#isTorn || version <= this.#after.version) return;
-    const isLacking = this.#isCopy && !(await file.read(start, payload.length)).equals(payload);
-    if (isLacking || !this.#canMake(header, payload.length)) {
+    if (!this.#canMake(header, payload.length)) {
       this.#isTorn = true;
       return;
     }
     this.#intent = header.intent ? header : undefined;
     if (header.intent) return;
     // Also what is there: the disk may have lost what the system still has.
-    if (payload.length > 0 && !this.#isCopy) {
+    if (payload.length > 0) {
       await file.writeAt(start, payload);
       this.#size = Math.max(this.#size, start + length);
     }
@@ -86,7 +82,6 @@ export class StreamReplay {
    * disk has lost it: another program may have written it.
    */
   async makeRun(start: number, payload: Buffer, file: RepairFile): Promise<void> {
-    if (this.#isCopy) return;
     this.#hasRuns = true;
     // What lies before it is gone: the file was cut.
     if (start > this.#size) return;
@@ -102,7 +97,7 @@ export class StreamReplay {
    */
   get unfinished(): number | undefined {
     const intent = this.#intent;
-    if (intent === undefined || this.#isCopy) return undefined;
+    if (intent === undefined) return undefined;
     const isThere = this.#size > intent.start && this.#size <= intent.start + intent.length;
     return isThere ? intent.start : undefined;
   }

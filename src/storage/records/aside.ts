@@ -53,6 +53,23 @@ export async function copyAside(root: Root, name: string): Promise<string> {
   }
 }
 
+/**
+ * Writes down a text where an operator finds it.
+ *
+ * @param directory absolute; made if it is missing
+ * @returns where that is, absolute
+ */
+export async function writeAside(directory: string, label: string, text: string): Promise<string> {
+  const name = path.join(directory, `${Date.now()}-${label}`);
+  try {
+    await makeDirectories(directory, OWN_DIRECTORY_MODE);
+    await fs.promises.writeFile(name, text, { mode: OWN_FILE_MODE });
+    return name;
+  } catch (error) {
+    throw storageFailure(error);
+  }
+}
+
 function hexOf(checksum: number): string {
   return checksum.toString(16).padStart(8, '0');
 }

@@ -1,11 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import fs from 'node:fs';
-import path from 'node:path';
-import { makeDirectories } from '../file-io.ts';
 import type { Journal } from '../journal/journal.ts';
 import { LoneEntry } from '../journal/lone-entry.ts';
-import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../root/own-directory.ts';
-import { storageFailure } from '../storage-failure.ts';
+import { writeAside } from './aside.ts';
 import { type FileRecord, parseRecord, parseTombstone, type Tombstone } from './file-record.ts';
 import { LevelStore, type LevelStoreOptions, type StoreChange } from './level-store.ts';
 import { RecordDraft } from './record-draft.ts';
@@ -18,6 +14,7 @@ import {
   JOURNALED_KEY,
   nameIn,
   quotaKey,
+  ROOT_KEY,
   rangeDue,
   rangeOf,
   removalKey,
@@ -201,6 +198,16 @@ export class Records {
     } catch {
       return undefined;
     }
+  }
+
+  /** Whether this is the root of which they are: else it was copied. Throws as {@link get}. */
+  isOf(root: string): boolean {
+    return (this.#valueOf(ROOT_KEY) ?? root) === root;
+  }
+
+  /** Says of which root they are, with the next write. Throws as {@link get}. */
+  areOf(root: string): void {
+    if (this.#valueOf(ROOT_KEY) !== root) this.#ahead.set(ROOT_KEY, root);
   }
 
   /** Whether the removal of a file has begun, and not all is done that belongs to it. Throws as {@link get}. */
@@ -437,15 +444,8 @@ export class Records {
     return this.#ahead.has(key) ? this.#ahead.get(key) : this.#store.get(key);
   }
 
-  async #copyAside(key: string, label: string): Promise<string> {
-    const target = path.join(this.#aside, `${Date.now()}-${label}.json`);
-    try {
-      await makeDirectories(this.#aside, OWN_DIRECTORY_MODE);
-      await fs.promises.writeFile(target, this.#store.get(key) ?? '', { mode: OWN_FILE_MODE });
-      return target;
-    } catch (error) {
-      throw storageFailure(error);
-    }
+  #copyAside(key: string, label: string): Promise<string> {
+    return writeAside(this.#aside, `${label}.json`, this.#store.get(key) ?? '');
   }
 }
 
