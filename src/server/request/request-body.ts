@@ -170,7 +170,8 @@ export class RequestBody implements BodySource {
   #takeDecoded(bytes: Buffer): void {
     this.#decodedBytes += bytes.length;
     if (this.#decodedBytes <= DECODED_GRACE_BYTES + MAX_DECODED_RATIO * this.#encodedBytes) {
-      this.#reader?.take(bytes);
+      // Nothing is known of how it was written.
+      this.#reader?.take(bytes, true);
       return;
     }
     const detail = `decoded, the body is more than ${MAX_DECODED_RATIO} times as long as it was sent`;

@@ -432,6 +432,21 @@ describe('what is remembered of a file', () => {
     await isWell(started);
   });
 
+  test('of the file that was at a path last goes to the copy there', async () => {
+    const { server, root, append } = await appended();
+    await rename(path.join(root, 's'), path.join(await diskDirectory(), 'elsewhere'));
+    const headers = { 'content-type': 'application/x-other' };
+    const make = async () =>
+      (await fetch(server.url('/s'), { method: 'PUT', body: 'other', headers })).status;
+    // Until it is seen that the file is gone there is another one.
+    await waitFor(async () => (await make()) === 201, 'it to be seen');
+    await expect(append('more', 1)).rejects.toThrow();
+    await server.stop('SIGKILL');
+    const copy = path.join(await diskDirectory(), 'copy');
+    await copyOf(root, copy);
+    expect(await streamAt(copy)).toEqual(['application/x-other', null, 'other']);
+  });
+
   test('goes to a copy that has more than is remembered of the file, since that was copied before', async () => {
     const { root, append } = await appended();
     const copy = path.join(await diskDirectory(), 'copy');
