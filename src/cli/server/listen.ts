@@ -77,10 +77,13 @@ export async function assertCanListen({ host = '::', port }: ListenAddress): Pro
   }
 }
 
-/** With both loopback addresses, since browsers try both, whatever the system's host table says. */
+/**
+ * With both loopback addresses, since browsers try both, whatever the system's host table says, and in the same order on
+ * each machine: the first one must be free.
+ */
 async function localAddresses(): Promise<string[]> {
   const named = await lookup('localhost', { all: true });
-  return [...new Set([...named.map(({ address }) => address), '127.0.0.1', '::1'])];
+  return [...new Set(['127.0.0.1', '::1', ...named.map(({ address }) => address)])];
 }
 
 /** For `app.listen`. */
