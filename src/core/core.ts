@@ -6,7 +6,6 @@ import { import03 } from '../storage/records/import-0.3.ts';
 import { Records } from '../storage/records/records.ts';
 import { Reserve } from '../storage/records/reserve.ts';
 import type { Report } from '../storage/report.ts';
-import { directoryFingerprint } from '../storage/root/own-directory.ts';
 import { Root } from '../storage/root/root.ts';
 import { RootLock } from '../storage/root/root-lock.ts';
 import { reasonOf } from '../storage/storage-failure.ts';
@@ -25,7 +24,6 @@ import { Numbers } from './numbers.ts';
 import { Feeds } from './readers/feeds.ts';
 import { Followers } from './readers/followers.ts';
 import { finishRemovals, removeUnfinished } from './recovery/clean-up.ts';
-import { adoptAll, findCopies } from './recovery/copied-files.ts';
 import { Recovery } from './recovery/recovery.ts';
 import { Resources } from './resources.ts';
 import { AppendHistory } from './sessions/append-history.ts';
@@ -80,8 +78,6 @@ export interface OpenOptions extends CoreOptions {
 export interface RecoverOptions {
   /** Called with the name of each thing that was removed. Default: nothing is. */
   removed?: (name: string) => void;
-  /** Called with the path of each file, of a root that was copied, of which is remembered now what it is a copy of. Default: the report of the core is. */
-  adopted?: (path: string) => void;
   /** Called every second with how far it is. Default: `report` of the core. */
   progress?: Report;
   /** Whether all records are read to see whether they can be. Default: false. */
@@ -296,7 +292,7 @@ export class Core {
 
   async #recover(options: RecoverOptions): Promise<number> {
     const report = this.#report;
-    const { removed = () => {}, adopted, progress = report, verify = false } = options;
+    const { removed = () => {}, progress = report, verify = false } = options;
     const { root, records, store, quarantine } = this;
     const repair = await records.open({ verify });
     if (repair !== undefined) {
@@ -314,15 +310,7 @@ export class Core {
     await recovery.replayRecords();
     await import03({ root, records, report, progress });
     await removeUnfinished({ root, records, isDurable, removed });
-    const own = await directoryFingerprint(path.dirname(root.own('records')));
-    const copies = records.isOf(own) ? new Map() : await findCopies(root, records);
-    const count = await recovery.run(copies);
-    await adoptAll(copies, records);
-    for (const { location } of copies.values()) adopted?.(location);
-    if (copies.size > 0 && adopted === undefined) {
-      report('the root is a copy: what is remembered is that of the copies now', { files: copies.size });
-    }
-    records.areOf(own);
+    const count = await recovery.run();
     await finishRemovals({ root, records, isDurable, finder, report });
     return count;
   }

@@ -13,7 +13,6 @@ import { MAX_QUARANTINED } from '../log/checkpoints.ts';
 import type { FileEntry, JournalHeader } from '../log/file-entry.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
-import type { CopiedFiles } from './copied-files.ts';
 import { StreamRepair } from './stream-repair.ts';
 
 /** How many entries are replayed at a time. */
@@ -48,7 +47,6 @@ export interface RecoveryOptions {
  */
 export class Recovery {
   readonly #options: RecoveryOptions;
-  #copies: CopiedFiles = new Map();
   #replay: Replay<JournalHeader> | undefined;
   /** Names in the keys of records that were changed: fingerprints of files, mostly. */
   readonly #changed = new Set<string>();
@@ -88,14 +86,10 @@ export class Recovery {
   }
 
   /**
-   * To be called when records are replayed.
-   *
-   * @param copies of a root that was copied. Default: none
    * @returns how many files the journal was about
    * @throws what keeps streams from being brought up to date, if it is more than some files
    */
-  async run(copies: CopiedFiles = new Map()): Promise<number> {
-    this.#copies = copies;
+  async run(): Promise<number> {
     const timer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
     try {
       return await this.#run();
@@ -141,8 +135,7 @@ export class Recovery {
   }
 
   #streamOf({ file, path }: FileEntry): StreamRepair {
-    const stream =
-      this.#streams.get(file) ?? new StreamRepair(file, path, { ...this.#options, copies: this.#copies });
+    const stream = this.#streams.get(file) ?? new StreamRepair(file, path, this.#options);
     this.#streams.set(file, stream);
     return stream;
   }

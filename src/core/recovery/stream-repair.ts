@@ -10,7 +10,6 @@ import type { FileFinder } from '../file-finder.ts';
 import type { FileEntry } from '../log/file-entry.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
-import type { CopiedFiles } from './copied-files.ts';
 import { Salvage } from './salvage.ts';
 import { StreamReplay } from './stream-replay.ts';
 
@@ -21,8 +20,6 @@ export interface RepairOptions {
   store: StreamStore;
   syncer: Syncer;
   finder: FileFinder;
-  /** Those of a root that was copied: they are the files. */
-  copies: CopiedFiles;
   report: Report;
 }
 
@@ -102,12 +99,11 @@ export class StreamRepair {
   }
 
   async #begin(): Promise<void> {
-    const { root, records, store, finder, copies } = this.#options;
+    const { root, records, store, finder } = this.#options;
     this.#hasBegun = true;
     const remembered = store.location(this.fingerprint);
     const locations = [this.#path, ...(remembered ? [remembered] : [])];
-    this.#location =
-      copies.get(this.fingerprint)?.location ?? (await finder.find(this.fingerprint, locations));
+    this.#location = await finder.find(this.fingerprint, locations);
     this.#isForgotten = this.#location === undefined && this.#isDeleted;
     if (!this.#isForgotten) this.#location ??= await finder.findAnywhere(this.fingerprint);
     if (this.#location === undefined && records.isBeingRemoved(this.fingerprint)) {
@@ -119,8 +115,7 @@ export class StreamRepair {
     if (this.#location === undefined) this.#knownVersion = store.version(this.fingerprint);
     else {
       const { stat } = await this.#open(this.#location);
-      const { state } = await store.read({ ...stat, fingerprint: this.fingerprint });
-      this.#replay = new StreamReplay(state, stat.size);
+      this.#replay = new StreamReplay((await store.read(stat)).state, stat.size);
     }
   }
 

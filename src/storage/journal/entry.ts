@@ -98,7 +98,7 @@ export async function* readEntries<Header>(
   }
 }
 
-/** Whether a whole entry begins anywhere behind a position, whatever is there. */
+/** Whether a whole entry begins anywhere behind a position, as far as that can be found out without much work. */
 async function hasEntryBehind(fd: number, position: number): Promise<boolean> {
   let triedBytes = 0;
   for (let from = position + 1; ; from += READ_BYTES - MAX_ENTRY_BYTES) {
@@ -108,8 +108,8 @@ async function hasEntryBehind(fd: number, position: number): Promise<boolean> {
       const at = brace - HEADER_AT;
       if (!mayBeEntry(bytes, at)) continue;
       triedBytes += bytes.readUInt32LE(at) % VOID_FLAG;
-      // So many that look like entries are none of a write that was cut off.
-      if (endOf(bytes, at) !== undefined || triedBytes > MAX_TRIED_BYTES) return true;
+      if (triedBytes > MAX_TRIED_BYTES) return false;
+      if (endOf(bytes, at) !== undefined) return true;
     }
     if (bytes.length < READ_BYTES) return false;
   }

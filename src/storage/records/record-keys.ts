@@ -11,7 +11,6 @@
  * | `quota!PATTERN` | how many bytes are stored at the paths that match |
  * | `upstream!URL` | when the server there was known to be an httpfstream server, in milliseconds since 1970 |
  * | `count!` | of how many files something is remembered |
- * | `root!` | fingerprint of the server's own directory, which a copy of the root does not have |
  * | `journaled!` | number of the last entry of the journal that the store has |
  */
 export type KeySpace = 'file' | 'tombstone' | 'forks' | 'due' | 'removal' | 'quota' | 'upstream';
@@ -19,7 +18,6 @@ export type KeySpace = 'file' | 'tombstone' | 'forks' | 'due' | 'removal' | 'quo
 /** See {@link KeySpace}; of those that there are once. */
 export const COUNT_KEY = 'count!';
 export const JOURNALED_KEY = 'journaled!';
-export const ROOT_KEY = 'root!';
 
 /** Longest time that a date has, in milliseconds since 1970. */
 const MAX_MS = 8.64e15;

@@ -14,7 +14,6 @@ import {
   JOURNALED_KEY,
   nameIn,
   quotaKey,
-  ROOT_KEY,
   rangeDue,
   rangeOf,
   removalKey,
@@ -198,16 +197,6 @@ export class Records {
     } catch {
       return undefined;
     }
-  }
-
-  /** Whether this is the root of which they are: else it was copied. Throws as {@link get}. */
-  isOf(root: string): boolean {
-    return (this.#valueOf(ROOT_KEY) ?? root) === root;
-  }
-
-  /** Says of which root they are, with the next write. Throws as {@link get}. */
-  areOf(root: string): void {
-    if (this.#valueOf(ROOT_KEY) !== root) this.#ahead.set(ROOT_KEY, root);
   }
 
   /** Whether the removal of a file has begun, and not all is done that belongs to it. Throws as {@link get}. */

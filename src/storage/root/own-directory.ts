@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { describe, makeDirectories } from '../file-io.ts';
+import { makeDirectories } from '../file-io.ts';
 import { hasErrno, storageFailure } from '../storage-failure.ts';
 
 /** Mode of the server's own directories. */
@@ -15,15 +15,6 @@ export async function readDirectory(directory: string): Promise<string[]> {
     return await fs.promises.readdir(directory);
   } catch (error) {
     if (hasErrno(error, 'ENOENT')) return [];
-    throw storageFailure(error);
-  }
-}
-
-/** Which directory that is, over restarts, too: a copy of it is another one. */
-export async function directoryFingerprint(directory: string): Promise<string> {
-  try {
-    return describe(await fs.promises.stat(directory, { bigint: true })).fingerprint;
-  } catch (error) {
     throw storageFailure(error);
   }
 }

@@ -95,12 +95,12 @@ describe('the entries of a journal', () => {
     expect((await read(spoilt((bytes) => bytes.fill(0, start, start + 4096)))).damagedAt).toEqual([]);
   });
 
-  test('are told to be damaged where far too much looks like an entry', async () => {
+  test('cost no more than some work where far too much looks like an entry', async () => {
     const fake = Buffer.alloc(13);
     fake.writeUInt32LE(1_000_000, 0);
     fake.write('{', 12);
     const journal = Buffer.concat([Buffer.from('none'), Buffer.alloc(2_000_000, fake)]);
-    expect((await read(journal)).damagedAt).toEqual([0]);
+    expect((await read(journal)).damagedAt).toEqual([]);
   });
 
   test('end where a length is none', async () => {

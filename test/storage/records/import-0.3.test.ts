@@ -49,7 +49,7 @@ async function importInto(root: string): Promise<{ count: number; told: string[]
 async function dump(root: string): Promise<string[]> {
   const entries = await readdir(root, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile() && !entry.parentPath.includes(RESERVED));
-  let text = JSON.stringify([...(await storedIn(root))]).replaceAll(await fingerprintOf(own(root)), RESERVED);
+  let text = JSON.stringify([...(await storedIn(root))]);
   for (const { parentPath, name } of files) {
     const file = path.join(parentPath, name);
     text = text.replaceAll(await fingerprintOf(file), path.relative(root, file));

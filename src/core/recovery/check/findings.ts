@@ -1,6 +1,3 @@
-/** What is put right of a file that is a copy. */
-export const IS_COPY = "is a copy of the file of which something is remembered; that is the copy's now";
-
 /** What a check has found, printed as it is found. */
 export class Findings {
   readonly #print: (line: string) => void;

@@ -4,8 +4,8 @@ import { DURABLE, type Records } from '../../../storage/records/records.ts';
 import type { Root } from '../../../storage/root/root.ts';
 import { reasonOf } from '../../../storage/storage-failure.ts';
 import { ResourcePath } from '../../../wire/resource-path.ts';
-import { adopt } from '../copied-files.ts';
-import { type Findings, IS_COPY } from './findings.ts';
+import { expiryMs } from '../../streams/stream-expiry.ts';
+import type { Findings } from './findings.ts';
 
 /** What is checked of what has no file. */
 export interface OrphanCheckOptions {
@@ -48,9 +48,11 @@ export class OrphanCheck {
       return;
     }
     if (there !== undefined && this.#isCopy(there, record)) {
-      await adopt(there, fingerprint, record, records);
-      this.#options.known.add(there.fingerprint);
-      findings.repaired(where, IS_COPY);
+      await this.#adopt(there, record, fingerprint);
+      findings.repaired(
+        where,
+        "is a copy of the file of which something is remembered; that is the copy's now",
+      );
       return;
     }
     let what = 'is no more; what was remembered of it is removed';
@@ -71,6 +73,29 @@ export class OrphanCheck {
     // An append that is open has brought more since: in the copy it is one that broke off.
     if (append?.state === 'open') return size >= Math.max(stream?.size ?? 0, append.start);
     return size === Math.max(stream?.size ?? 0, append?.end ?? 0);
+  }
+
+  /**
+   * Remembers of a copy what is remembered of the file; its positions keep their names, its time to live is renewed.
+   */
+  async #adopt(copy: FileStat, record: FileRecord, fingerprint: string): Promise<void> {
+    const generation = Number(fingerprint.slice(fingerprint.indexOf('-') + 1));
+    const { dueMs: _, accessedMs: __, ...rest } = record;
+    const stream = record.stream && { generation, ...record.stream };
+    const accessedMs = stream?.ttlSeconds === undefined ? undefined : Date.now();
+    const dueMs = stream && expiryMs(stream, Date.now());
+    await this.#options.records.write((draft) => {
+      const forks = draft.forks({ path: record.path, fingerprint });
+      draft.delete(fingerprint);
+      draft.set(copy.fingerprint, {
+        ...rest,
+        ...(stream && { stream }),
+        ...(accessedMs !== undefined && { accessedMs }),
+        ...(dueMs !== undefined && { dueMs }),
+      });
+      draft.setForks(copy.fingerprint, forks);
+    }, DURABLE);
+    this.#options.known.add(copy.fingerprint);
   }
 
   async #statAt(location: string): Promise<FileStat | undefined> {

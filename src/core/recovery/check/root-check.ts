@@ -3,7 +3,7 @@ import { Root } from '../../../storage/root/root.ts';
 import { RootLock } from '../../../storage/root/root-lock.ts';
 import { Core } from '../../core.ts';
 import { FileCheck } from './file-check.ts';
-import { Findings, IS_COPY } from './findings.ts';
+import { Findings } from './findings.ts';
 import { ForkCheck } from './fork-check.ts';
 import { OrphanCheck } from './orphan-check.ts';
 
@@ -58,7 +58,6 @@ async function check(core: Core, findings: Findings, print: (line: string) => vo
   const progress: Report = (message, detail) => print(`${message} (${JSON.stringify(detail)})`);
   const count = await core.recover({
     removed: (name) => findings.repaired(name, 'was not written to its end; removed'),
-    adopted: (name) => findings.repaired(name, IS_COPY),
     progress,
     verify: true,
   });
