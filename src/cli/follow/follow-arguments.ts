@@ -179,9 +179,11 @@ function parseFrom(text: string): FollowStart {
 
 function wholeNumber(text: string, form: RegExp): number {
   const number = Number(text);
-  if (!form.test(text) || !Number.isSafeInteger(number)) {
-    throw new InvalidArgumentError(`It must be a whole number${/^-\d/.test(text) ? ', not negative' : ''}.`);
-  }
+  const isInForm = form.test(text);
+  if (!isInForm && /^-\d+$/.test(text))
+    throw new InvalidArgumentError('It must be a whole number, not negative.');
+  if (!isInForm || !Number.isSafeInteger(number))
+    throw new InvalidArgumentError('It must be a whole number.');
   // There is no -0.
   return number === 0 ? 0 : number;
 }

@@ -1,6 +1,7 @@
 import type { JournalEntry } from '../../storage/journal/entry.ts';
 import type { Journal, Replay } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
+import type { DamageListener } from '../../storage/journal/segments.ts';
 import { copyAside } from '../../storage/records/aside.ts';
 import { nameIn } from '../../storage/records/record-keys.ts';
 import type { Records, RecordsEntry } from '../../storage/records/records.ts';
@@ -105,7 +106,8 @@ export class Recovery {
   async #run(): Promise<number> {
     const { journal, quarantine } = this.#options;
     await quarantine.load();
-    for await (const { header } of this.#entries()) {
+    const damaged = (name: string, position: number) => void this.#damaged.set(name, position);
+    for await (const { header } of this.#entries(damaged)) {
       if (!isOfRecords(header)) this.#streamOf(header).announce(header);
     }
     await this.#keepDamaged();
@@ -124,8 +126,7 @@ export class Recovery {
   }
 
   /** What is in quarantine was journaled before everything else of its file. */
-  async *#entries(): AsyncGenerator<JournalEntry<JournalHeader>, void, undefined> {
-    const damaged = (name: string, position: number) => void this.#damaged.set(name, position);
+  async *#entries(damaged?: DamageListener): AsyncGenerator<JournalEntry<JournalHeader>, void, undefined> {
     yield* this.#options.quarantine.all(damaged);
     yield* (this.#replay as Replay<JournalHeader>).entries((bytes) => this.#haveRead(bytes), damaged);
   }

@@ -63,21 +63,19 @@ export function encodeEntry(header: object, payload: readonly Buffer[]): readonl
  *
  * @param progressed called with how many more bytes were read
  * @param damaged called with the position at which no entry begins, if there are whole ones behind it: no write that was
- *   cut off leaves that
+ *   cut off leaves that. Default: that is not looked for
  */
 export async function* readEntries<Header>(
   fd: number,
   progressed: (bytes: number) => void,
-  damaged: (position: number) => void = () => {},
+  damaged?: (position: number) => void,
 ): AsyncGenerator<FoundEntry<Header>, void, undefined> {
   let rest: Buffer = NO_BYTES;
-  for (let readTo = 0; ; ) {
+  let readTo = 0;
+  // Another block would have completed what is longer, were it no entry that is torn.
+  while (rest.length <= MAX_ENTRY_BYTES) {
     const block = await readBlock(fd, readTo, READ_BYTES);
-    if (block.length === 0) {
-      const end = readTo - rest.length;
-      if (rest.length > 0 && (await hasEntryBehind(fd, end))) damaged(end);
-      return;
-    }
+    if (block.length === 0) break;
     readTo += block.length;
     progressed(block.length);
     const bytes = rest.length === 0 ? block : Buffer.concat([rest, block]);
@@ -90,12 +88,9 @@ export async function* readEntries<Header>(
       at = end;
     }
     rest = bytes.subarray(at);
-    // Another block would have completed it, were it no entry that is torn.
-    if (rest.length > MAX_ENTRY_BYTES) {
-      if (await hasEntryBehind(fd, start + at)) damaged(start + at);
-      return;
-    }
   }
+  const end = readTo - rest.length;
+  if (damaged !== undefined && rest.length > 0 && (await hasEntryBehind(fd, end))) damaged(end);
 }
 
 /** Whether a whole entry begins anywhere behind a position, as far as that can be found out without much work. */
@@ -117,7 +112,6 @@ async function hasEntryBehind(fd: number, position: number): Promise<boolean> {
 
 /** Where a whole entry ends that begins at a position; undefined when none does. */
 function endOf(bytes: Buffer, at: number): number | undefined {
-  if (bytes.length - at < PREFIX_BYTES) return undefined;
   if (!mayBeEntry(bytes, at)) return undefined;
   const end = at + PREFIX_BYTES + (bytes.readUInt32LE(at) % VOID_FLAG);
   const checksum = zlib.crc32(bytes.subarray(at + PREFIX_BYTES, end));
@@ -126,6 +120,7 @@ function endOf(bytes: Buffer, at: number): number | undefined {
 
 /** Whether there is as much as the lengths say that an entry at a position would have. */
 function mayBeEntry(bytes: Buffer, at: number): boolean {
+  if (bytes.length - at < PREFIX_BYTES) return false;
   const length = bytes.readUInt32LE(at) % VOID_FLAG;
   if (length < 4 || length > MAX_BODY_BYTES || bytes.length - at - PREFIX_BYTES < length) return false;
   return 4 + bytes.readUInt32LE(at + PREFIX_BYTES) <= length;

@@ -68,10 +68,10 @@ export class Quarantine<Header extends { file: string }> {
    *
    * @param damaged called for each journal that is damaged
    */
-  async *all(damaged: DamageListener = () => {}): AsyncGenerator<JournalEntry<Header>, void, undefined> {
+  async *all(damaged?: DamageListener): AsyncGenerator<JournalEntry<Header>, void, undefined> {
     for (const file of this.#files) {
       const name = this.#nameOf(file);
-      yield* entriesOf<Header>(name, undefined, (position) => damaged(name, position));
+      yield* entriesOf<Header>(name, undefined, damaged && ((position) => damaged(name, position)));
     }
   }
 

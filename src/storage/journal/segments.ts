@@ -64,11 +64,11 @@ export class Segments {
   async *entries<Header>(
     numbers: readonly number[],
     progressed: (bytes: number) => void,
-    damaged: DamageListener = () => {},
+    damaged?: DamageListener,
   ): AsyncGenerator<JournalEntry<Header>, void, undefined> {
     for (const number of numbers) {
       const name = this.nameOf(number);
-      yield* entriesOf<Header>(name, progressed, (position) => damaged(name, position));
+      yield* entriesOf<Header>(name, progressed, damaged && ((position) => damaged(name, position)));
     }
   }
 

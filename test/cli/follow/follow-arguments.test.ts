@@ -73,9 +73,16 @@ describe('it begins', () => {
     expect(parse(...options, URL).args).toMatchObject({ start });
   });
 
+  test('nowhere before the first line, and says so', () => {
+    expect(parse('-n', '-3', URL)).toMatchObject({
+      args: 2,
+      stderr: expect.stringContaining('not negative'),
+    });
+  });
+
   test.each([
     ['-n', 'x'],
-    ['-n', '-3'],
+    ['--from', '-1.5'],
     ['-c', '1.5'],
     ['--from', '+1'],
     ['--from', '99999999999999999999'],

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { JournalEntry } from '../../../src/storage/journal/entry.ts';
@@ -50,6 +50,21 @@ describe('a quarantine', () => {
     await quarantine.remove('a');
     // To be synced.
     expect(opening.mock.calls).toEqual([[directory, 'r']]);
+  });
+
+  test('tells which of its journals are damaged, and from where on', async () => {
+    const directory = path.join(await diskDirectory(), '.httpfstream', 'quarantine');
+    const quarantine = await openQuarantine(directory);
+    const headers = [0, 1, 2].map((number) => ({ file: 'a', number }));
+    await quarantine.add(new Set(['a', 'b']), entries(...headers, { file: 'b', number: 0 }));
+    const name = path.join(directory, 'a.log');
+    const bytes = await readFile(name);
+    const second = bytes.length / 3;
+    bytes[second + 5] = (bytes[second + 5] as number) ^ 1;
+    await writeFile(name, bytes);
+    const damaged: [string, number][] = [];
+    expect(await numbersOf(quarantine.all((...at) => damaged.push(at)))).toEqual([0, 0]);
+    expect(damaged).toEqual([[name, second]]);
   });
 
   test('that cannot be filled stays as it was', async () => {
