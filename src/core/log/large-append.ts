@@ -2,7 +2,7 @@ import type { Journal } from '../../storage/journal/journal.ts';
 import { LoneEntry } from '../../storage/journal/lone-entry.ts';
 import type { AppendFile } from '../../storage/stored-file.ts';
 import type { FileEntry } from './file-entry.ts';
-import { Remnant, writeAtEnd } from './write-at-end.ts';
+import { asBusy, Remnant, writeAtEnd } from './write-at-end.ts';
 
 /**
  * An append whose bytes go to the file only: the journal says first where they will
@@ -39,7 +39,7 @@ export class LargeAppend {
     const failure = await writeAtEnd(file, start, [this.#bytes]);
     if (failure !== undefined) {
       this.#remnant = failure.remnant;
-      throw failure.cause;
+      throw asBusy(failure.cause);
     }
     this.#remnant = new Remnant(file, this.#bytes, start + length);
     await secure();

@@ -2,14 +2,14 @@ import type { Batch, JournalWriter } from '../../storage/journal/batch.ts';
 import { diverged, isCopy, type StreamState } from '../../storage/records/stream-state.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { AppendFile } from '../../storage/stored-file.ts';
-import { AppendBusyError, OutcomeUnknownError, StorageError } from '../../wire/errors.ts';
+import { OutcomeUnknownError, StorageError } from '../../wire/errors.ts';
 import type { StreamAppend } from './append-rules.ts';
 import { entryOf, type FileEntry, MAX_JOURNALED_BYTES } from './file-entry.ts';
 import { LargeAppend } from './large-append.ts';
 import type { LocalLog, LogTarget } from './local-log.ts';
 import { type PendingAppend, PendingAppends } from './pending-appends.ts';
 import type { ProducerRequest } from './producers.ts';
-import { type Remnant, writeAtEndOfTurn } from './write-at-end.ts';
+import { asBusy, type Remnant, writeAtEndOfTurn } from './write-at-end.ts';
 
 /**
  * The way of single appends into one stream. They are judged one after the other as
@@ -390,12 +390,6 @@ class Undo {
 /** What is to be written of an append. */
 function partsOf({ bytes }: StreamAppend): readonly Buffer[] {
   return bytes.length === 0 ? [] : [bytes];
-}
-
-/** Another program's bytes are in nobody's way. */
-function asBusy(error: unknown): unknown {
-  if (!(error instanceof StorageError)) return error;
-  return new AppendBusyError('another program has written to the file', { cause: error });
 }
 
 function ignore(): void {}

@@ -3,6 +3,7 @@ import type { AppendFile } from '../../storage/stored-file.ts';
 import { IN_LINE_BYTES } from '../../storage/stored-file.ts';
 import type { WriteTurns } from '../../storage/write-turns.ts';
 import {
+  AppendBusyError,
   type HttpfstreamError,
   ResourceGoneError,
   StorageError,
@@ -147,4 +148,10 @@ function changeOf(size: number, state: FileState): HttpfstreamError | undefined 
   if (state.size === size) return undefined;
   if (state.size < size) return new StreamTruncatedError('the file was cut');
   return new StorageError('another program writes to the file');
+}
+
+/** What a single append is refused with: another program's bytes are in nobody's way. */
+export function asBusy(error: unknown): unknown {
+  if (!(error instanceof StorageError)) return error;
+  return new AppendBusyError('another program has written to the file', { cause: error });
 }

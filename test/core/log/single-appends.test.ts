@@ -210,16 +210,17 @@ describe('another program’s bytes, which are those of an append that is refuse
   }
 
   test.each([
-    ['in line', () => {}],
-    ['by a thread', writeByThreads],
-  ])('stay when it is written behind them %s', async (_, prepare) => {
+    ['in line', 'same\n', () => {}],
+    ['by a thread', 'same\n', writeByThreads],
+    ['that is more than goes through the log', LARGE, () => {}],
+  ])('stay when it is written behind them: %s', async (_, same, prepare) => {
     prepare();
     const { core, name, text } = await startWithLine();
-    await appendFile(name, 'same\n');
-    await expect(appendLine(core, 'file', 'same\n')).rejects.toMatchObject({ code: 'HFS_APPEND_BUSY' });
-    expect(await text()).toBe('base\nfirst\nsame\n');
-    await appendLine(core, 'file', 'same\n');
-    expect(await text()).toBe('base\nfirst\nsame\nsame\n');
+    await appendFile(name, same);
+    await expect(appendLine(core, 'file', same)).rejects.toMatchObject({ code: 'HFS_APPEND_BUSY' });
+    expect(await text()).toBe(`base\nfirst\n${same}`);
+    await appendLine(core, 'file', same);
+    expect(await text()).toBe(`base\nfirst\n${same}${same}`);
   });
 
   test('stay when the disk takes none of it', async () => {
