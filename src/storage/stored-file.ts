@@ -192,9 +192,13 @@ export class AppendFile extends StoredFile {
   /**
    * Cuts everything from `size` on, if it ends at `end`: looked at and cut in line, so that nothing is cut off that
    * comes meanwhile.
+   *
+   * @returns whether it was
    */
-  truncateInLine(size: number, end: number): void {
-    if (fileIo.fstateSync(this.fd).size === end) fs.ftruncateSync(this.fd, size);
+  truncateInLine(size: number, end: number): boolean {
+    if (fileIo.fstateSync(this.fd).size !== end) return false;
+    fs.ftruncateSync(this.fd, size);
+    return true;
   }
 
   /**

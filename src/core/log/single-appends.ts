@@ -344,7 +344,11 @@ export class SingleAppends implements JournalWriter {
     this.#undo = undo;
     this.#log.checkpoints.add(this.#target);
     undo.run().then(
-      () => refuse(storageFailure(error)),
+      () => {
+        const message = 'the append has failed, and another program appends: its bytes may be in the file';
+        const mayStay = remnant?.mayStay === true;
+        refuse(mayStay ? new OutcomeUnknownError(message, { cause: error }) : storageFailure(error));
+      },
       (cause) => {
         const message = 'the append has failed, and cannot be taken back: it may be made after a restart';
         refuse(new OutcomeUnknownError(message, { cause }));

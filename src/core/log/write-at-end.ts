@@ -24,7 +24,8 @@ export class Remnant {
   readonly #bytes: Buffer;
   /** Position after them; undefined until it was looked for. */
   #end: number | undefined;
-  #isCutOff = false;
+  #isDone = false;
+  #mayStay = false;
 
   /** @param end position after them. Default: the size that the file has when it is looked at first */
   constructor(file: AppendFile, bytes: Buffer, end?: number) {
@@ -33,25 +34,27 @@ export class Remnant {
     this.#end = end;
   }
 
+  /** Whether they may be in the file for good, {@link cutOff} or not: another program's bytes are behind them. */
+  get mayStay(): boolean {
+    return this.#mayStay;
+  }
+
   /**
    * Cuts them off, once, if they are still what the file ends with: another program's bytes stay, be they the same.
    *
    * @throws what the disk does; then they may be there
    */
   async cutOff(): Promise<void> {
-    if (this.#isCutOff) return;
+    if (this.#isDone) return;
     this.#end ??= (await this.#file.state()).size;
-    const { length } = this.#bytes;
-    const start = this.#end - length;
-    // In line if they are few: nobody is to read them meanwhile.
-    const isInLine = length <= IN_LINE_BYTES;
-    const isThere =
-      start >= 0 &&
-      (isInLine ? this.#file.readInLine(start, length) : await this.#file.read(start, length)).equals(
-        this.#bytes,
-      );
-    if (isThere) this.#file.truncateInLine(start, this.#end);
-    this.#isCutOff = true;
+    const start = this.#end - this.#bytes.length;
+    // A file that is shorter than they are was cut.
+    if (start >= 0) {
+      const isCut =
+        (await isAt(this.#file, start, this.#bytes)) && this.#file.truncateInLine(start, this.#end);
+      this.#mayStay = !isCut;
+    }
+    this.#isDone = true;
   }
 }
 
@@ -106,10 +109,14 @@ async function checkWritten(
   parts: readonly Buffer[],
   state: FileState,
 ): Promise<WriteFailure | undefined> {
-  const cause = changeOf(endOf(start, parts), state);
+  const end = endOf(start, parts);
+  const cause = changeOf(end, state);
   if (cause === undefined) return undefined;
-  if (!state.isLinked) return { cause, remnant: undefined };
-  return cutOff(cause, new Remnant(file, Buffer.concat(parts), state.size));
+  if (!state.isLinked || end === start) return { cause, remnant: undefined };
+  const bytes = Buffer.concat(parts);
+  // What is behind them another program has appended since.
+  const isMade = state.size > end && (await isAt(file, start, bytes).catch(() => false));
+  return isMade ? undefined : cutOff(cause, new Remnant(file, bytes, state.size));
 }
 
 /** @param count how many bytes of `parts` were written */
@@ -127,6 +134,14 @@ async function failureOf(
 async function cutOff(cause: unknown, remnant: Remnant): Promise<WriteFailure> {
   await remnant.cutOff().catch(() => undefined);
   return { cause, remnant };
+}
+
+async function isAt(file: AppendFile, position: number, bytes: Buffer): Promise<boolean> {
+  const { length } = bytes;
+  // In line if they are few: nobody is to read them meanwhile.
+  const isInLine = length <= IN_LINE_BYTES;
+  const found = isInLine ? file.readInLine(position, length) : await file.read(position, length);
+  return found.equals(bytes);
 }
 
 /** Position after `parts`, of which the first byte is at `start`. */

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { appendFileSync, readdirSync } from 'node:fs';
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -184,7 +184,7 @@ test('the cut of a refused append is as safe as that it is void', async () => {
       ...args
     ) {
       steps.push('cut');
-      truncateInLine.apply(this, args);
+      return truncateInLine.apply(this, args);
     }),
     vi.spyOn(AppendFile.prototype, 'sync').mockImplementation(function synced(this: AppendFile, ...args) {
       steps.push('sync');
@@ -200,7 +200,7 @@ test('the cut of a refused append is as safe as that it is void', async () => {
   expect(steps.slice(0, 3)).toEqual(['cut', 'sync', 'void']);
 });
 
-describe('another program’s bytes, which are those of an append that is refused,', () => {
+describe('another program’s bytes, which end with those of an append that is refused,', () => {
   async function startWithLine() {
     const directory = await rootWith('file');
     const core = await start(directory);
@@ -216,11 +216,11 @@ describe('another program’s bytes, which are those of an append that is refuse
   ])('stay when it is written behind them: %s', async (_, same, prepare) => {
     prepare();
     const { core, name, text } = await startWithLine();
-    await appendFile(name, same);
+    await appendFile(name, `the ${same}`);
     await expect(appendLine(core, 'file', same)).rejects.toMatchObject({ code: 'HFS_APPEND_BUSY' });
-    expect(await text()).toBe(`base\nfirst\n${same}`);
+    expect(await text()).toBe(`base\nfirst\nthe ${same}`);
     await appendLine(core, 'file', same);
-    expect(await text()).toBe(`base\nfirst\n${same}${same}`);
+    expect(await text()).toBe(`base\nfirst\nthe ${same}${same}`);
   });
 
   test('stay when the disk takes none of it', async () => {
@@ -258,4 +258,68 @@ test('what cannot be cut off of a refused append is cut off before the next one'
   cutting.mockRestore();
   await appendLine(core, 'file', 'next\n');
   expect(await readFile(name, 'utf8')).toBe('base\nfirst\nother\nnext\n');
+});
+
+/** Lets another program append before and after the next write by a thread, of which only so many bytes succeed. */
+function surroundWrite(
+  name: string,
+  { before = '', after = 'foreign\n', bytes = Number.POSITIVE_INFINITY } = {},
+): void {
+  const { write } = AppendFile.prototype;
+  const writing = vi.spyOn(AppendFile.prototype, 'write');
+  writing.mockImplementationOnce(async function surrounded(this: AppendFile, parts) {
+    const all = Buffer.concat(parts);
+    appendFileSync(name, before);
+    await write.call(this, [all.subarray(0, bytes)]);
+    appendFileSync(name, after);
+    if (bytes < all.length) throw systemError('ENOSPC');
+  });
+  onTestFinished(() => writing.mockRestore());
+}
+
+describe.each([
+  ['a small append', 'line\n'],
+  ['an append of more than goes through the log', LARGE],
+])('%s, behind which another program appends before anybody has looked,', (_, text) => {
+  async function startByThreads(durability?: 'disk') {
+    writeByThreads();
+    const directory = await rootWith('file');
+    const core = await start(directory, durability);
+    const name = path.join(directory, 'file');
+    return { directory, core, name, content: () => readFile(name, 'utf8') };
+  }
+
+  test.each(['os', 'disk'] as const)('is made, once: %s', async (durability) => {
+    const { directory, core, name, content } = await startByThreads(
+      durability === 'disk' ? durability : undefined,
+    );
+    surroundWrite(name);
+    expect((await appendLine(core, 'file', text)).state.size).toBe(5 + text.length);
+    expect(await content()).toBe(`base\n${text}foreign\n`);
+    expect(await textOf(await start(directory), 'file')).toBe(`base\n${text}foreign\n`);
+  });
+
+  test('of a producer is made, and what is behind it does not count', async () => {
+    const { core, name, content } = await startByThreads();
+    const producer = { id: 'p', epoch: 0, seq: 0 };
+    surroundWrite(name);
+    await appendLine(core, 'file', text, producer);
+    expect((await appendLine(core, 'file', text, producer)).isRepeated).toBe(true);
+    const next = () => appendLine(core, 'file', 'next\n', { ...producer, seq: 1 });
+    await expect(next()).rejects.toMatchObject({ code: 'HFS_APPEND_BUSY' });
+    await next();
+    expect(await content()).toBe(`base\n${text}next\n`);
+  });
+
+  test.each([
+    ['it has appended before it, too', { before: 'foreign\n' }, (all: string) => `foreign\n${all}foreign\n`],
+    ['the disk has taken a part of it', { bytes: 3 }, (all: string) => `${all.slice(0, 3)}foreign\n`],
+  ])('is not said to be not there when %s', async (_when, how, left) => {
+    const { directory, core, name, content } = await startByThreads();
+    surroundWrite(name, how);
+    await expect(appendLine(core, 'file', text)).rejects.toMatchObject({ code: 'HFS_OUTCOME_UNKNOWN' });
+    expect(await content()).toBe(`base\n${left(text)}`);
+    await appendLine(core, 'file', 'next\n');
+    expect(await textOf(await start(directory), 'file')).toBe(`base\n${left(text)}next\n`);
+  });
 });
