@@ -145,8 +145,8 @@ export class LiveResources implements ResourceOwner {
     this.retain(resource);
     try {
       // As long as it is open to be appended to, it counts as what was appended. The next append gets the failure of
-      // a sync.
-      await resource.closeFile().catch(() => undefined);
+      // a sync, or of what is to be taken back.
+      await resource.quiesce().catch(() => undefined);
       await this.#takeLook(resource, shared);
     } finally {
       this.release(resource);

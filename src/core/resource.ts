@@ -360,6 +360,11 @@ export class Resource implements LogTarget, FeedOwner {
     return this.#appends.whileIdle(() => this.#appends.closeFile());
   }
 
+  /** As {@link closeFile}; the file stays open as long as something in it has to be taken back, and cannot be. */
+  quiesce(): Promise<void> {
+    return this.#appends.whileIdle(() => this.#appends.quiesce());
+  }
+
   /** Notes that another program has cut the file: what its followers have is not what is there. */
   cutFeed(): void {
     this.#feed?.end({ reason: 'truncated' }, 'stream');
@@ -409,8 +414,7 @@ export class Resource implements LogTarget, FeedOwner {
   }
 
   #assertNothingLost(): void {
-    const { lost } = this.sync;
-    if (lost !== undefined) throw isolationOf(lost);
+    if (this.sync.lost !== undefined) throw isolationOf(this.sync.lost);
   }
 
   changed(): void {

@@ -217,6 +217,17 @@ export class SingleAppends implements JournalWriter {
     this.#isCopied = false;
   }
 
+  /**
+   * As {@link closeFile}, once what has failed is taken back: until then nothing in the file is to be taken for another
+   * program's.
+   *
+   * @throws what keeps it from being taken back; then the file stays open
+   */
+  async quiesce(): Promise<void> {
+    await this.#undo?.run();
+    await this.closeFile();
+  }
+
   /** Closes the file; the next append opens it again. While nothing is under way. */
   async closeFile(): Promise<void> {
     const file = this.#file;

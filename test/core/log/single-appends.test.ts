@@ -3,6 +3,7 @@ import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
+import { LiveResources } from '../../../src/core/live-resources.ts';
 import { Permit } from '../../../src/core/permit.ts';
 import type { FollowRequest } from '../../../src/core/request.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
@@ -11,9 +12,9 @@ import { Root } from '../../../src/storage/root/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { AppendFile } from '../../../src/storage/stored-file.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { CollectingSink, writeByThreads } from '../../support/core/harness.ts';
+import { CollectingSink, writeByThreads, writeInLine } from '../../support/core/harness.ts';
 import { recordsIn, recoverAfterKill } from '../../support/core/stored-records.ts';
-import { appendLine, textOf } from '../../support/core/streams.ts';
+import { appendLine, makeStream, textOf } from '../../support/core/streams.ts';
 import { breakLog } from '../../support/disk/log-trouble.ts';
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
@@ -321,5 +322,62 @@ describe.each([
     expect(await content()).toBe(`base\n${left(text)}`);
     await appendLine(core, 'file', 'next\n');
     expect(await textOf(await start(directory), 'file')).toBe(`base\n${left(text)}next\n`);
+  });
+});
+
+describe('an append to a stream that is followed, which cannot be taken back at once,', () => {
+  async function startFollowed() {
+    writeInLine();
+    const directory = await rootWith();
+    const core = await start(directory);
+    await makeStream(core, 'stream', 'one\n');
+    const sink = new CollectingSink();
+    const permit = Permit.own(ResourcePath.parse('/stream'));
+    sink.follower = await core.followers.follow(permit, { from: 0 }, sink, new AbortController().signal);
+    sink.drain();
+    const looking = vi.spyOn(LiveResources.prototype, 'refresh');
+    onTestFinished(() => looking.mockRestore());
+    const isLookedAt = () => looking.mock.settledResults.some(({ type }) => type !== 'incomplete');
+    return { directory, core, sink, isLookedAt, name: path.join(directory, 'stream') };
+  }
+
+  /** Appends once more when the disk is well again, and has that followed. */
+  async function goOn(core: Core, sink: CollectingSink, expected: string) {
+    await appendLine(core, 'stream', 'next\n').catch((error) => {
+      expect(error.code).toBe('HFS_APPEND_BUSY');
+      return appendLine(core, 'stream', 'next\n');
+    });
+    await waitFor(() => sink.bytes.length >= expected.length, 'what was appended');
+    expect(sink.bytes.toString()).toBe(expected);
+    expect(await textOf(core, 'stream')).toBe(expected);
+  }
+
+  test('is taken back later, and its followers get nothing of it', async () => {
+    const { core, sink, isLookedAt } = await startFollowed();
+    const { writeInLine: write } = AppendFile.prototype;
+    const writing = vi.spyOn(AppendFile.prototype, 'writeInLine');
+    writing.mockImplementationOnce(function torn(this: AppendFile, parts) {
+      write.call(this, [Buffer.concat(parts).subarray(0, 3)]);
+      throw systemError('ENOSPC');
+    });
+    const cutting = vi.spyOn(AppendFile.prototype, 'truncateInLine').mockImplementation(() => {
+      throw systemError('EIO');
+    });
+    onTestFinished(() => [writing, cutting].forEach((spy) => void spy.mockRestore()));
+    await expect(appendLine(core, 'stream', 'two\n')).rejects.toMatchObject({ code: 'HFS_OUTCOME_UNKNOWN' });
+    await waitFor(isLookedAt, 'somebody to see that the file is longer');
+    cutting.mockRestore();
+    await goOn(core, sink, 'one\nnext\n');
+  });
+
+  test('is made void later, and they get what another program appends meanwhile', async () => {
+    const { directory, core, sink, isLookedAt, name } = await startFollowed();
+    const mend = breakDisk();
+    await expect(appendLine(core, 'stream', 'two\n')).rejects.toMatchObject({ code: 'HFS_OUTCOME_UNKNOWN' });
+    await appendFile(name, 'foreign\n');
+    await waitFor(isLookedAt, 'somebody to see that the file is longer');
+    mend();
+    await goOn(core, sink, 'one\nforeign\nnext\n');
+    expect(await textOf(await start(directory), 'stream')).toBe('one\nforeign\nnext\n');
   });
 });
