@@ -356,7 +356,7 @@ export class SingleAppends implements JournalWriter {
     this.#log.checkpoints.add(this.#target);
     undo.run().then(
       () => {
-        const message = 'the append has failed, and may be in the file: another program has appended behind it';
+        const message = 'the append has failed, and may be there: another program has appended behind it';
         const mayStay = remnant?.mayStay === true;
         refuse(mayStay ? new OutcomeUnknownError(message, { cause: error }) : storageFailure(error));
       },
