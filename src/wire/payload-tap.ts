@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
+import { closeWebSocket } from './close-websocket.ts';
 import { FramingError } from './errors.ts';
 import { FrameDecoder, type FrameHandler } from './frame-decoder.ts';
 import { Opcode } from './opcode.ts';
@@ -132,7 +133,7 @@ export class PayloadTap implements FrameHandler {
       if (!(error instanceof FramingError)) throw error;
       if (this.#done) return;
       this.#done = true;
-      this.#websocket.close(error.closeCode, error.message);
+      closeWebSocket(this.#websocket, error.closeCode, error.message);
       this.#handler.onFramingError(error);
     }
   }

@@ -7,6 +7,7 @@ import type { Permit } from '../../core/permit.ts';
 import type { AppendRequest } from '../../core/request.ts';
 import type { Lease } from '../../core/sessions/lease.ts';
 import type { LeaseHolder } from '../../core/sessions/session.ts';
+import { closeWebSocket } from '../../wire/close-websocket.ts';
 import { FramingError, type HttpfstreamError, ResourceTooLargeError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, contentTypeIn, type EndReason } from '../../wire/protocol.ts';
@@ -20,7 +21,7 @@ import {
 } from '../node/connections/client-socket.ts';
 import { Refusals } from '../node/connections/refusals.ts';
 import type { Withdrawal } from '../rights/admission.ts';
-import { type AppendEnd, type Dialect, toldType } from './dialects.ts';
+import { type AppendEnd, type Dialect, toldDetail, toldType } from './dialects.ts';
 import { Liveness } from './liveness.ts';
 
 /** While bytes keep coming they are acknowledged each time so many of them are safe, … */
@@ -229,7 +230,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     }
     if (isExpired) this.#lease?.release();
     else void this.#lease?.end('interrupted');
-    this.#websocket.close(isExpired ? CloseCode.unauthorized : CloseCode.forbidden, error.message);
+    closeWebSocket(this.#websocket, isExpired ? CloseCode.unauthorized : CloseCode.forbidden, error.message);
     this.#websocket.resume();
     ClientSocket.of(this.#socket).cutAfter(CUT_DELAY_MS);
   }
@@ -244,7 +245,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
       return;
     }
     this.#send({ type: 'end', position: this.#lease?.safePosition ?? 0, reason: 'shutdown' });
-    this.#websocket.close(this.#dialect.closingCode, 'the server is shutting down');
+    closeWebSocket(this.#websocket, this.#dialect.closingCode, 'the server is shutting down');
   }
 
   /** Cuts an appender that does not answer. */
@@ -283,10 +284,11 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   }
 
   #sendLoss(reason: EndReason, error: HttpfstreamError): void {
+    const websocket = this.#websocket as WebSocket;
     const position = this.#lease?.safePosition ?? 0;
-    this.#send({ type: 'end', position, reason, detail: error.message });
-    this.#websocket?.close(closeCodeOf(error), error.message);
-    this.#websocket?.resume();
+    this.#send({ type: 'end', position, reason, detail: toldDetail(error.message) });
+    closeWebSocket(websocket, closeCodeOf(error), error.message);
+    websocket.resume();
     ClientSocket.of(this.#socket).cutAfter(CUT_DELAY_MS);
   }
 

@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { cutCharacterBytes } from '../../core/readers/characters.ts';
 import type { Encoder } from '../../core/readers/chunk.ts';
 import { anywhere, betweenCharacters, type Cutting } from '../../core/readers/cutting.ts';
+import { cutText } from '../../wire/close-websocket.ts';
 import { MAX_TYPE_LENGTH } from '../../wire/content-type.ts';
 import {
   messageEncoder,
@@ -87,6 +88,14 @@ export const v2Dialect: Dialect = {
 export function toldType<T extends string | null | undefined>(contentType: T): { contentType?: T } {
   const isTold = contentType !== undefined && (contentType?.length ?? 0) <= MAX_TYPE_LENGTH;
   return isTold ? { contentType } : {};
+}
+
+/** So much fits into a message in any case: JSON makes up to six bytes of one. */
+const MAX_DETAIL_BYTES = 512;
+
+/** What a client is told of what went wrong: its beginning, where it is too long for a message. */
+export function toldDetail(detail: string): string {
+  return cutText(detail, MAX_DETAIL_BYTES);
 }
 
 const NOTHING = Buffer.alloc(0);

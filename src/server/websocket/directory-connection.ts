@@ -3,6 +3,7 @@ import type { WebSocket } from 'ws';
 import type { Core } from '../../core/core.ts';
 import type { Permit } from '../../core/permit.ts';
 import type { DirectoryChange, DirectoryListener } from '../../core/watch/directory-watches.ts';
+import { closeWebSocket } from '../../wire/close-websocket.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
 import { type ActiveConnection, type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
@@ -175,7 +176,7 @@ export class DirectoryConnection implements ActiveConnection, SocketOwner, TapHa
       return;
     }
     this.#send({ type: 'end', position: 0, reason });
-    this.#websocket.close(v2Dialect.closeCode(reason));
+    closeWebSocket(this.#websocket, v2Dialect.closeCode(reason));
     this.#stop();
     this.#client.cutAfter(DRAIN_TIMEOUT_MS);
   }
@@ -186,7 +187,7 @@ export class DirectoryConnection implements ActiveConnection, SocketOwner, TapHa
       this.terminate();
       return;
     }
-    this.#websocket.close(isExpired ? CloseCode.unauthorized : CloseCode.forbidden, error.message);
+    closeWebSocket(this.#websocket, isExpired ? CloseCode.unauthorized : CloseCode.forbidden, error.message);
     this.#stop();
     this.#client.cutAfter(CUT_DELAY_MS);
   }

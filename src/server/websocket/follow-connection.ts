@@ -5,6 +5,7 @@ import type { ReadNumbers } from '../../core/numbers.ts';
 import type { Encoder } from '../../core/readers/chunk.ts';
 import type { Cutting } from '../../core/readers/cutting.ts';
 import type { Reader, ReaderFeed, Sink } from '../../core/readers/reader.ts';
+import { closeWebSocket } from '../../wire/close-websocket.ts';
 import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import type { Outcome } from '../../wire/protocol.ts';
@@ -13,7 +14,7 @@ import { type ActiveConnection, type ActiveConnections, DRAIN_TIMEOUT_MS } from 
 import { ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/connections/client-socket.ts';
 import { SocketSink } from '../response/socket-sink.ts';
 import type { Withdrawal } from '../rights/admission.ts';
-import { type Dialect, toldType } from './dialects.ts';
+import { type Dialect, toldDetail, toldType } from './dialects.ts';
 import { Liveness } from './liveness.ts';
 
 /** What people read in the close frame, where the reason is not the whole story. */
@@ -155,7 +156,7 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
   end(outcome: Outcome): void {
     const { reason } = outcome;
     this.#send({ type: 'end', position: this.#reader?.position ?? 0, ...outcome });
-    this.#websocket?.close(this.#dialect.closeCode(reason), CLOSE_TEXTS[reason]);
+    this.#close(this.#dialect.closeCode(reason), CLOSE_TEXTS[reason]);
   }
 
   fail(error: unknown): void {
@@ -174,8 +175,8 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
 
   /** Ends a connection that cannot be served. */
   refuse(reason: EndReason | 'missing', detail: string): void {
-    this.#send({ type: 'end', position: this.#reader?.position ?? 0, reason, detail });
-    this.#websocket?.close(CloseCode.interrupted, detail);
+    this.#send({ type: 'end', position: this.#reader?.position ?? 0, reason, detail: toldDetail(detail) });
+    this.#close(CloseCode.interrupted, detail);
   }
 
   /** Closes a connection whose client may not go on. That is no end of what it follows. */
@@ -184,7 +185,7 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
       this.terminate();
       return;
     }
-    this.#websocket.close(isExpired ? CloseCode.unauthorized : CloseCode.forbidden, error.message);
+    this.#close(isExpired ? CloseCode.unauthorized : CloseCode.forbidden, error.message);
     this.#stop();
     this.#client.cutAfter(CUT_DELAY_MS);
   }
@@ -234,6 +235,10 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
   #send(message: ControlMessage): void {
     const frame = this.#dialect.control(message);
     if (this.#isOpen && frame.length > 0) this.#socket.write(frame);
+  }
+
+  #close(code: number, reason?: string): void {
+    if (this.#websocket !== undefined) closeWebSocket(this.#websocket, code, reason);
   }
 
   get #isOpen(): boolean {

@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { textEncoder } from '../../../src/server/websocket/dialects.ts';
+import { textEncoder, toldDetail, v2Dialect } from '../../../src/server/websocket/dialects.ts';
+import { MAX_CONTROL_BYTES } from '../../../src/wire/protocol.ts';
 import { character } from '../../support/characters.ts';
 import { FrameReader, Op } from '../../support/original/frames.ts';
 
@@ -101,3 +102,17 @@ test('each part is a message of its own', () => {
     'l',
   ]);
 });
+
+test.each(['x', '"', '\u0000', '\ud800', '€'])(
+  'what went wrong is told in one message, however long it is: %j',
+  (character) => {
+    const detail = toldDetail(character.repeat(10_000));
+    const position = Number.MAX_SAFE_INTEGER;
+    const bytes = v2Dialect.control({ type: 'end', position, reason: 'interrupted', detail });
+    const [message, ...others] = new FrameReader().read(bytes);
+    expect(others).toEqual([]);
+    expect(message?.payload.length).toBeLessThanOrEqual(MAX_CONTROL_BYTES);
+    expect(JSON.parse(String(message?.payload))).toMatchObject({ detail });
+    expect(detail.length).toBeGreaterThan(100);
+  },
+);

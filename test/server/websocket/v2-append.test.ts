@@ -154,6 +154,20 @@ describe('an appender', () => {
     expect(await textOf(server)).toBe('good');
   });
 
+  test('that uses up the quota of a long pattern is told so, as far as a close frame has room', async () => {
+    const directory = 'b'.repeat(90);
+    const { url, root } = await startServer({ quotas: [{ pattern: `/${directory}/**`, bytes: 1000 }] });
+    const appender = await V2Peer.append(url(`/${directory}/f`));
+    await appender.append(Buffer.alloc(500), 500);
+    await appender.send(Buffer.alloc(2000));
+    await appender.closed();
+    expect(appender.ending).toEqual(['interrupted', 1011]);
+    const detail = `the quota of 1000 bytes for /${directory}/** is used up`;
+    expect([appender.end?.detail, appender.closeReason]).toEqual([detail, detail.slice(0, 123)]);
+    expect(await contents({ root }, `${directory}/f`)).toHaveLength(500);
+    expect(await endOf(url(`/${directory}/f`))).toEqual(['interrupted', 1011]);
+  });
+
   test.each([1001, 4001])('that closes with %i has given up: no grace', async (code) => {
     const server = await patient.guest();
     const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
