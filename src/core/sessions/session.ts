@@ -250,9 +250,9 @@ export class Session implements Claimant, WriterOwner {
     if (this.#failure !== undefined || this.#outcome !== undefined) return;
     this.#failure = error;
     const reason = reasonOf(error);
-    // Also when it is ending: the end that its client waits for will be another one.
-    this.#holder?.lost(reason, error);
     void this.end(reason);
+    // Also when it was ending: the end that its client waits for will be another one.
+    this.#holder?.lost(reason, error);
   }
 
   /**

@@ -2,7 +2,12 @@ import { rename, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Lease } from '../../../src/core/sessions/lease.ts';
-import { AppendConflictError, PositionMismatchError, ServerClosingError } from '../../../src/wire/errors.ts';
+import {
+  AppendConflictError,
+  PositionMismatchError,
+  ServerClosingError,
+  StorageError,
+} from '../../../src/wire/errors.ts';
 import { fileOf, join, RecordingOwner, startCore, writeByThreads } from '../../support/core/harness.ts';
 import { rememberedIn } from '../../support/core/stored-records.ts';
 import { NEVER_MS } from '../../support/patience.ts';
@@ -139,6 +144,23 @@ describe('a session', () => {
     await expect(taking).rejects.toThrow(ServerClosingError);
     await appender.end('shutdown');
     await closed;
+  });
+
+  test('ends by what happens to its file also when its holder cannot be told', async () => {
+    const core = await startCore();
+    const owner = new RecordingOwner();
+    owner.lost = () => {
+      throw new Error('a fault of the holder');
+    };
+    const appender = await core.open('a', owner, { session });
+    const sink = join(appender);
+    appender.append(Buffer.from('bytes'));
+    await appender.ready();
+    expect(() => core.core.sessions.loseAll(new StorageError('the disk is gone'))).toThrow('the holder');
+    await waitFor(() => sink.endReason !== undefined, 'the end');
+    expect([sink.bytes.toString(), sink.endReason]).toEqual(['bytes', 'interrupted']);
+    const next = await core.open('a', undefined, { session: stranger });
+    await next.end('finished');
   });
 
   test('that is lost during its grace by what happens to its file ends at once', async () => {
