@@ -101,12 +101,14 @@ export class PieceWindow {
     this.#seekers++;
     this.#search ??= this.#find(file, committed).finally(() => {
       this.#search = undefined;
-      this.#seekers = 0;
     });
     return this.#search;
   }
 
-  /** To be called by one that has called {@link find} and does not want it any more: without any it stops. */
+  /**
+   * To be called once for each {@link find}: when that has settled, or is not wanted any more. Without any that is
+   * wanted the search stops.
+   */
   abandon(): void {
     this.#seekers--;
   }

@@ -229,7 +229,7 @@ export class Reader {
       if (this.window.end === undefined && (end === undefined || end.isToBeCut)) {
         this.#isSeeking = true;
         await this.window.find(file, () => this.feed.committed);
-        this.#isSeeking = false;
+        this.#stopSeeking();
         take = () => undefined;
       } else if (end?.isToBeCut === true) {
         const cut = await this.window.lastCut(file, end.position, () => this.#left);

@@ -14,6 +14,7 @@ import {
 import { Feed } from '../../../src/core/readers/feed.ts';
 import { PieceWindow } from '../../../src/core/readers/piece-window.ts';
 import { Root } from '../../../src/storage/root/root.ts';
+import { StorageError } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { CollectingSink } from '../../support/core/harness.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
@@ -285,6 +286,36 @@ test('nobody looks for a line end for followers who have gone, and for others th
   const atEnd = reads();
   await waitFor(() => feed.window(LINES).followers === 0, 'the feed to be left');
   expect(reads()).toBeLessThanOrEqual(atEnd + 1);
+  await file.close();
+});
+
+test('nobody looks any more also when others have found one before', async () => {
+  const { feed, file, join, grow, reads } = await endlessLine(MIB);
+  const sink = join();
+  await waitFor(() => feed.window(LINES).end === 0, 'the end of the search');
+  grow(1024 * MIB);
+  const before = reads();
+  await waitFor(() => reads() > before + 2, 'the next one');
+  sink.follower?.leave();
+  feed.release();
+  const atEnd = reads();
+  await waitFor(() => feed.window(LINES).followers === 0, 'the feed to be left');
+  expect(reads()).toBeLessThanOrEqual(atEnd + 1);
+  await file.close();
+});
+
+test('what is looked for after a read that failed is found at once', async () => {
+  const { feed, file, join, reads } = await endlessLine(10);
+  const stalled = feed.join(0, new PieceSink(LINES), 'session');
+  vi.mocked(file.read).mockRejectedValueOnce(new StorageError('the disk does not give it'));
+  const failed = join();
+  await waitFor(() => failed.failure !== undefined, 'the failure');
+  const before = reads();
+  const next = join();
+  await waitFor(() => feed.window(LINES).end === 0, 'the end of the search');
+  expect(reads() - before).toBe(1);
+  stalled.leave();
+  next.follower?.leave();
   await file.close();
 });
 
