@@ -123,32 +123,31 @@ export class ResourceResponder {
     path: ResourcePath,
     file: OpenFile,
   ): Promise<FastifyReply> {
-    if (wantsList(request)) {
-      await file.close();
-      throw new InvalidRequestError('only a directory has a list of what is in it');
-    }
-    const { resources } = this.#core;
-    const view = await resources.viewOrBytes(file).catch(async (error) => {
+    try {
+      if (wantsList(request)) throw new InvalidRequestError('only a directory has a list of what is in it');
+      const { resources } = this.#core;
+      const view = await resources.viewOrBytes(file);
+      const name = path.segments.at(-1) ?? '';
+      if (
+        asksForPage(request) &&
+        (await this.#viewer?.sendFile(request, reply, path, lookAt(file, view.state, name)))
+      ) {
+        await file.close();
+        return reply;
+      }
+      const type = knownContentType(givenType(view.state), name) ?? '';
+      if (this.#pages.isToMove(request, type)) {
+        await file.close();
+        // The directory's, where it is an index page.
+        return this.#redirect(request, reply, this.#pages.move(resourceOf(request)));
+      }
+      if (request.method === 'GET') void resources.touch(file.stat.fingerprint, view.state);
+      const status = await this.#core.followers.status(file.stat, view.state.size);
+      return await sendFile(request, reply, file, name, { view, status });
+    } catch (error) {
       await file.close();
       throw error;
-    });
-    const name = path.segments.at(-1) ?? '';
-    if (
-      asksForPage(request) &&
-      (await this.#viewer?.sendFile(request, reply, path, lookAt(file, view.state, name)))
-    ) {
-      await file.close();
-      return reply;
     }
-    const type = knownContentType(givenType(view.state), name) ?? '';
-    if (this.#pages.isToMove(request, type)) {
-      await file.close();
-      // The directory's, where it is an index page.
-      return this.#redirect(request, reply, this.#pages.move(resourceOf(request)));
-    }
-    if (request.method === 'GET') void resources.touch(file.stat.fingerprint, view.state);
-    const status = await this.#core.followers.status(file.stat, view.state.size);
-    return sendFile(request, reply, file, name, { view, status });
   }
 
   #redirect(request: FastifyRequest, reply: FastifyReply, urlPath: string): FastifyReply {

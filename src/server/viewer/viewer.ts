@@ -80,7 +80,12 @@ export class Viewer implements PageSender {
   }
 
   #open(): Promise<Pages> {
-    this.#pages ??= import('./pages.ts').then(({ Pages }) => Pages.open(this.#prefix));
+    this.#pages ??= import('./pages.ts')
+      .then(({ Pages }) => Pages.open(this.#prefix))
+      .catch((error) => {
+        this.#pages = undefined;
+        throw error;
+      });
     return this.#pages;
   }
 }

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
-import { appendFile, readdir, readFile, readlink, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { runFollow } from '../../../src/cli/follow/run-follow.ts';
 import { type FollowOptions, follow, openAppend } from '../../../src/client/index.ts';
+import { isOpen } from '../../support/disk/descriptors.ts';
 import { RotatingLog } from '../../support/disk/rotating-log.ts';
 import { get } from '../../support/http/request.ts';
 import { CommandHere } from '../../support/programs/command.ts';
@@ -48,12 +49,6 @@ async function passUntilNew(url: string, start: FollowOptions) {
     return false;
   }, 'something new');
   return last;
-}
-
-/** Whether this process has a file open, be it deleted by now. */
-async function isOpen(file: string): Promise<boolean> {
-  const open = (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''));
-  return (await Promise.all(open)).some((target) => target.startsWith(file));
 }
 
 describe('those who come back after each end', () => {

@@ -1,10 +1,14 @@
+import fs from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
 import Fastify from 'fastify';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import type { PageData } from '../../../src/wire/page.ts';
+import { isOpen } from '../../support/disk/descriptors.ts';
+import { systemError } from '../../support/disk/small-disk.ts';
 import { get } from '../../support/http/request.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
 import { listen, temporaryDirectory } from '../../support/server/server.ts';
@@ -181,5 +185,30 @@ describe('the page', () => {
     const { url } = await start();
     expect((await fetch(`${url}/a.log`)).headers.get('vary')).toBe('Accept, Sec-Fetch-Dest');
     expect((await fetch(`${url}/a.log?raw`)).headers.get('vary')).toBeNull();
+  });
+});
+
+describe('a page that could not be made', () => {
+  const statusOf = async (url: string) => (await fetch(url, { headers: NAVIGATION })).status;
+
+  it('is made when somebody asks again', async () => {
+    const { url } = await start();
+    const reading = vi.spyOn(fs.promises, 'readFile').mockRejectedValueOnce(systemError('EMFILE'));
+    syncBuiltinESMExports();
+    expect(await statusOf(`${url}/a.log`)).toBe(500);
+    reading.mockRestore();
+    syncBuiltinESMExports();
+    expect(await isPage(`${url}/a.log`, NAVIGATION)).toBe('text');
+  });
+
+  it('leaves no file open', async () => {
+    const { root, url } = await start();
+    const reading = vi.spyOn(fs, 'readSync').mockImplementationOnce(() => {
+      throw systemError('EIO');
+    });
+    expect(await statusOf(`${url}/a.log`)).toBe(500);
+    expect(reading).toHaveBeenCalledOnce();
+    reading.mockRestore();
+    expect(await isOpen(path.join(root, 'a.log'))).toBe(false);
   });
 });
