@@ -31,7 +31,12 @@ export function nodeFetch({ agents = {} }: NodeFetchOptions = {}): NodeFetch {
   const fetch = async (input: string | URL | Request, init: RequestInit = {}) => {
     const begunAt = closes;
     const [url, request] = normalised(input, init);
-    loading ??= import('./transport.ts').then(({ Transport }) => new Transport(agents));
+    loading ??= import('./transport.ts')
+      .then(({ Transport }) => new Transport(agents))
+      .catch((error) => {
+        loading = undefined;
+        throw error;
+      });
     transport ??= await loading;
     return transport.fetch(url, request, () => begunAt !== closes);
   };

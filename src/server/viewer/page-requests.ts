@@ -36,22 +36,32 @@ export class PageRequests {
   /** Ends all searches, and those that come. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await (await this.#search)?.close();
+    // One that could not be loaded has begun none.
+    const search = await this.#search?.catch(() => undefined);
+    await search?.close();
   }
 
   #openIndex(): Promise<LineIndexResponder> {
-    this.#index ??= import('./line-index-responder.ts').then(
-      ({ LineIndexResponder }) => new LineIndexResponder(this.#core),
-    );
+    this.#index ??= import('./line-index-responder.ts')
+      .then(({ LineIndexResponder }) => new LineIndexResponder(this.#core))
+      .catch((error) => {
+        this.#index = undefined;
+        throw error;
+      });
     return this.#index;
   }
 
   #openSearch(): Promise<SearchResponder> {
-    this.#search ??= import('./search-responder.ts').then(async ({ SearchResponder }) => {
-      const responder = new SearchResponder(this.#core);
-      if (this.#isClosed) await responder.close();
-      return responder;
-    });
+    this.#search ??= import('./search-responder.ts')
+      .then(async ({ SearchResponder }) => {
+        const responder = new SearchResponder(this.#core);
+        if (this.#isClosed) await responder.close();
+        return responder;
+      })
+      .catch((error) => {
+        this.#search = undefined;
+        throw error;
+      });
     return this.#search;
   }
 }

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import { client, nodeFetch, ok, text } from '../../../src/http/index.node.ts';
 import { rejection } from '../../client/client-server.ts';
 import { collectGarbage } from '../../support/collect-garbage.ts';
+import { CopiedBuild } from '../../support/copied-build.ts';
 import { canMakeCertificates, makeCertificate } from '../../support/http/certificate.ts';
 import { ConnectProxy } from '../../support/http/connect-proxy.ts';
 import { serve, serveRaw, serveTls } from '../../support/http/servers.ts';
@@ -281,6 +282,18 @@ describe('connections', () => {
     // Idle connections are kept for 4 s.
     expect(Number(ms)).toBeLessThan(4000);
   });
+});
+
+test('what makes requests is loaded by the next one, if the first could not load it', async () => {
+  const url = await serve((_request, response) => response.end('hello'));
+  const build = await CopiedBuild.make();
+  const module =
+    await build.import<typeof import('../../../src/http/node/node-fetch.ts')>('http/node/node-fetch');
+  const fetch = module.nodeFetch();
+  const first = await build.without('http/node/transport', () => rejection(fetch(url)));
+  expect(first).toMatchObject({ code: 'ERR_MODULE_NOT_FOUND' });
+  expect(await text(await fetch(url))).toBe('hello');
+  fetch.close();
 });
 
 test('close ends also a request that has only just begun', async () => {
