@@ -61,7 +61,8 @@ export class Remnant {
 /**
  * Writes `parts` at the end of a file, and finds out whether it was this file
  * and this place: what another program does to a file is no append. What cannot
- * stay is cut off, if the disk lets it. Never rejects.
+ * stay is cut off, if the disk lets it. Nothing is written to one that has changed: where it was cut readers would
+ * find the bytes at positions that are others'. Never rejects.
  *
  * @param start size that the file should have
  * @returns what went wrong, see {@link changeOf}, too; undefined when all is well
@@ -73,6 +74,8 @@ export async function writeAtEnd(
 ): Promise<WriteFailure | undefined> {
   const before = file.written.bytes;
   try {
+    const cause = changeOf(start, file.stateInLine());
+    if (cause !== undefined) return { cause, remnant: undefined };
     await file.write(parts);
     return await checkWritten(file, start, parts, await file.state());
   } catch (cause) {
@@ -95,6 +98,8 @@ export function writeAtEndOfTurn(
   if (!turns.isInLine(end - start)) return turns.byThread(() => writeAtEnd(file, start, parts));
   const before = file.written.bytes;
   try {
+    const cause = changeOf(start, file.stateInLine());
+    if (cause !== undefined) return Promise.resolve({ cause, remnant: undefined });
     const state = turns.write(file, parts);
     return changeOf(end, state) === undefined ? undefined : checkWritten(file, start, parts, state);
   } catch (cause) {

@@ -227,8 +227,10 @@ describe('another program’s bytes, which end with those of an append that is r
   test('stay when the disk takes none of it', async () => {
     const { core, name, text } = await startWithLine();
     writeByThreads();
-    await appendFile(name, 'same\n');
-    const writing = vi.spyOn(AppendFile.prototype, 'write').mockRejectedValue(systemError('ENOSPC'));
+    const writing = vi.spyOn(AppendFile.prototype, 'write').mockImplementation(async () => {
+      await appendFile(name, 'same\n');
+      throw systemError('ENOSPC');
+    });
     onTestFinished(() => writing.mockRestore());
     await expect(appendLine(core, 'file', 'same\n')).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
     expect(await text()).toBe('base\nfirst\nsame\n');
@@ -248,7 +250,13 @@ test('what cannot be cut off of a refused append is cut off before the next one'
   const core = await start(directory);
   await appendLine(core, 'file', 'first\n');
   const name = path.join(directory, 'file');
-  await appendFile(name, 'other\n');
+  const { writeInLine } = AppendFile.prototype;
+  const writing = vi.spyOn(AppendFile.prototype, 'writeInLine');
+  onTestFinished(() => writing.mockRestore());
+  writing.mockImplementationOnce(function preceded(this: AppendFile, parts) {
+    appendFileSync(name, 'other\n');
+    return writeInLine.call(this, parts);
+  });
   const cutting = vi.spyOn(AppendFile.prototype, 'truncateInLine').mockImplementation(() => {
     throw systemError('EIO');
   });

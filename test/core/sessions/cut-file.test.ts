@@ -1,10 +1,12 @@
-import { truncate, writeFile } from 'node:fs/promises';
+import { truncateSync } from 'node:fs';
+import { readFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { Permit } from '../../../src/core/permit.ts';
+import { AppendFile } from '../../../src/storage/stored-file.ts';
 import { PositionMismatchError } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { RecordingOwner, startCore } from '../../support/core/harness.ts';
+import { RecordingOwner, startCore, writeByThreads } from '../../support/core/harness.ts';
 import { appendLine, makeStream } from '../../support/core/streams.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -68,4 +70,22 @@ test('its client goes on with what is there as it left it', async () => {
   expect(await goOn()).toBe(OWN.length);
   await appendLine(core, 'stream', FOREIGN);
   await expect(goOn()).rejects.toThrow(PositionMismatchError);
+});
+
+test.each([
+  ['in line', () => {}],
+  ['by a thread', writeByThreads],
+])('nothing is written where readers look for other bytes, %s', async (_, prepare) => {
+  const { lease, file } = await append(NEVER_MS);
+  prepare();
+  const writing = [
+    vi.spyOn(AppendFile.prototype, 'write'),
+    vi.spyOn(AppendFile.prototype, 'writeInLine'),
+  ] as const;
+  onTestFinished(() => writing.forEach((spy) => void spy.mockRestore()));
+  truncateSync(file, 1);
+  lease.append(Buffer.from(FOREIGN));
+  await waitFor(() => lease.endReason === 'truncated', 'the end of the session');
+  expect(writing.flatMap(({ mock }) => mock.calls)).toEqual([]);
+  expect(await readFile(file, 'utf8')).toBe(OWN.slice(0, 1));
 });
