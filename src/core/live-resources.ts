@@ -163,6 +163,12 @@ export class LiveResources implements ResourceOwner {
     this.#letGo(resource);
   }
 
+  /** Who is there is told the same as who comes later. */
+  closed({ feed, state }: Resource): void {
+    if (feed === undefined) return;
+    void this.#log.outcome(feed.file, state).then((outcome) => feed.end(outcome, 'stream'));
+  }
+
   /** To be called once for each {@link acquire}, {@link acquireUsed} and {@link retain}. */
   release(resource: Resource): void {
     const entry = this.#entries.get(resource.fingerprint) as Entry;

@@ -48,6 +48,8 @@ export interface ResourceOwner {
   readonly maxFollowers: number;
   /** Called when the record of a resource is up to date with the journal. */
   upToDate(resource: Resource): void;
+  /** Called when a resource is closed that no session has: its followers are to be notified. */
+  closed(resource: Resource): void;
 }
 
 /** The session that has claimed a resource. */
@@ -213,14 +215,11 @@ export class Resource implements LogTarget, FeedOwner {
    * @throws what {@link SingleAppends.append} throws
    */
   async append(append: StreamAppend): Promise<Appended> {
-    let after: StreamState | undefined;
-    try {
-      after = await this.#appends.append(append, () => this.#assertFree());
-    } catch (error) {
+    const after = await this.#appends.append(append, () => this.#assertFree()).catch((error) => {
       // Its readers are notified, too. That another file has a name which was this one's says nothing of this one.
       if (this.#isMisplaced && !this.#isGone && this.#isUnlinked()) void this.gone();
       throw error;
-    }
+    });
     const { producer } = append;
     return {
       isRepeated: after === undefined,
@@ -426,7 +425,6 @@ export class Resource implements LogTarget, FeedOwner {
     }
     this.#feed?.advance(this.state.size);
     // A session that closes it notifies them of how it has ended.
-    if (this.state.closed === true && !this.#isClaimed)
-      this.#feed?.end({ reason: 'finished', closed: true }, 'stream');
+    if (this.state.closed === true && !this.#isClaimed) this.#owner.closed(this);
   }
 }

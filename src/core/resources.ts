@@ -178,6 +178,11 @@ export class Resources {
     return state.size;
   }
 
+  /** Whether a file is a stream that is closed, as far as that is known without a look at what is remembered. */
+  isClosed(fingerprint: string): true | undefined {
+    return this.#live.get(fingerprint)?.state.closed;
+  }
+
   /**
    * To be called before anybody learns what is in a file, or how much.
    *
@@ -234,7 +239,7 @@ export class Resources {
   async #isIncomplete(file: StoredFile): Promise<boolean> {
     const { fingerprint, size } = file.stat;
     if (!file.isAtomic || this.#live.get(fingerprint)?.isClaimed === true) return false;
-    return (await this.#history.outcome(file, size)).reason !== 'finished';
+    return (await this.#history.outcome(file, { size })).reason !== 'finished';
   }
 
   async #openRead(path: ResourcePath): Promise<StoredFile> {

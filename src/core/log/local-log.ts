@@ -5,9 +5,10 @@ import type { Records } from '../../storage/records/records.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root/root.ts';
-import type { AppendFile } from '../../storage/stored-file.ts';
+import type { AppendFile, StoredFile } from '../../storage/stored-file.ts';
 import type { WriteTurns } from '../../storage/write-turns.ts';
 import { ResourceGoneError, ResourceNotFoundError } from '../../wire/errors.ts';
+import type { Outcome } from '../../wire/protocol.ts';
 import type { ResourceRoom } from '../limits/room.ts';
 import type { Numbers } from '../numbers.ts';
 import type { AppendHistory } from '../sessions/append-history.ts';
@@ -120,6 +121,11 @@ export class LocalLog {
       await file.close();
       throw error;
     }
+  }
+
+  /** As {@link AppendHistory.outcome}. */
+  outcome(file: StoredFile, state: StreamState): Promise<Outcome> {
+    return this.#history.outcome(file, state);
   }
 
   /** Numbers a session: the later one has the higher number. */

@@ -14,8 +14,9 @@ import type { LiveResources } from '../live-resources.ts';
 import type { Permit } from '../permit.ts';
 import type { FeedKeeper, Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
+import type { StreamState } from '../streams/stream-view.ts';
 import type { FileWatch, Watcher } from '../watch/file-watch.ts';
-import { Feed, withClosed } from './feed.ts';
+import { Feed } from './feed.ts';
 import { LiveReads } from './live-reads.ts';
 import type { Reader, Sink } from './reader.ts';
 
@@ -122,20 +123,20 @@ export class Feeds implements FeedKeeper {
     path: ResourcePath,
     { size, start, end, isThere }: Place,
     sink: Sink,
-    outcome: (committed: number) => Promise<Outcome>,
+    outcome: (known: Pick<StreamState, 'size' | 'closed'>) => Promise<Outcome>,
   ): Promise<Reader> {
     const resource = await this.#acquireToFollow(file, path, isThere);
     // Nothing is known of it but its bytes, which are there all the same.
     if (resource === undefined) {
       const position = start(size);
-      const ended = await outcome(size);
+      const ended = await outcome({ size });
       return this.#openAlone(file, size).join(position, sink, ended, end);
     }
     try {
       const { committed } = resource;
       const position = start(committed);
-      const ended =
-        isThere && resource.isOpen ? undefined : withClosed(await outcome(committed), resource.state.closed);
+      const { closed } = resource.state;
+      const ended = isThere && resource.isOpen ? undefined : await outcome({ size: committed, closed });
       // Who joins after the others were notified would wait for ever.
       if (resource.isClosing) throw new ServerClosingError('the server is shutting down');
       // It may have been deleted since it was opened: then nothing is known of how the last append has ended.

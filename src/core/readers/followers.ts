@@ -129,7 +129,7 @@ export class Followers {
   }
 
   /**
-   * How a file stands: whether somebody appends to it or is waited for, or how the last append has ended, and then the exit
+   * How a file stands: whether somebody appends to it or is waited for, or how it has ended, and then the exit
    * status of the command whose output it is, if that is known. Never rejects.
    *
    * @param size how many of its bytes count
@@ -137,7 +137,8 @@ export class Followers {
   async standing(stat: FileStat, size: number): Promise<Standing> {
     const feed = this.live(stat.fingerprint);
     if (feed !== undefined) return { state: feed.isWaiting ? 'waiting' : 'live' };
-    const { reason, status, stored } = await this.#sessions.history.outcome({ stat }, size);
+    const closed = this.#resources.isClosed(stat.fingerprint);
+    const { reason, status, stored } = await this.#sessions.history.outcome({ stat }, { size, closed });
     if (stored === true) return { state: undefined };
     return { state: reason === 'finished' ? reason : 'interrupted', status };
   }
@@ -203,8 +204,10 @@ export class Followers {
     if (session !== undefined) return session.join(start(session.feed.committed), sink);
     this.#refuseWhenClosing();
     const size = await this.#resources.committed(file);
-    const outcome = (committed: number) => this.#sessions.history.outcome(file, committed);
-    return this.#feeds.follow(file, path, { size, start, isThere: true }, sink, outcome);
+    const place = { size, start, isThere: true };
+    return this.#feeds.follow(file, path, place, sink, (known) =>
+      this.#sessions.history.outcome(file, known),
+    );
   }
 }
 

@@ -1,10 +1,11 @@
 import type { AppendRecord, FileRecord } from '../../storage/records/file-record.ts';
 import type { Records } from '../../storage/records/records.ts';
-import { isCopy } from '../../storage/records/stream-state.ts';
+import { isCopy, type StreamState } from '../../storage/records/stream-state.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { AppendBusyError, ResourceGoneError } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
+import { withClosed } from '../readers/feed.ts';
 import { forgetFile } from '../streams/fork-links.ts';
 
 /** How many ends are known that could not be written down. */
@@ -63,18 +64,31 @@ export class AppendHistory {
     return isOpen && this.remainingGraceMs > 0 && this.mayReturn(last.subject, path);
   }
 
-  /** How the last append to a file of this size, to which nobody appends, has ended. Never rejects. */
-  async outcome({ stat }: Pick<StoredFile, 'stat'>, size: number): Promise<Outcome> {
+  /**
+   * How a file has ended to which nobody appends: as the last append to it, or, if it is a stream that is closed, as
+   * finished. Never rejects.
+   *
+   * @param known how many of its bytes count, and that it is closed, if it is: that may not be remembered yet
+   */
+  async outcome(
+    { stat }: Pick<StoredFile, 'stat'>,
+    { size, closed: isClosed }: Pick<StreamState, 'size' | 'closed'>,
+  ): Promise<Outcome> {
     try {
       const record = await this.#read(stat.fingerprint);
+      const { stream } = record ?? {};
+      const closed = isClosed ?? stream?.closed;
       const last = lastAppend(record, stat.size);
-      if (last === undefined)
-        return { reason: 'finished', ...(record?.stream === undefined && { stored: true }) };
-      const { state, end = 0, status } = last;
+      if (last === undefined && stream === undefined && closed !== true)
+        return { reason: 'finished', stored: true };
+      const { state, end = 0, status }: Partial<AppendRecord> = last ?? { state: 'finished' };
+      const hasFinished = state === 'finished';
+      const known = closed === true ? Math.max(end, stream?.size ?? 0) : end;
       // Shorter than it was: a loss of power, say, took what was not synced yet.
-      if (state !== 'finished' || size < end) return { reason: 'interrupted' };
+      if (size < known || !(hasFinished || closed === true)) return { reason: 'interrupted' };
       // What was appended since is not what the command wrote.
-      return { reason: 'finished', status: size === end ? status : undefined };
+      const isItsOwn = hasFinished && size === end;
+      return withClosed({ reason: 'finished', status: isItsOwn ? status : undefined }, closed);
     } catch {
       // An end that is not known must not look like a success.
       return { reason: 'interrupted' };

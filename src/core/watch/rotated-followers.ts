@@ -10,6 +10,7 @@ import { type FollowRequest, returnPosition } from '../request.ts';
 import type { Resources } from '../resources.ts';
 import type { SessionRegistry } from '../sessions/session-registry.ts';
 import { Slots } from '../slots.ts';
+import type { StreamState } from '../streams/stream-view.ts';
 import type { PathWatch } from './path-watch.ts';
 import { openRenamed } from './renamed-file.ts';
 import type { OpenRotated, RotatedFile, Successor } from './rotated-file.ts';
@@ -146,9 +147,9 @@ export class RotatedFollowers {
     if (session !== undefined) return session.join(startAt(from, session.feed.committed), sink);
     const size = await this.#resources.committed(file);
     const isDraining = isReplaced && successor === undefined && holdMs > 0;
-    const outcome = async (committed: number): Promise<Outcome> =>
+    const outcome = async (known: Pick<StreamState, 'size' | 'closed'>): Promise<Outcome> =>
       isDraining
-        ? { ...(await this.#sessions.history.outcome(file, committed)), moved: true }
+        ? { ...(await this.#sessions.history.outcome(file, known)), moved: true }
         : { reason: 'deleted', ...factsOf(successor) };
     const start = (committed: number) => startAt(from, committed);
     return this.#feeds.follow(file, path, { size, start, isThere: false }, sink, outcome);

@@ -91,7 +91,7 @@ export class CopyFile {
       const { copy, size, closed } = state;
       const last = await sessions.history.last(file);
       const hasEnded = last !== undefined && last.state !== 'open';
-      const ended = hasEnded ? await sessions.history.outcome(file, size) : undefined;
+      const ended = hasEnded ? await sessions.history.outcome(file, state) : undefined;
       const outcome = copy.isAtomic === true && ended?.reason !== 'finished' ? undefined : ended;
       const { url, answer } = sourceOf(copy) ?? {};
       return { size, generation: copy.generation, outcome, isClosed: closed === true, url, answer };

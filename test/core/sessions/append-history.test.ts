@@ -1,10 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { Permit } from '../../../src/core/permit.ts';
 import { AppendHistory } from '../../../src/core/sessions/append-history.ts';
 import { beginRemoval, endRemoval } from '../../../src/core/streams/fork-links.ts';
-import type { AppendRecord } from '../../../src/storage/records/file-record.ts';
+import type { AppendRecord, FileRecord } from '../../../src/storage/records/file-record.ts';
+import type { StreamState } from '../../../src/storage/records/stream-state.ts';
 import { Root } from '../../../src/storage/root/root.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { startCore } from '../../support/core/harness.ts';
@@ -31,7 +32,12 @@ async function begunAppend() {
   const history = new AppendHistory(records, { isDurable: false, graceMs: 0 });
   await history.begin(file, OPEN);
   const link = { path: 'f', fingerprint: file.stat.fingerprint };
-  return { file, records, history, link };
+  const remember = (stream: StreamState) =>
+    records.write((draft) => {
+      const record = draft.get(link.fingerprint) as FileRecord;
+      draft.set(link.fingerprint, { ...record, stream });
+    }, NOT_DURABLE);
+  return { file, records, history, link, remember };
 }
 
 test.each(['interrupted', 'finished', 'deleted'] as const)(
@@ -85,7 +91,7 @@ test('a copy to which nothing was appended yet is a part, and stays one when som
   const outcomeOf = async (name: string) => {
     const file = await core.resources.open(Permit.own(ResourcePath.parse(name)));
     try {
-      return await core.sessions.history.outcome(file, 0);
+      return await core.sessions.history.outcome(file, { size: 0 });
     } finally {
       await file.close();
     }
@@ -104,7 +110,41 @@ test('a file of no append to which anything is known is as it lies there: stored
   const { file, records, history } = await begunAppend();
   const { fingerprint } = file.stat;
   await history.end(file, OPEN, 4, { reason: 'finished' });
-  expect(await history.outcome(file, 4)).toEqual({ reason: 'finished', status: undefined });
+  expect(await history.outcome(file, { size: 4 })).toEqual({ reason: 'finished', status: undefined });
   await records.write((draft) => draft.delete(fingerprint), NOT_DURABLE);
-  expect(await history.outcome(file, 4)).toEqual({ reason: 'finished', stored: true });
+  expect(await history.outcome(file, { size: 4 })).toEqual({ reason: 'finished', stored: true });
+});
+
+describe('a stream that is closed', () => {
+  const CLOSED = { size: 4, closed: true } as const;
+
+  test.each(['interrupted', 'finished'] as const)(
+    'has finished, whoever knows it, after a session that was %s',
+    async (reason) => {
+      const { file, history, remember } = await begunAppend();
+      const state = { version: 1, contentType: 'text/plain', size: 4 };
+      await remember(state);
+      await history.end(file, OPEN, 4, { reason, ...(reason === 'finished' && { status: 3 }) });
+      const finished = { reason: 'finished', closed: true, status: reason === 'finished' ? 3 : undefined };
+      expect(await history.outcome(file, { size: 4 })).toMatchObject({ reason });
+      expect(await history.outcome(file, CLOSED)).toEqual(finished);
+      await remember({ ...state, closed: true });
+      expect(await history.outcome(file, { size: 4 })).toEqual(finished);
+    },
+  );
+
+  test('is interrupted when it is shorter than it was', async () => {
+    const { file, history, remember } = await begunAppend();
+    await history.end(file, OPEN, 2, { reason: 'interrupted' });
+    await remember({ version: 1, ...CLOSED });
+    expect(await history.outcome(file, CLOSED)).toMatchObject({ reason: 'finished' });
+    expect(await history.outcome(file, { ...CLOSED, size: 3 })).toEqual({ reason: 'interrupted' });
+  });
+
+  test('tells no status of an append that was left open after it had finished, and went on', async () => {
+    const { file, history } = await begunAppend();
+    await history.begin(file, { ...OPEN, finishedAt: 2, status: 3 });
+    await history.settle(file, 4);
+    expect(await history.outcome(file, CLOSED)).toEqual({ reason: 'finished', closed: true });
+  });
 });

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { rawHandshake } from '../../support/http/raw.ts';
-import { send } from '../../support/http/request.ts';
+import { jsonOf, send } from '../../support/http/request.ts';
 import { pattern } from '../../support/pattern.ts';
 import { InProcessServer, LONG_POLL_MS } from '../../support/server/restartable-server.ts';
 import type { UrlSource } from '../../support/server/server.ts';
@@ -13,6 +13,7 @@ import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { appendAll, openAppender } from '../../support/websocket/appends.ts';
 import { Peer } from '../../support/websocket/peer.ts';
+import { V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const common = standaloneForAll({ longPollMs: LONG_POLL_MS });
 
@@ -448,6 +449,32 @@ describe('a session', () => {
     expect((await stream.head()).headers['stream-closed']).toBeUndefined();
     expect((await stream.append('c')).status).toBe(204);
   });
+
+  test.each([
+    ['gave up', 1001, '', undefined],
+    ['has told a status', 1000, '{"status":3}', 3],
+  ])(
+    'that %s is no end of the stream: that it was closed is told who is there and who comes later',
+    async (_, code, reason, status) => {
+      const { server, stream } = await startStream('a;');
+      const there = await V2Peer.follow(stream.url);
+      const appender = await V2Peer.append(stream.url);
+      await appender.append('b;', 4);
+      appender.websocket.close(code, reason);
+      await appender.closed();
+      expect((await stream.append('', { 'stream-closed': 'true' })).status).toBe(204);
+      await there.closed();
+      expect(there.end).toEqual({ type: 'end', position: 4, reason: 'finished', closed: true, status });
+      expect(there.closeCode).toBe(1000);
+      const later = await V2Peer.follow(stream.url);
+      await later.closed();
+      expect([later.text, later.end, later.closeCode]).toEqual(['a;b;', there.end, 1000]);
+      const listed = await send('GET', server.url('/?view=list'));
+      expect(jsonOf<{ rows: unknown[][] }>(listed).rows).toEqual([
+        ['stream.txt', 4, expect.any(Number), 'finished', ...(status === undefined ? [] : [status])],
+      ]);
+    },
+  );
 
   test('by PUT with Stream-Closed closes the stream with its last byte', async () => {
     const { stream } = await startStream('a;');

@@ -144,7 +144,9 @@ export class FileCheck {
   async #checkSize({ location, stat, record }: Subject): Promise<void> {
     const { fingerprint, size } = stat;
     const { append, stream } = record;
-    const expected = Math.max(stream?.size ?? 0, append?.start ?? 0, append?.end ?? 0);
+    const { start = 0, end = 0 } = append ?? {};
+    // What is remembered of a closed stream may have been put right before.
+    const expected = stream?.closed === true ? stream.size : Math.max(stream?.size ?? 0, start, end);
     if (size >= expected) return;
     const missing = `${expected - size} bytes are missing at its end`;
     if (isOfCopy(record)) {
@@ -158,9 +160,13 @@ export class FileCheck {
     const shorter: FileRecord = {
       ...record,
       ...(stream && { stream: { ...stream, size: Math.min(stream.size, size) } }),
-      ...(append && {
-        append: { ...append, start: Math.min(append.start, size), state: 'interrupted', end: size },
-      }),
+      append: {
+        ...append,
+        start: Math.min(start, size),
+        state: 'interrupted',
+        // Closed it would count as finished, if it did not end further on: nothing will be appended.
+        end: stream?.closed === true ? expected : size,
+      },
     };
     await this.#core.records.write((draft) => draft.set(fingerprint, shorter), DURABLE);
     this.#findings.bad(location, `${missing}; it is remembered to end at ${size}, interrupted`);
