@@ -135,6 +135,8 @@ class FollowedFile {
       const outcome = await ended;
       if (isKnown(outcome, copied) && outcome.moved !== true) return stored('fwd=stale; fwd-status=304');
     }
+    // Nothing can be appended to it.
+    if (copied?.isClosed === true) throw notTheBeginning();
     const source = {
       resume: () => stream.resume(),
       stop: (error?: Error) => stream.destroy(error),
@@ -258,8 +260,11 @@ function storedFrom(copied: Copied | undefined): Verdict {
   );
 }
 
+/** Whether all is here, as it has ended there. */
 function isKnown({ reason, status, closed }: Outcome, { outcome, isClosed }: Copied): boolean {
-  return outcome?.reason === reason && outcome.status === status && (closed === true) === isClosed;
+  // Older servers tell of a closed stream how the last append to it has ended.
+  if (isClosed) return closed === true || reason === 'interrupted';
+  return outcome?.reason === reason && outcome.status === status && closed !== true;
 }
 
 function ignore(): void {}
