@@ -215,11 +215,13 @@ export class Resource implements LogTarget, FeedOwner {
    * @throws what {@link SingleAppends.append} throws
    */
   async append(append: StreamAppend): Promise<Appended> {
-    const after = await this.#appends.append(append, () => this.#assertFree()).catch((error) => {
-      // Its readers are notified, too. That another file has a name which was this one's says nothing of this one.
-      if (this.#isMisplaced && !this.#isGone && this.#isUnlinked()) void this.gone();
-      throw error;
-    });
+    const after = await this.#appends
+      .append(append, () => this.#assertFree())
+      .catch((error) => {
+        // Its readers are notified, too. That another file has a name which was this one's says nothing of this one.
+        if (this.#isMisplaced && !this.#isGone && this.#isUnlinked()) void this.gone();
+        throw error;
+      });
     const { producer } = append;
     return {
       isRepeated: after === undefined,
