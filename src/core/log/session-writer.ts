@@ -195,7 +195,8 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   /** Called by the journal when it does not have the bytes: they are in the file, and made safe there. */
   refused(): void {
     this.#journaling = [];
-    this.#securing ??= this.#secureFile();
+    // Else it would be over before it is noted, and count as under way for ever.
+    if (!this.#isSecured) this.#securing ??= this.#secureFile();
   }
 
   #commit(start: number, parts: readonly Buffer[], merged: ReadonlySet<Buffer> | undefined): void {

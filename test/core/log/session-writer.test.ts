@@ -5,7 +5,7 @@ import { Journal } from '../../../src/storage/journal/journal.ts';
 import { AppendFile } from '../../../src/storage/stored-file.ts';
 import { StorageError } from '../../../src/wire/errors.ts';
 import { fileOf, join, RecordingOwner, startCore } from '../../support/core/harness.ts';
-import { breakLog, HeldCommits } from '../../support/disk/log-trouble.ts';
+import { breakLog, HeldCommits, holdLog } from '../../support/disk/log-trouble.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -92,6 +92,20 @@ describe('with the durability of the disk', () => {
     await waitFor(() => owner.safePosition === length, 'the word that they are safe');
     expect(syncs).toBe(1);
     await appender.end('finished');
+  });
+
+  test('what the log refuses that is safe in the file already is not in the way of what comes after it', async () => {
+    const { owner, appender } = await startDurable();
+    const log = holdLog();
+    appender.append(Buffer.from('small'));
+    await waitFor(() => log.count === 1, 'what goes to the log');
+    appender.append(Buffer.alloc(300_000, 'x'));
+    await waitFor(() => owner.safePosition === 300_005, 'the file to have all of it safely');
+    log.refuse();
+    appender.append(Buffer.from('after'));
+    await waitFor(() => owner.safePosition === 300_010, 'the word that the rest is safe');
+    await appender.end('finished');
+    expect(owner.failures).toEqual([]);
   });
 
   test('an append that neither the log nor the file makes safe is interrupted, and not called safe', async () => {

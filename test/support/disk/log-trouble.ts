@@ -50,3 +50,26 @@ export function breakLog(): () => void {
   onTestFinished(mend);
   return mend;
 }
+
+/**
+ * Holds what is written to the log, until the test is over.
+ *
+ * @returns to be called to have the disk refuse it, and what comes from then on
+ */
+export function holdLog(): { count: number; refuse: () => void } {
+  const held: JournalWriter[] = [];
+  const hold = function holding(_header: object, _payload: readonly Buffer[], writer: JournalWriter) {
+    held.push(writer);
+  };
+  const appending = vi.spyOn(Journal.prototype, 'append').mockImplementation(hold);
+  onTestFinished(() => appending.mockRestore());
+  return {
+    get count() {
+      return held.length;
+    },
+    refuse: () => {
+      breakLog();
+      for (const writer of held.splice(0)) writer.refused(storageFailure(systemError('EIO')), true);
+    },
+  };
+}
