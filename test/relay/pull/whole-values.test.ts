@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { WholeValues } from '../../../src/relay/pull/whole-values.ts';
+import { collectGarbage } from '../../support/collect-garbage.ts';
 
 test('values come whole, in order, however they are cut on their way', () => {
   const pieces = fc.array(
@@ -19,4 +20,14 @@ test('values come whole, in order, however they are cut on their way', () => {
       expect(values.openBytes).toBe(all.length - ended.join('').length);
     }),
   );
+});
+
+test('a value that has no end yet takes little more memory than its bytes, however small the pieces in which it comes', () => {
+  const values = new WholeValues();
+  collectGarbage();
+  const before = process.memoryUsage().arrayBuffers;
+  for (let i = 0; i < 1000; i++) values.whole(Buffer.alloc(64 * 1024, '1').subarray(i, i + 1));
+  collectGarbage();
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1024 * 1024);
+  expect(values.whole(Buffer.from('\n'))?.length).toBe(1001);
 });
