@@ -97,8 +97,8 @@ export class ByteQueue {
   }
 }
 
-/** Bytes that do not keep a longer buffer in memory, from which they were cut. */
-function onItsOwn(bytes: Buffer): Buffer {
+/** The bytes, without a longer buffer in memory, from which they were cut: a copy of what is less than half of it. */
+export function onItsOwn(bytes: Buffer): Buffer {
   return bytes.buffer.byteLength <= 2 * bytes.length ? bytes : Buffer.from(bytes);
 }
 

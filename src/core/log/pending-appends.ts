@@ -1,4 +1,5 @@
 import type { StreamState } from '../../storage/records/stream-state.ts';
+import { onItsOwn } from '../byte-queue.ts';
 import type { ResourceRoom } from '../limits/room.ts';
 import { judge, type StreamAppend } from './append-rules.ts';
 import { type ProducerRequest, Producers } from './producers.ts';
@@ -68,7 +69,9 @@ export class PendingAppends {
     const before = this.#state;
     const after = judge(before, this.#producers, this.#type, append);
     if (after === undefined) return undefined;
-    const { producer, bytes } = append;
+    const { producer } = append;
+    // Who follows may need them for long.
+    const bytes = onItsOwn(append.bytes);
     this.#room.takeForNew(bytes.length);
     const producerBefore = producer && this.#producers.get(producer.id);
     let resolve!: () => void;
@@ -77,7 +80,7 @@ export class PendingAppends {
       resolve = onMade;
       reject = onRefused;
     });
-    const pending = { append, before, after, made, producerBefore, resolve, reject };
+    const pending = { append: { ...append, bytes }, before, after, made, producerBefore, resolve, reject };
     this.#state = after;
     if (producer !== undefined) this.#producers.set(producer.id, producer);
     this.#pending.push(pending);

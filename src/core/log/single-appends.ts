@@ -80,7 +80,7 @@ export class SingleAppends implements JournalWriter {
       const pending = this.#pending.accept(append);
       if (pending !== undefined) {
         if (isLarge) void this.#exclusively(() => this.#makeLarge(pending));
-        else this.#log.journal.append(this.#entryOf(pending), partsOf(append), this);
+        else this.#log.journal.append(this.#entryOf(pending), partsOf(pending.append), this);
         await pending.made;
         const tookMs = performance.now() - sinceMs;
         this.#log.numbers.appendSafe.observe(tookMs);
