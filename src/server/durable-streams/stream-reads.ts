@@ -223,11 +223,9 @@ function beginningOf(
   lastEventId?: string,
 ): Beginning {
   const { file, committed } = feed;
-  const { state } = resource;
   const contentType = typeOf({ resource, feed }, permit);
-  // What an append has brought as JSON is a document.
-  const hasValues =
-    isJsonType(contentType) && (resource.streamType !== undefined || state.fileType === undefined);
+  // What was not made as a stream is a document, whatever its name or an append says.
+  const hasValues = isJsonType(resource.streamType);
   const isAtEnd = lastEventId === undefined && offset === 'now';
   const start = isAtEnd ? committed : resource.names.positionOf(lastEventId ?? offset, committed);
   if (hasValues) assertBetweenLines(file, start);

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { send } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import type { TestServer } from '../../support/server/server.ts';
 import { standaloneForAll } from '../../support/server/server-for-all.ts';
@@ -238,6 +239,28 @@ describe('a JSON stream', () => {
     expect((await stream.read()).text).toBe('{"not": "taken apart",\n"as": [1, 2]}');
     expect((await stream.append('not JSON')).status).toBe(204);
   });
+
+  test.each(['{\n  "a": 1\n}\n', '{"a":1}'])(
+    'is not what an append has made below such a name: %j is a document, however it is read',
+    async (document) => {
+      const server = await common.guest();
+      const stream = new StreamPeer(server, '/document.json');
+      expect((await send('PUT', `${stream.url}?verb=APPEND`, { body: document })).status).toBe(201);
+      const { nextOffset } = await stream.head();
+      const [generation] = nextOffset.split('_');
+      const within = `${generation}_${String(1).padStart(16, '0')}`;
+      for (const [offset, text] of [
+        ['-1', document],
+        [within, document.slice(1)],
+      ] as const) {
+        const reader = await SseReader.open(stream.url, offset);
+        await reader.waitUntilUpToDate();
+        expect(reader.data).toBe(text);
+        expect((await stream.read(offset)).text).toBe(text);
+        expect((await stream.longPoll(offset)).text).toBe(text);
+      }
+    },
+  );
 
   test('has whatever values come, with whatever space between them', async () => {
     const { server, stream } = await startJson();

@@ -1,4 +1,4 @@
-import { rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Feed } from '../../../src/core/readers/feed.ts';
@@ -12,7 +12,6 @@ import { serverForAll } from '../../support/server/server-for-all.ts';
 import { parseEvents, SseReader } from '../../support/streams/sse-reader.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { appendAll } from '../../support/websocket/appends.ts';
 
 const common = serverForAll();
 
@@ -186,18 +185,21 @@ describe.each([
 
 test('the last line of a file of JSON values is held back until it is whole, however long', async () => {
   const server = await common.guest();
-  const begun = VALUE.slice(0, 200_000);
-  writeFileSync(path.join(server.root, 'v.json'), `1\n${begun}`);
-  const reader = await SseReader.open(server.url('/v.json'));
+  const stream = new StreamPeer(server, '/v', 'application/json');
+  await stream.create();
+  // As other programs append.
+  const append = (text: string) => appendFileSync(path.join(server.root, 'v'), text);
+  append(`1\n${VALUE.slice(0, 200_000)}`);
+  const reader = await SseReader.open(stream.url);
   await reader.waitForData('[1]');
-  const late = await SseReader.open(server.url('/v.json'));
+  const late = await SseReader.open(stream.url);
   await late.waitForData('[1]');
-  await appendAll(server, '/v.json', `${VALUE.slice(200_000)}\n2`);
+  append(`${VALUE.slice(200_000)}\n2`);
   for (const each of [reader, late]) {
     await each.waitForData(VALUE.slice(-20));
     expect(each.data).toBe(`[1][${VALUE}]`);
   }
-  await appendAll(server, '/v.json', '3\n');
+  append('3\n');
   await reader.waitForData('[23]');
   expect(reader.data).toBe(`[1][${VALUE}][23]`);
 });
