@@ -15,8 +15,10 @@ import {
   controlEvent,
   type EventForm,
   endOfEvent,
+  endsWithReturn,
   eventFormOf,
   frameOf,
+  isAfterReturn,
   RETRY_FRAME,
   type StreamProgress,
 } from './sse-events.ts';
@@ -46,7 +48,6 @@ export interface Events {
 /** One reader of a stream's events, from its answer's head to its end. */
 export class SseConnection implements Sink, ActiveConnection {
   readonly cutting: Cutting;
-  readonly encode: Encoder;
   readonly numbers: ReadNumbers;
   readonly #follows: ActiveConnections;
   readonly #log: FastifyBaseLogger;
@@ -63,6 +64,8 @@ export class SseConnection implements Sink, ActiveConnection {
   readonly #unwatchClient: () => void;
   /** Above the intervals' numbers, if the client's was. */
   readonly #cursor: string | undefined;
+  /** Whether the byte before the next one is a CR. */
+  #isAfterReturn: boolean;
   /** Whether the client has a part of an event. */
   #isWithin = false;
   /** Whether nothing is sent after that event. */
@@ -85,7 +88,7 @@ export class SseConnection implements Sink, ActiveConnection {
     this.#log = log;
     this.#form = form;
     this.cutting = form.cutting;
-    this.encode = form.encode;
+    this.#isAfterReturn = form.encodeAfterReturn !== undefined && isAfterReturn(live.feed.file, start);
     this.#live = live;
     this.#response = reply.raw;
     this.#socket = request.raw.socket;
@@ -109,6 +112,11 @@ export class SseConnection implements Sink, ActiveConnection {
     else this.#begin(headers);
   }
 
+  get encode(): Encoder {
+    const { encode, encodeAfterReturn = encode } = this.#form;
+    return this.#isAfterReturn ? encodeAfterReturn : encode;
+  }
+
   write(encoded: readonly Buffer[], isWhole: boolean): boolean {
     const { outcome } = this.#reader;
     // The rest is for who comes back; of what was cut there is none.
@@ -124,6 +132,7 @@ export class SseConnection implements Sink, ActiveConnection {
       return false;
     }
     const [data] = encoded as readonly [Buffer];
+    this.#isAfterReturn = endsWithReturn(data);
     const beginning = this.#isWithin ? NOTHING : this.#form.beginning;
     this.#isWithin = !isWhole;
     const progress = isWhole ? this.#progress : undefined;

@@ -1,3 +1,4 @@
+import type { OpenFile } from '../../core/open-file.ts';
 import type { Encoder } from '../../core/readers/chunk.ts';
 import { type Cutting, openCharacterBytes, openLineBytes } from '../../core/readers/cutting.ts';
 import type { OffsetNames } from '../../core/streams/stream-offset.ts';
@@ -9,9 +10,6 @@ const MAX_PIECE_BYTES = 64 * 1024;
 
 /** How long a browser waits before it comes back, in milliseconds. */
 const RETRY_MS = 1000;
-
-/** Of one character in UTF-8. */
-const MAX_CHARACTER_BYTES = 4;
 
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
@@ -27,6 +25,8 @@ export interface EventForm {
    * long.
    */
   readonly encode: Encoder;
+  /** Does so behind a CR, where that differs: an LF at the beginning is the other half of its line end. */
+  readonly encodeAfterReturn?: Encoder;
   /** What comes before the data. */
   readonly beginning: Buffer;
   /** What comes after it. */
@@ -39,9 +39,10 @@ const text: EventForm = {
     maxBytes: MAX_PIECE_BYTES,
     openBytes: openCharacterBytes,
     withholdsRest: true,
-    fittingBytes: fittingText,
+    fittingBytes: fittingLines,
   },
   encode: (parts) => [linesOfText(joined(parts))],
+  encodeAfterReturn: (parts) => [linesOfText(withoutLineFeed(joined(parts)))],
   beginning: Buffer.from('event: data\n'),
   end: '',
   isBase64: false,
@@ -138,12 +139,6 @@ export function frameOf(data: Buffer, beginning: Buffer, ending: string, layOut:
 }
 
 /** How many bytes of a text are not much longer as lines of an event, each of which has a name. */
-function fittingText(text: Buffer): number {
-  // What goes on behind a piece as long as this may begin with the other half of a line end.
-  const isCut = text.length > MAX_PIECE_BYTES - MAX_CHARACTER_BYTES && text.at(-1) === CARRIAGE_RETURN;
-  return Math.min(fittingLines(text), isCut ? text.length - 1 : text.length);
-}
-
 function fittingLines(text: Buffer): number {
   let lines = 0;
   for (let at = 0; at < text.length; at++) {
@@ -153,6 +148,23 @@ function fittingLines(text: Buffer): number {
     if (at + lines * (DATA.length + 1) >= 2 * MAX_PIECE_BYTES) return at + 1;
   }
   return text.length;
+}
+
+/** What was laid out of texts that end with a CR. */
+const withReturn = new WeakSet<Buffer>();
+
+/** Whether data, as a form has laid it out, is that of a text that ends with a CR. */
+export function endsWithReturn(data: Buffer): boolean {
+  return withReturn.has(data);
+}
+
+/** Whether the byte before a position of a file is a CR. */
+export function isAfterReturn(file: OpenFile, position: number): boolean {
+  return position > 0 && file.readInLine(position - 1, 1)[0] === CARRIAGE_RETURN;
+}
+
+function withoutLineFeed(text: Buffer): Buffer {
+  return text[0] === LINE_FEED ? text.subarray(1) : text;
 }
 
 /** Byte by byte: text may be nothing but line ends. */
@@ -171,7 +183,9 @@ function linesOfText(text: Buffer): Buffer {
     lines[out++] = isLineStart ? LINE_FEED : (byte as number);
     if (byte === CARRIAGE_RETURN && text[at + 1] === LINE_FEED) at++;
   }
-  return lines.subarray(0, out);
+  const data = lines.subarray(0, out);
+  if (text.at(-1) === CARRIAGE_RETURN) withReturn.add(data);
+  return data;
 }
 
 /** How many there are at most. */
