@@ -17,7 +17,10 @@ export interface FrameHandler {
   onPayload(bytes: Buffer, isMerged: boolean): void;
   /** Gets text messages, whole. Without it they are payload as binary ones are. */
   readonly onText?: ((text: string) => void) | undefined;
-  /** Gets each control frame: its opcode, its payload (unmasked) and the whole frame as it came. */
+  /**
+   * Gets each control frame: its opcode, its payload (unmasked) and the whole frame as it came. It may refuse one by
+   * throwing a {@link FramingError}.
+   */
   onControl(opcode: number, payload: Buffer, frame: Buffer): void;
 }
 
@@ -122,8 +125,9 @@ export class FrameDecoder {
         this.#frameCount++;
         if (isControl) {
           if (runEnd > runStart) this.#handler.onPayload(chunk.subarray(runStart, runEnd), isMerged);
-          this.#takeControl(Buffer.from(chunk.subarray(at, at + unitBytes)), headerBytes);
+          // Before it may be refused: the run is handed on once.
           runStart = runEnd = at + unitBytes;
+          this.#takeControl(Buffer.from(chunk.subarray(at, at + unitBytes)), headerBytes);
         } else {
           this.#beginFrame(chunk, at, headerBytes);
           if (this.#text !== undefined && runEnd > runStart) {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { closeWebSocket } from './close-websocket.ts';
@@ -104,7 +105,7 @@ export class PayloadTap implements FrameHandler {
 
   onControl(opcode: number, payload: Buffer, frame: Buffer): void {
     if (this.#done) return;
-    if (opcode === Opcode.close) void this.#takeClose(payload, frame);
+    if (opcode === Opcode.close) void this.#takeClose(closeOf(payload), frame);
     else if (opcode !== Opcode.ping) this.#pass(frame);
     else if (this.#handler.answersPings ?? true) this.#ping = frame;
   }
@@ -159,11 +160,9 @@ export class PayloadTap implements FrameHandler {
     this.#pass(ping);
   }
 
-  async #takeClose(payload: Buffer, frame: Buffer): Promise<void> {
+  async #takeClose({ code, reason }: Close, frame: Buffer): Promise<void> {
     this.#done = true;
-    const code = payload.length === 0 ? CloseCode.none : closeCodeOf(payload);
-    await this.#handler.beforeClose(code, payload.toString('utf8', 2));
-    // ws refuses what is malformed.
+    await this.#handler.beforeClose(code, reason);
     this.#pass(frame);
   }
 }
@@ -176,8 +175,35 @@ function drained(this: TappedSocket): void {
   this[TAP]?.drained();
 }
 
-/** The code in a close frame; a protocol error when it may not be there (RFC 6455, section 7.4). */
-function closeCodeOf(payload: Buffer): number {
-  const code = payload.length === 1 ? CloseCode.none : payload.readUInt16BE(0);
-  return code === CloseCode.none || code === CloseCode.abnormal ? CloseCode.protocolError : code;
+/** What a close frame says. */
+interface Close {
+  code: number;
+  reason: string;
+}
+
+/**
+ * Reads the payload of a close frame (RFC 6455, sections 5.5.1 and 7.4).
+ *
+ * @throws {FramingError} when it is malformed
+ */
+function closeOf(payload: Buffer): Close {
+  if (payload.length === 0) return { code: CloseCode.none, reason: '' };
+  if (payload.length === 1) {
+    throw new FramingError('a close frame has half a code', CloseCode.protocolError);
+  }
+  const code = payload.readUInt16BE(0);
+  if (!mayBeSent(code)) throw new FramingError(`invalid close code ${code}`, CloseCode.protocolError);
+  const reason = payload.subarray(2);
+  if (!isUtf8(reason)) {
+    throw new FramingError('the reason of a close frame is not UTF-8', CloseCode.invalidPayload);
+  }
+  return { code, reason: reason.toString() };
+}
+
+/** As `ws` has it, which would refuse any other one: those that are registered, and those for applications. */
+function mayBeSent(code: number): boolean {
+  if (code >= 3000) return code <= 4999;
+  return (
+    code >= 1000 && code <= 1014 && code !== 1004 && code !== CloseCode.none && code !== CloseCode.abnormal
+  );
 }

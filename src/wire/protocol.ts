@@ -255,6 +255,8 @@ export const CloseCode = {
   none: 1005,
   /** Never sent: the connection broke without a close frame. */
   abnormal: 1006,
+  /** A close frame whose reason is not UTF-8. */
+  invalidPayload: 1007,
   messageTooBig: 1009,
   /** The stream was interrupted: the appender was lost, or writing to the disk failed. */
   interrupted: 1011,

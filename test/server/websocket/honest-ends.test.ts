@@ -19,6 +19,7 @@ test.each([
   ],
   ['a close frame with half a code', [closeFrame([0x03])], 1011],
   ['1005, which may not be sent', [closeFrame([0x03, 0xed])], 1011],
+  ['1000 and a reason that is not UTF-8', [closeFrame([0x03, 0xe8, 0xff])], 1011],
   ['1006, which may not be sent', [closeFrame([0x03, 0xee])], 1011],
 ])('an appender that ends with %s', async (_how, frames, closeCode) => {
   const server = await startServer();

@@ -9,6 +9,7 @@ import { writeByThreads } from '../../support/core/harness.ts';
 import { rememberedIn } from '../../support/core/stored-records.ts';
 import { resourceNames } from '../../support/disk/root-files.ts';
 import { get } from '../../support/http/request.ts';
+import { closePayload, frame, Op } from '../../support/original/frames.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
 import { Random } from '../../support/random.ts';
@@ -179,6 +180,23 @@ describe('an appender', () => {
     expect(follower.story).not.toContain('waiting');
     const other = await V2Peer.append(server.url('/f'), { session: sessionOf('b') });
     await other.finish();
+  });
+
+  test.each([
+    ['half a code', Buffer.of(3), 1002],
+    ['1005, which may not be sent', closePayload(1005), 1002],
+    ['a code that there is not', closePayload(2999), 1002],
+    ['a reason that is not UTF-8', Buffer.concat([closePayload(1000), Buffer.of(0xff)]), 1007],
+  ])('that closes with %s breaks the rules: no grace', async (_what, payload, code) => {
+    const server = await patient.guest();
+    const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
+    await appender.append('some', 4);
+    const follower = await V2Peer.follow(server.url('/f'));
+    appender.socket.write(frame(Op.close, payload, { masked: true }));
+    await Promise.all([appender.closed(), follower.closed()]);
+    expect(appender.closeCode).toBe(code);
+    expect(follower.ending).toEqual(['interrupted', 1011]);
+    expect(follower.story).not.toContain('waiting');
   });
 
   test('that is lost without having named a session is not waited for', async () => {
