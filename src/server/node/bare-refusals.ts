@@ -45,13 +45,18 @@ export function expectationFailed(): ExpectationFailedError {
   return new ExpectationFailedError('nothing but 100-continue can be expected here');
 }
 
-/** By the code of Node's parser error. Any other one: {@link NO_REQUEST}. */
+/** By the code of Node's parser error. Any other one: {@link NO_REQUEST}, or {@link BROKEN_BODY} behind a good head. */
 const PROBLEM_OF_NODE_CODE: Readonly<Record<string, Problem>> = {
   HPE_HEADER_OVERFLOW: { status: 431, code: 'HFS_HEAD_TOO_LARGE', detail: 'the head is too long' },
   HPE_CHUNK_EXTENSIONS_OVERFLOW: {
     status: 413,
     code: 'HFS_INVALID_REQUEST',
     detail: 'the extensions of a chunk are too long',
+  },
+  HPE_INVALID_EOF_STATE: {
+    status: 400,
+    code: 'HFS_INVALID_REQUEST',
+    detail: 'the request was cut short',
   },
   ERR_HTTP_REQUEST_TIMEOUT: {
     status: 408,
@@ -72,6 +77,12 @@ const NO_REQUEST: Problem = {
   status: 400,
   code: 'HFS_INVALID_REQUEST',
   detail: 'this is not a request of HTTP/1.1',
+};
+
+const BROKEN_BODY: Problem = {
+  status: 400,
+  code: 'HFS_INVALID_REQUEST',
+  detail: 'the chunks of the body are malformed',
 };
 
 /**
@@ -126,7 +137,8 @@ export function answerClientError(
   } else {
     Refusals.of(this.server).count(REASON_OF_NODE_CODE[code] ?? 'malformed');
     const method = broken?.req.method ?? methodIn(error);
-    const answer = rawProblem(PROBLEM_OF_NODE_CODE[code] ?? NO_REQUEST);
+    const problem = PROBLEM_OF_NODE_CODE[code] ?? (broken === undefined ? NO_REQUEST : BROKEN_BODY);
+    const answer = rawProblem(problem);
     client.end(method === 'HEAD' ? answer.slice(0, answer.indexOf('\r\n\r\n') + 4) : answer);
   }
 }

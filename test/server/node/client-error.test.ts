@@ -28,6 +28,9 @@ async function allGone({ app }: TestServer): Promise<void> {
   await waitFor(async () => (await count()) === 0, 'the server to close the connection');
 }
 
+const CHUNKED = 'Transfer-Encoding: chunked';
+const put = (framing: string) => `PUT /f HTTP/1.1\r\nHost: x\r\n${framing}\r\n\r\n`;
+
 describe('what is no request', () => {
   it.each([
     ['no HTTP', 'hello\r\n\r\n'],
@@ -51,6 +54,25 @@ describe('what is no request', () => {
     const answers = await Promise.all(sockets.map((socket) => readToEnd(socket)));
     expect(answers.map((answer) => parseAnswer(answer).status)).toEqual([408, 408]);
     await allGone(server);
+  });
+
+  it.each([
+    ['a head that is cut short', 'GET / HTTP/1.1\r\nHost:', 'the request was cut short'],
+    ['a body that is cut short', `${put('Content-Length: 10')}abc`, 'the request was cut short'],
+    ['a chunk that is cut short', `${put(CHUNKED)}5\r\nab`, 'the request was cut short'],
+    ['a malformed length of a chunk', `${put(CHUNKED)}ZZ\r\n`, 'the chunks of the body are malformed'],
+    ['a chunk that is too long', `${put(CHUNKED)}1\r\nabc\r\n`, 'the chunks of the body are malformed'],
+    ['a malformed trailer', `${put(CHUNKED)}0\r\nno trailer\r\n\r\n`, 'the chunks of the body are malformed'],
+  ])('is not what %s is told', async (_what, bytes, detail) => {
+    const server = await startStandalone();
+    const socket = await openSocket(server.port);
+    socket.end(bytes);
+    const { status, body } = parseAnswer(await readToEnd(socket));
+    expect({ status, ...JSON.parse(body) }).toMatchObject({
+      status: 400,
+      code: 'HFS_INVALID_REQUEST',
+      detail,
+    });
   });
 
   it('is not said in the middle of an answer, which is finished', async () => {
