@@ -140,6 +140,12 @@ describe('a path', () => {
     expect((await send('PUT', server.url(`/${'x'.repeat(256)}`), textOf('x'))).status).toBe(400);
   });
 
+  test('that is there is confirmed by PUT, whatever its bytes are, and gets none of those that came with it', async () => {
+    const { stream } = await startStream('bytes');
+    expect((await stream.create({}, 'others')).status).toBe(200);
+    expect((await stream.read()).text).toBe('bytes');
+  });
+
   test('that is new is made by PUT and sessions, and by no POST', async () => {
     const { server } = await startStream();
     const stream = new StreamPeer(server, '/new');
