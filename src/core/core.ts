@@ -7,6 +7,7 @@ import { Records } from '../storage/records/records.ts';
 import { Reserve } from '../storage/records/reserve.ts';
 import type { Report } from '../storage/report.ts';
 import { Root } from '../storage/root/root.ts';
+import { RootIdentity } from '../storage/root/root-identity.ts';
 import { RootLock } from '../storage/root/root-lock.ts';
 import { reasonOf } from '../storage/storage-failure.ts';
 import { WriteTurns } from '../storage/write-turns.ts';
@@ -24,6 +25,7 @@ import { Numbers } from './numbers.ts';
 import { Feeds } from './readers/feeds.ts';
 import { Followers } from './readers/followers.ts';
 import { finishRemovals, removeUnfinished } from './recovery/clean-up.ts';
+import { CopiedRoot } from './recovery/copied-root.ts';
 import { Recovery } from './recovery/recovery.ts';
 import { Resources } from './resources.ts';
 import { AppendHistory } from './sessions/append-history.ts';
@@ -78,6 +80,11 @@ export interface OpenOptions extends CoreOptions {
 export interface RecoverOptions {
   /** Called with the name of each thing that was removed. Default: nothing is. */
   removed?: (name: string) => void;
+  /**
+   * Called with how many files of a root that was copied have now what was remembered of those they are copies of.
+   * Default: none has, and the report of the core says that it was copied.
+   */
+  adopted?: (count: number) => void;
   /** Called every second with how far it is. Default: `report` of the core. */
   progress?: Report;
   /** Whether all records are read to see whether they can be. Default: false. */
@@ -292,7 +299,7 @@ export class Core {
 
   async #recover(options: RecoverOptions): Promise<number> {
     const report = this.#report;
-    const { removed = () => {}, progress = report, verify = false } = options;
+    const { removed = () => {}, adopted, progress = report, verify = false } = options;
     const { root, records, store, quarantine } = this;
     const repair = await records.open({ verify });
     if (repair !== undefined) {
@@ -310,9 +317,33 @@ export class Core {
     await recovery.replayRecords();
     await import03({ root, records, report, progress });
     await removeUnfinished({ root, records, isDurable, removed });
-    const count = await recovery.run();
-    await finishRemovals({ root, records, isDurable, finder, report });
+    const identity = new RootIdentity(root.own('identity'));
+    const copied = adopted && (await CopiedRoot.find({ root, records, identity }));
+    const count = await recovery.run(copied);
+    await finishRemovals({ root, records, isDurable, finder: copied ?? finder, report });
+    if (copied !== undefined) adopted?.(await copied.adopt(quarantine));
+    else await this.#identify(identity, adopted !== undefined);
     return count;
+  }
+
+  /**
+   * Says which root this is, if it does not say so. Never rejects.
+   *
+   * @param isChecked whether what it says is known to be of another one
+   */
+  async #identify(identity: RootIdentity, isChecked: boolean): Promise<void> {
+    try {
+      const origin = await identity.read();
+      if (origin === 'unknown' || (origin === 'copied' && isChecked)) await identity.claim();
+      else if (origin !== 'own') {
+        const message =
+          'the root is a copy, and what is remembered is of the files that were copied: httpfstream-server --check gives it to the copies';
+        this.#report(message, {});
+      }
+    } catch (error) {
+      const message = 'it cannot be written down which root this is: if it is copied, nobody knows';
+      this.#report(message, { path: this.root.own('identity'), reason: reasonOf(error) });
+    }
   }
 
   /** How many bytes the journal holds. */

@@ -4,12 +4,27 @@ import type { Root } from '../storage/root/root.ts';
 /** How many names are looked at in a directory at most, and by a search of the whole root. */
 const MAX_NAMES = 100_000;
 
+/** Finds files by what they are. */
+export interface Finder {
+  /**
+   * Where a file is: where it was, or near that.
+   *
+   * @param locations where it was, as paths below the root, the likeliest first
+   * @returns path below the root; undefined when it is not to be found
+   * @throws what keeps it from being looked for
+   */
+  find(fingerprint: string, locations: readonly string[]): Promise<string | undefined>;
+
+  /** Where a file is that {@link find} does not find, anywhere in the root, as far as that is looked through. */
+  findAnywhere(fingerprint: string): Promise<string | undefined>;
+}
+
 /**
  * Finds files by what they are: where they were, or else below another name. Each
  * directory is listed once, however many files are looked for. For one
  * pass over things of the past: what is renamed meanwhile is not noticed.
  */
-export class FileFinder {
+export class FileFinder implements Finder {
   readonly #root: Root;
   /** How many names in directories may still be looked at. */
   #looksLeft: number;
@@ -27,16 +42,10 @@ export class FileFinder {
     this.#looksLeft = maxLooks;
   }
 
-  /**
-   * Where a file is: at one of the places where it was, or in the same directory.
-   *
-   * @param locations where it was, as paths below the root, the likeliest first
-   * @returns path below the root; undefined when it is not to be found
-   * @throws what keeps it from being looked for
-   */
+  /** At one of the places where it was, or in the same directory. */
   async find(fingerprint: string, locations: readonly string[]): Promise<string | undefined> {
     for (const location of locations) {
-      if ((await this.#root.fingerprintAt(location)) === fingerprint) return location;
+      if (this.#root.statAt(location)?.fingerprint === fingerprint) return location;
     }
     for (const directory of new Set(locations.map((location) => path.dirname(location)))) {
       const name = (await this.#list(directory)).get(fingerprint);
@@ -45,7 +54,6 @@ export class FileFinder {
     return undefined;
   }
 
-  /** Where a file is that {@link find} does not find, anywhere in the root, as far as that is looked through. */
   async findAnywhere(fingerprint: string): Promise<string | undefined> {
     this.#all ??= this.#walk();
     return (await this.#all).get(fingerprint);

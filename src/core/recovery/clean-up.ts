@@ -3,7 +3,7 @@ import type { Records } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root/root.ts';
 import { reasonOf } from '../../storage/storage-failure.ts';
-import type { FileFinder } from '../file-finder.ts';
+import type { Finder } from '../file-finder.ts';
 import { cancelRemoval, endRemoval, forgetFile } from '../streams/fork-links.ts';
 
 /** How many files are removed at most: what is more is left for the next time, so that a start takes no longer. */
@@ -25,7 +25,7 @@ export interface UnfinishedOptions extends CleanUpOptions {
 
 /** What {@link finishRemovals} works with. */
 export interface RemovalOptions extends CleanUpOptions {
-  finder: FileFinder;
+  finder: Finder;
   /** Notified of what could not be finished. */
   report: Report;
 }

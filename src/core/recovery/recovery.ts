@@ -9,11 +9,12 @@ import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root/root.ts';
 import { reasonOf, storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageBusyError, StorageFullError } from '../../wire/errors.ts';
-import type { FileFinder } from '../file-finder.ts';
+import type { Finder } from '../file-finder.ts';
 import { MAX_QUARANTINED } from '../log/checkpoints.ts';
 import type { FileEntry, JournalHeader } from '../log/file-entry.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
+import type { CopiedRoot } from './copied-root.ts';
 import { StreamRepair } from './stream-repair.ts';
 
 /** How many entries are replayed at a time. */
@@ -33,7 +34,7 @@ export interface RecoveryOptions {
   journal: Journal<JournalHeader>;
   quarantine: Quarantine<JournalHeader>;
   syncer: Syncer;
-  finder: FileFinder;
+  finder: Finder;
   /** Notified of what could not be replayed. */
   report: Report;
   /** Called every second with how far it is. */
@@ -48,6 +49,7 @@ export interface RecoveryOptions {
  */
 export class Recovery {
   readonly #options: RecoveryOptions;
+  #copied: CopiedRoot | undefined;
   #replay: Replay<JournalHeader> | undefined;
   /** Names in the keys of records that were changed: fingerprints of files, mostly. */
   readonly #changed = new Set<string>();
@@ -87,10 +89,12 @@ export class Recovery {
   }
 
   /**
+   * @param copied where the files are, if the root was copied
    * @returns how many files the journal was about
    * @throws what keeps streams from being brought up to date, if it is more than some files
    */
-  async run(): Promise<number> {
+  async run(copied?: CopiedRoot): Promise<number> {
+    this.#copied = copied;
     const timer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
     try {
       return await this.#run();
@@ -109,6 +113,9 @@ export class Recovery {
     const damaged = (name: string, position: number) => void this.#damaged.set(name, position);
     for await (const { header } of this.#entries(damaged)) {
       if (!isOfRecords(header)) this.#streamOf(header).announce(header);
+    }
+    for (const { fingerprint, path, isDeleted } of this.#streams.values()) {
+      if (!isDeleted) this.#copied?.claim(fingerprint, path);
     }
     await this.#keepDamaged();
     this.#step = 'bringing streams up to date';
@@ -136,7 +143,8 @@ export class Recovery {
   }
 
   #streamOf({ file, path }: FileEntry): StreamRepair {
-    const stream = this.#streams.get(file) ?? new StreamRepair(file, path, this.#options);
+    const finder = this.#copied ?? this.#options.finder;
+    const stream = this.#streams.get(file) ?? new StreamRepair(file, path, { ...this.#options, finder });
     this.#streams.set(file, stream);
     return stream;
   }

@@ -6,7 +6,7 @@ import type { Root } from '../../storage/root/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { RepairFile } from '../../storage/stored-file.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
-import type { FileFinder } from '../file-finder.ts';
+import type { Finder } from '../file-finder.ts';
 import type { FileEntry } from '../log/file-entry.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
@@ -19,7 +19,7 @@ export interface RepairOptions {
   records: Records;
   store: StreamStore;
   syncer: Syncer;
-  finder: FileFinder;
+  finder: Finder;
   report: Report;
 }
 
@@ -36,10 +36,11 @@ export class StreamRepair {
   #mootUpTo = 0;
   /** Where its file is; undefined when it is nowhere, or was not looked for yet. */
   #location: string | undefined;
+  /** Whether what is there is a copy of it. */
+  #isCopied = false;
   #replay: StreamReplay | undefined;
   /** The version up to which its file was known to have everything. */
   #knownVersion = 0;
-  /** Whether the last thing that is known of it is that the server has deleted it. */
   #isDeleted = false;
   /** Whether it was deleted, or is nowhere and was being deleted, so that nobody misses it. */
   #isForgotten = false;
@@ -64,6 +65,11 @@ export class StreamRepair {
   /** What keeps it from being put right. */
   get failure(): HttpfstreamError | undefined {
     return this.#failure;
+  }
+
+  /** Whether the last thing that is known of it is that the server has deleted it. */
+  get isDeleted(): boolean {
+    return this.#isDeleted;
   }
 
   /** Counts an entry that is to be replayed. */
@@ -115,7 +121,9 @@ export class StreamRepair {
     if (this.#location === undefined) this.#knownVersion = store.version(this.fingerprint);
     else {
       const { stat } = await this.#open(this.#location);
-      this.#replay = new StreamReplay((await store.read(stat)).state, stat.size);
+      this.#isCopied = stat.fingerprint !== this.fingerprint;
+      const { state } = await store.read({ ...stat, fingerprint: this.fingerprint });
+      this.#replay = new StreamReplay(state, stat.size, this.#isCopied);
     }
   }
 
@@ -179,10 +187,16 @@ export class StreamRepair {
     const { position } = this.#salvage;
     if (position === undefined) return;
     const aside = await this.#salvage.publish(this.path, this.fingerprint);
-    const message = this.#replay
+    this.#options.report(this.#whyLost(), { path: this.path, position, ...(aside && { aside }) });
+  }
+
+  #whyLost(): string {
+    if (this.#isCopied) {
+      return 'the file was copied at another time than the journal: what that has from this position on does not fit';
+    }
+    return this.#replay
       ? 'the journal is damaged: appends after this position are lost'
       : 'the file of appends in the journal is not to be found: they are lost from this position on';
-    this.#options.report(message, { path: this.path, position, ...(aside && { aside }) });
   }
 
   async #open(location: string): Promise<RepairFile> {

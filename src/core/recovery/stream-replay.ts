@@ -13,14 +13,18 @@ export class StreamReplay {
   #size: number;
   /** Says where the last bytes would be, if it had been said that they are there. */
   #intent: FileEntry | undefined;
+  readonly #isCopied: boolean;
   #isTorn = false;
   #hasRuns = false;
 
   /**
    * @param state what the disk has of the stream
    * @param size of the file
+   * @param isCopied whether that is a copy of the file, as far as is known: bytes in it that are not those that the
+   *   journal has are left as they are. Default: false
    */
-  constructor(state: StreamState, size: number) {
+  constructor(state: StreamState, size: number, isCopied = false) {
+    this.#isCopied = isCopied;
     const { producers, ...known } = state;
     this.#before = state;
     this.#producers = new Producers(producers);
@@ -28,7 +32,7 @@ export class StreamReplay {
     this.#size = size;
   }
 
-  /** Whether entries are missing or the file lacks bytes, so that nothing more can be replayed. */
+  /** Whether entries are missing, or the file lacks bytes, or is a copy that has others: nothing more can be replayed. */
   get isTorn(): boolean {
     return this.#isTorn;
   }
@@ -53,7 +57,7 @@ export class StreamReplay {
   async make({ header, payload }: JournalEntry<FileEntry>, file: RepairFile): Promise<void> {
     const { version, start, length, seq, producer, closed } = header;
     if (this.#isTorn || version <= this.#after.version) return;
-    if (!this.#canMake(header, payload.length)) {
+    if (!this.#canMake(header, payload.length) || !(await this.#mayWrite(start, payload, file))) {
       this.#isTorn = true;
       return;
     }
@@ -86,7 +90,10 @@ export class StreamReplay {
     // What lies before it is gone: the file was cut.
     if (start > this.#size) return;
     const there = await file.read(start, payload.length);
-    if (there.equals(payload) || !isLeftOf(payload, there)) return;
+    const isLeft = this.#isCopied
+      ? there.equals(payload.subarray(0, there.length))
+      : isLeftOf(payload, there);
+    if (there.equals(payload) || !isLeft) return;
     await file.writeAt(start, payload);
     this.#size = Math.max(this.#size, start + payload.length);
   }
@@ -100,6 +107,12 @@ export class StreamReplay {
     if (intent === undefined) return undefined;
     const isThere = this.#size > intent.start && this.#size <= intent.start + intent.length;
     return isThere ? intent.start : undefined;
+  }
+
+  async #mayWrite(start: number, payload: Buffer, file: RepairFile): Promise<boolean> {
+    if (!this.#isCopied || payload.length === 0) return true;
+    const there = await file.read(start, payload.length);
+    return there.equals(payload.subarray(0, there.length));
   }
 
   #canMake({ version, start, length, intent }: FileEntry, payloadBytes: number): boolean {

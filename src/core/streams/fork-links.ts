@@ -92,6 +92,43 @@ export function removeForks(draft: RecordDraft, source: StreamLink, lost: Finger
   removeForks(draft, tombstone.origin, new Set([tombstone.fingerprint]));
 }
 
+/**
+ * Gives what is remembered of a stream to another file: its record, which forks it has, and that it is one itself.
+ *
+ * @param record what is remembered of that file from now on
+ */
+export function moveStream(draft: RecordDraft, stream: StreamLink, to: string, record: FileRecord): void {
+  const { fingerprint } = stream;
+  const forks = draft.forks(stream);
+  const origin = originOf(draft, stream);
+  for (const fork of forks) moveOrigin(draft, fork, fingerprint, to);
+  draft.delete(fingerprint);
+  draft.set(to, record);
+  draft.setForks(to, forks);
+  if (origin === undefined) return;
+  const siblings = draft.forks(origin);
+  draft.setForks(
+    origin.fingerprint,
+    siblings.map((link) => (link.fingerprint === fingerprint ? { ...link, fingerprint: to } : link)),
+  );
+}
+
+/** Says of a fork, or of its tombstone, that the stream it was forked from is in another file. */
+function moveOrigin(draft: RecordDraft, fork: StreamLink, from: string, to: string): void {
+  const record = draft.get(fork.fingerprint);
+  const { stream } = record ?? {};
+  if (record !== undefined && stream?.origin?.fingerprint === from) {
+    draft.set(fork.fingerprint, {
+      ...record,
+      stream: { ...stream, origin: { ...stream.origin, fingerprint: to } },
+    });
+  }
+  const tombstone = draft.tombstone(fork.path);
+  if (tombstone?.fingerprint === fork.fingerprint && tombstone.origin?.fingerprint === from) {
+    draft.setTombstone({ ...tombstone, origin: { ...tombstone.origin, fingerprint: to } });
+  }
+}
+
 /** Puts a tombstone where a stream is, or was, if it has forks. */
 function keepName(
   draft: RecordDraft,

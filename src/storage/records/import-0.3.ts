@@ -174,9 +174,9 @@ async function importTombstone(root: Root, batch: ImportBatch, name: string, rep
 }
 
 /** Whether the server was killed before it had deleted the stream: the tombstone came first. */
-async function isUndone(root: Root, { path: resourcePath, fingerprint }: Tombstone): Promise<boolean> {
+function isUndone(root: Root, { path: resourcePath, fingerprint }: Tombstone): boolean {
   const location = path.join('.', resourcePath);
-  return (await root.fingerprintAt(location)) === fingerprint;
+  return root.statAt(location)?.fingerprint === fingerprint;
 }
 
 /**

@@ -55,6 +55,7 @@ export type OwnName =
   | 'incoming'
   | 'aside'
   | 'lock'
+  | 'identity'
   | 'imported-0.3'
   | 'meta'
   | 'gone'
@@ -327,14 +328,13 @@ export class Root {
   }
 
   /**
-   * Which file is at a place. Symlinks are not followed.
+   * What is at a place; undefined when there is no regular file. Symlinks are not followed.
    *
    * @param location path below the root
-   * @returns its fingerprint; undefined when there is no regular file
    */
-  async fingerprintAt(location: string): Promise<string | undefined> {
+  statAt(location: string): fileIo.FileStat | undefined {
     const name = Buffer.from(path.join(this.#directory.name, location));
-    return this.statFound({ name, location })?.fingerprint;
+    return this.statFound({ name, location });
   }
 
   /**

@@ -63,7 +63,7 @@ export class ForkCheck {
   async #checkTombstone(tombstone: Tombstone): Promise<boolean> {
     const { root, records, findings } = this.#options;
     const { path, fingerprint } = tombstone;
-    if ((await root.fingerprintAt(path)) === fingerprint) {
+    if (root.statAt(path)?.fingerprint === fingerprint) {
       await records.write((draft) => draft.deleteTombstone(path), DURABLE);
       this.#tombstones.delete(fingerprint);
       findings.repaired(path, 'was not deleted to the end, and lives; that it was deleted is forgotten');

@@ -1,16 +1,19 @@
 import type { FileStat } from '../../../storage/file-io.ts';
+import type { Quarantine } from '../../../storage/journal/quarantine.ts';
 import { type FileRecord, isDamaged } from '../../../storage/records/file-record.ts';
 import { DURABLE, type Records } from '../../../storage/records/records.ts';
 import type { Root } from '../../../storage/root/root.ts';
 import { reasonOf } from '../../../storage/storage-failure.ts';
 import { ResourcePath } from '../../../wire/resource-path.ts';
-import { expiryMs } from '../../streams/stream-expiry.ts';
+import { adopt } from '../adoption.ts';
 import type { Findings } from './findings.ts';
 
 /** What is checked of what has no file. */
 export interface OrphanCheckOptions {
   root: Root;
   records: Records;
+  /** What cannot be brought up to date. */
+  quarantine: Pick<Quarantine<never>, 'has'>;
   findings: Findings;
   /** Fingerprints of the files of which something is remembered. */
   known: Set<string>;
@@ -25,9 +28,11 @@ export class OrphanCheck {
   }
 
   async check(): Promise<void> {
-    const { records, findings, known } = this.#options;
+    const { records, quarantine, findings, known } = this.#options;
     for await (const { fingerprint, record } of records.files()) {
-      // Of one whose deletion may not survive a loss of power all is kept; that was reported.
+      // What a journal of its own has of it waits for a later check, …
+      if (quarantine.has(fingerprint)) continue;
+      // … and of one whose deletion may not survive a loss of power all is kept; that was reported.
       if (known.has(fingerprint) || records.isBeingRemoved(fingerprint)) continue;
       try {
         await this.#checkOrphan(fingerprint, record);
@@ -48,7 +53,9 @@ export class OrphanCheck {
       return;
     }
     if (there !== undefined && this.#isCopy(there, record)) {
-      await this.#adopt(there, record, fingerprint);
+      const adoption = { fingerprint, location: record.path, copy: there };
+      await records.write((draft) => adopt(draft, adoption), DURABLE);
+      this.#options.known.add(there.fingerprint);
       findings.repaired(
         where,
         "is a copy of the file of which something is remembered; that is the copy's now",
@@ -73,29 +80,6 @@ export class OrphanCheck {
     // An append that is open has brought more since: in the copy it is one that broke off.
     if (append?.state === 'open') return size >= Math.max(stream?.size ?? 0, append.start);
     return size === Math.max(stream?.size ?? 0, append?.end ?? 0);
-  }
-
-  /**
-   * Remembers of a copy what is remembered of the file; its positions keep their names, its time to live is renewed.
-   */
-  async #adopt(copy: FileStat, record: FileRecord, fingerprint: string): Promise<void> {
-    const generation = Number(fingerprint.slice(fingerprint.indexOf('-') + 1));
-    const { dueMs: _, accessedMs: __, ...rest } = record;
-    const stream = record.stream && { generation, ...record.stream };
-    const accessedMs = stream?.ttlSeconds === undefined ? undefined : Date.now();
-    const dueMs = stream && expiryMs(stream, Date.now());
-    await this.#options.records.write((draft) => {
-      const forks = draft.forks({ path: record.path, fingerprint });
-      draft.delete(fingerprint);
-      draft.set(copy.fingerprint, {
-        ...rest,
-        ...(stream && { stream }),
-        ...(accessedMs !== undefined && { accessedMs }),
-        ...(dueMs !== undefined && { dueMs }),
-      });
-      draft.setForks(copy.fingerprint, forks);
-    }, DURABLE);
-    this.#options.known.add(copy.fingerprint);
   }
 
   async #statAt(location: string): Promise<FileStat | undefined> {

@@ -54,10 +54,14 @@ export async function checkRoot(root: Root, print: (line: string) => void): Prom
 }
 
 async function check(core: Core, findings: Findings, print: (line: string) => void): Promise<void> {
-  const { root, records } = core;
+  const { root, records, quarantine } = core;
   const progress: Report = (message, detail) => print(`${message} (${JSON.stringify(detail)})`);
   const count = await core.recover({
     removed: (name) => findings.repaired(name, 'was not written to its end; removed'),
+    adopted: (files) => {
+      const what = `was copied; what was remembered of ${files} of its files is that of the copies now`;
+      if (files > 0) findings.repaired('the root', what);
+    },
     progress,
     verify: true,
   });
@@ -75,7 +79,7 @@ async function check(core: Core, findings: Findings, print: (line: string) => vo
   await files.deleteExpired();
   if (isWhole) {
     const { known, sources } = files;
-    await new OrphanCheck({ root, records, findings, known }).check();
+    await new OrphanCheck({ root, records, quarantine, findings, known }).check();
     const forks = new ForkCheck({ root, records, findings, known });
     await forks.checkTombstones();
     for (const source of sources) await forks.checkSource(source);
