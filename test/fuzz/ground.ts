@@ -20,7 +20,17 @@ const SYSTEM_SECRET = 'root:x:0:0:';
 export const OPERATOR_NAMES = ['out', 'out.txt', 'dangling', 'loop', 'pipe', 'inside.txt'];
 
 /** What may lie in the server's own directory. */
-const OWN_NAMES = ['aside', 'incoming', 'lock', 'records', 'redo', 'redo.spare', 'redo.spare-2', 'reserve'];
+const OWN_NAMES = [
+  'aside',
+  'identity',
+  'incoming',
+  'lock',
+  'records',
+  'redo',
+  'redo.spare',
+  'redo.spare-2',
+  'reserve',
+];
 
 /**
  * A directory tree with a root for the server in it, and beside the root, in the

@@ -31,6 +31,7 @@ const RESERVED = [
   'redo',
   'incoming',
   'reserve',
+  'identity',
   'lock',
   '__ds',
   'subscriptions',

@@ -13,8 +13,8 @@ export interface Adoption {
 }
 
 /**
- * Remembers of a copy what is remembered of the file, if something is; its positions keep their names, its time to live is renewed. An
- * append that had ended, and that has gone on in the copy, has not ended there.
+ * Remembers of a copy what is remembered of the file, if something is; its positions keep their names, its time to
+ * live is renewed. Where the copy has more than an append that had finished, another one had begun.
  */
 export function adopt(draft: RecordDraft, { fingerprint, location, copy }: Adoption): void {
   const record = draft.get(fingerprint);
@@ -23,11 +23,11 @@ export function adopt(draft: RecordDraft, { fingerprint, location, copy }: Adopt
   const stream = record.stream && { generation: generationOf(fingerprint), ...record.stream };
   const accessedMs = stream?.ttlSeconds === undefined ? undefined : Date.now();
   const dueMs = stream && expiryMs(stream, Date.now());
-  const hasGoneOn = append?.state === 'finished' && copy.size > Math.max(append.end ?? 0, stream?.size ?? 0);
+  const hasMore = append?.state === 'finished' && copy.size > Math.max(append.end ?? 0, stream?.size ?? 0);
   moveStream(draft, { path: record.path, fingerprint }, copy.fingerprint, {
     ...rest,
     path: location,
-    ...(append && { append: hasGoneOn ? { ...append, state: 'interrupted', end: copy.size } : append }),
+    ...(append && { append: hasMore ? { ...append, state: 'interrupted', end: copy.size } : append }),
     ...(stream && { stream }),
     ...(accessedMs !== undefined && { accessedMs }),
     ...(dueMs !== undefined && { dueMs }),
