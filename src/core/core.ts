@@ -25,7 +25,7 @@ import { Numbers } from './numbers.ts';
 import { Feeds } from './readers/feeds.ts';
 import { Followers } from './readers/followers.ts';
 import { finishRemovals, removeUnfinished } from './recovery/clean-up.ts';
-import { CopiedRoot } from './recovery/copied-root.ts';
+import { type AdoptionListener, CopiedRoot } from './recovery/copied-root.ts';
 import { Recovery } from './recovery/recovery.ts';
 import { Resources } from './resources.ts';
 import { AppendHistory } from './sessions/append-history.ts';
@@ -80,11 +80,8 @@ export interface OpenOptions extends CoreOptions {
 export interface RecoverOptions {
   /** Called with the name of each thing that was removed. Default: nothing is. */
   removed?: (name: string) => void;
-  /**
-   * Called with how many files of a root that was copied have now what was remembered of those they are copies of.
-   * Default: none has, and the report of the core says that it was copied.
-   */
-  adopted?: (count: number) => void;
+  /** Told of the files of a root that was copied. Default: these have nothing of what is remembered; that is reported. */
+  adoption?: AdoptionListener;
   /** Called every second with how far it is. Default: `report` of the core. */
   progress?: Report;
   /** Whether all records are read to see whether they can be. Default: false. */
@@ -299,7 +296,7 @@ export class Core {
 
   async #recover(options: RecoverOptions): Promise<number> {
     const report = this.#report;
-    const { removed = () => {}, adopted, progress = report, verify = false } = options;
+    const { removed = () => {}, adoption: listener, progress = report, verify = false } = options;
     const { root, records, store, quarantine } = this;
     const repair = await records.open({ verify });
     if (repair !== undefined) {
@@ -318,30 +315,30 @@ export class Core {
     await import03({ root, records, report, progress });
     await removeUnfinished({ root, records, isDurable, removed });
     const identity = new RootIdentity(root.own('identity'));
-    const copied = adopted && (await CopiedRoot.find({ root, records, identity }));
+    const copied = listener && (await CopiedRoot.find({ root, records, identity, listener }));
     const count = await recovery.run(copied);
     await finishRemovals({ root, records, isDurable, finder: copied ?? finder, report });
-    if (copied !== undefined) adopted?.(await copied.adopt(quarantine));
-    else await this.#identify(identity, adopted !== undefined);
+    if (copied !== undefined) await copied.adopt(quarantine);
+    else await this.#identify(identity, listener !== undefined);
     return count;
   }
 
   /**
-   * Says which root this is, if it does not say so. Never rejects.
+   * Says which root this is, anew for each server: what lies in a backup of it is older then. Never rejects.
    *
-   * @param isChecked whether what it says is known to be of another one
+   * @param isChecked whether it was looked at whether it is a copy
    */
   async #identify(identity: RootIdentity, isChecked: boolean): Promise<void> {
     try {
       const origin = await identity.read();
-      if (origin === 'unknown' || (origin === 'copied' && isChecked)) await identity.claim();
-      else if (origin !== 'own') {
+      if (!isChecked && (origin === 'copied' || origin === 'adopting')) {
         const message =
-          'the root is a copy, and what is remembered is of the files that were copied: httpfstream-server --check gives it to the copies';
+          'the root is a copy, and nothing of what is remembered is that of its files: httpfstream-server --check, run before the first start, gives it to them';
         this.#report(message, {});
       }
+      if (!isChecked || origin !== 'own') await identity.claim();
     } catch (error) {
-      const message = 'it cannot be written down which root this is: if it is copied, nobody knows';
+      const message = 'it cannot be written down which root this is: a copy of it is not known for one';
       this.#report(message, { path: this.root.own('identity'), reason: reasonOf(error) });
     }
   }

@@ -1,5 +1,7 @@
 import type { FileStat } from '../../storage/file-io.ts';
+import type { FileRecord } from '../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../storage/records/record-draft.ts';
+import type { StreamState } from '../../storage/records/stream-state.ts';
 import { moveStream } from '../streams/fork-links.ts';
 import { expiryMs } from '../streams/stream-expiry.ts';
 
@@ -12,9 +14,16 @@ export interface Adoption {
   copy: FileStat;
 }
 
+/** Whether a file has so many bytes as is remembered: one that was copied while an append went on may have more. */
+export function hasSizeOf({ stream, append }: FileRecord, size: number): boolean {
+  // In the copy it is one that broke off.
+  if (append?.state === 'open') return size >= Math.max(stream?.size ?? 0, append.start);
+  return size === Math.max(stream?.size ?? 0, append?.end ?? 0);
+}
+
 /**
  * Remembers of a copy what is remembered of the file, if something is; its positions keep their names, its time to
- * live is renewed. Where the copy has more than an append that had finished, another one had begun.
+ * live is renewed. Where the copy has more than an append that had finished, something else was under way.
  */
 export function adopt(draft: RecordDraft, { fingerprint, location, copy }: Adoption): void {
   const record = draft.get(fingerprint);
@@ -27,14 +36,35 @@ export function adopt(draft: RecordDraft, { fingerprint, location, copy }: Adopt
   moveStream(draft, { path: record.path, fingerprint }, copy.fingerprint, {
     ...rest,
     path: location,
-    ...(append && { append: hasMore ? { ...append, state: 'interrupted', end: copy.size } : append }),
+    ...(append && { append: hasMore ? { ...append, state: 'interrupted' } : append }),
     ...(stream && { stream }),
     ...(accessedMs !== undefined && { accessedMs }),
     ...(dueMs !== undefined && { dueMs }),
   });
 }
 
-/** Of two files that were at a path the later one has the larger one. */
+/**
+ * Remembers of what may be a copy its type, and that it has not finished: not what would have bytes cut off or the file
+ * deleted, or has anybody think that it is whole.
+ */
+export function distrust(draft: RecordDraft, { fingerprint, location, copy }: Adoption): void {
+  const { stream } = draft.get(fingerprint) ?? {};
+  draft.delete(fingerprint);
+  draft.set(copy.fingerprint, {
+    path: location,
+    append: { start: 0, state: 'interrupted', end: copy.size },
+    ...(stream && { stream: typedState(stream, copy.size) }),
+  });
+}
+
+function typedState({ version, contentType, fileType }: StreamState, size: number): StreamState {
+  return { version, size, ...(contentType && { contentType }), ...(fileType && { fileType }) };
+}
+
+/**
+ * Of two files the one that was made later has the larger one: when it was made, in microseconds since 1970, where the
+ * file system knows.
+ */
 export function generationOf(fingerprint: string): number {
   return Number(fingerprint.slice(fingerprint.indexOf('-') + 1));
 }

@@ -5,7 +5,7 @@ import { Pace } from '../../storage/root/pace.ts';
 import type { Root } from '../../storage/root/root.ts';
 import type { RootIdentity } from '../../storage/root/root-identity.ts';
 import type { Finder } from '../file-finder.ts';
-import { adopt, generationOf } from './adoption.ts';
+import { adopt, distrust, generationOf, hasSizeOf } from './adoption.ts';
 
 /** How many files are given what is remembered with one batch. */
 const TOGETHER = 1000;
@@ -15,23 +15,40 @@ export interface CopiedRootOptions {
   root: Root;
   records: Records;
   identity: RootIdentity;
+  listener: AdoptionListener;
+}
+
+/** Who is told what is given to copies. */
+export interface AdoptionListener {
+  /** Called for each file that has now what was remembered of the one it is a copy of. */
+  adopted(): void;
+  /**
+   * Called for each file that is at the path of one of which something was remembered, and cannot be known for a copy of
+   * it: it has its type, and counts as interrupted.
+   *
+   * @param aside where that is now, absolute
+   */
+  distrusted(location: string, aside: string): void;
 }
 
 /**
  * A root that was copied, its server's own directory included: all its files are others than those of which something
- * is remembered, and each is a copy of the one that was at its path last. To a recovery it says where these are; then
- * what is remembered is given to the copies.
+ * is remembered, and each may be a copy of the one that was at its path last. To a recovery it says where these are; then
+ * what is remembered is given to those that are copies, by what the journal or their size says. Of all others nobody is
+ * to think that they are whole.
  */
 export class CopiedRoot implements Finder {
   readonly #options: CopiedRootOptions;
   /** Where the files are of which something is remembered, by fingerprint: some, if this goes on after a crash. */
   readonly #known = new Map<string, string>();
-  /** Where the others are. */
-  readonly #copies = new Set<string>();
-  /** What each of these is a copy of, by its location, … */
+  /** Where the others are, and when each was changed last, in microseconds since 1970. */
+  readonly #others = new Map<string, number>();
+  /** What each of these may be a copy of, by its location, … */
   readonly #originals = new Map<string, string>();
-  /** … and where the copy is, by fingerprint. */
+  /** … and where the copy may be, by fingerprint. */
   readonly #locations = new Map<string, string>();
+  /** Whether they are, as far as the journal says, by fingerprint. */
+  readonly #fits = new Map<string, boolean>();
   #isWhole = true;
 
   private constructor(options: CopiedRootOptions) {
@@ -60,64 +77,83 @@ export class CopiedRoot implements Finder {
     return copied;
   }
 
-  /** Says where a file was, at last: what is there is a copy of it, unless a later one was there. */
+  /**
+   * Says where a file was, at last: what is there may be a copy of it, if it was not changed last before there was that
+   * file, and no later one was there.
+   */
   claim(fingerprint: string, location: string): void {
-    if (!this.#copies.has(location) || this.#known.has(fingerprint)) return;
+    const changed = this.#others.get(location) ?? 0;
+    const generation = generationOf(fingerprint);
+    if (changed < generation || this.#known.has(fingerprint)) return;
     const other = this.#originals.get(location);
-    if (other !== undefined && generationOf(other) > generationOf(fingerprint)) return;
+    if (other !== undefined && generationOf(other) > generation) return;
     if (other !== undefined) this.#locations.delete(other);
-    const before = this.#locations.get(fingerprint);
-    if (before !== undefined) this.#originals.delete(before);
+    this.withdraw(fingerprint);
     this.#originals.set(location, fingerprint);
     this.#locations.set(fingerprint, location);
   }
 
-  async find(fingerprint: string): Promise<string | undefined> {
-    return this.#known.get(fingerprint) ?? this.#locations.get(fingerprint);
+  /** Says that there is no copy of a file: it was deleted. */
+  withdraw(fingerprint: string): void {
+    const location = this.#locations.get(fingerprint);
+    if (location === undefined) return;
+    this.#locations.delete(fingerprint);
+    this.#originals.delete(location);
   }
 
-  /** As {@link find}: all of it was looked through. */
-  findAnywhere(fingerprint: string): Promise<string | undefined> {
-    return this.find(fingerprint);
+  /** Says whether what may be a copy has what the journal has; undefined when that does not tell. */
+  compared(fingerprint: string, fits: boolean | undefined): void {
+    if (fits !== undefined) this.#fits.set(fingerprint, fits);
   }
+
+  /** @throws when a directory in which it may be cannot be read */
+  async find(fingerprint: string, locations: readonly string[]): Promise<string | undefined> {
+    const found = this.#known.get(fingerprint) ?? this.#locations.get(fingerprint);
+    if (found === undefined && !this.#isWhole) {
+      for (const location of locations) this.#options.root.statAt(location);
+    }
+    return found;
+  }
+
+  /** All of it was looked through. */
+  async findAnywhere(): Promise<undefined> {}
 
   /**
    * Gives the copies what is remembered of the files, but for those that could not be brought up to date: a later check
-   * gives them that. So it does with what a crash has left.
-   *
-   * @returns how many were given something
+   * gives them that. From then on the root is one like any other.
    */
-  async adopt(quarantine: Pick<Quarantine<never>, 'has'>): Promise<number> {
+  async adopt(quarantine: Pick<Quarantine<never>, 'has' | 'isEmpty'>): Promise<void> {
     const pace = new Pace();
-    let isAll = this.#isWhole;
-    let count = 0;
-    let group: Promise<boolean>[] = [];
+    let group: Promise<void>[] = [];
     for (const [fingerprint, location] of this.#locations) {
-      if (quarantine.has(fingerprint)) isAll = false;
-      else group.push(this.#adopt(fingerprint, location));
+      if (!quarantine.has(fingerprint)) group.push(this.#adopt(fingerprint, location));
       if (group.length < TOGETHER) continue;
-      count += (await Promise.all(group)).filter(Boolean).length;
+      await Promise.all(group);
       group = [];
       await pace.rest();
     }
-    count += (await Promise.all(group)).filter(Boolean).length;
-    if (isAll) await this.#options.identity.claim();
-    return count;
+    await Promise.all(group);
+    if (quarantine.isEmpty) await this.#options.identity.claim();
   }
 
-  /** @returns whether the copy has something now */
-  async #adopt(fingerprint: string, location: string): Promise<boolean> {
-    const { root, records } = this.#options;
+  async #adopt(fingerprint: string, location: string): Promise<void> {
+    const { root, records, listener } = this.#options;
     const copy = root.statAt(location);
-    if (copy === undefined) return false;
-    let isAdopted = false;
+    const record = records.get(fingerprint);
+    if (copy === undefined || record === undefined) return;
+    const isCopy = this.#fits.get(fingerprint) ?? hasSizeOf(record, copy.size);
+    const aside = isCopy ? undefined : await records.copyAside(fingerprint);
+    let isTaken = false;
     await records.write((draft) => {
       // It may have several names, and one is enough.
-      if (draft.get(fingerprint) === undefined || draft.get(copy.fingerprint) !== undefined) return;
-      adopt(draft, { fingerprint, location, copy });
-      isAdopted = true;
+      isTaken = draft.get(copy.fingerprint) !== undefined;
+      if (isTaken) return;
+      if (isCopy) adopt(draft, { fingerprint, location, copy });
+      else distrust(draft, { fingerprint, location, copy });
     }, DURABLE);
-    return isAdopted;
+    if (isTaken) return;
+    if (aside === undefined) listener.adopted();
+    else listener.distrusted(location, aside);
   }
 
   async #look(): Promise<void> {
@@ -129,7 +165,8 @@ export class CopiedRoot implements Finder {
       const { location } = found;
       const stat = root.statFound(found);
       if (stat === undefined || location === undefined) continue;
-      if (records.get(stat.fingerprint) === undefined) this.#copies.add(location);
+      if (records.get(stat.fingerprint) === undefined)
+        this.#others.set(location, Number(stat.mtimeNs / 1000n));
       else this.#known.set(stat.fingerprint, location);
     }
   }

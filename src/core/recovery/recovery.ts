@@ -115,7 +115,8 @@ export class Recovery {
       if (!isOfRecords(header)) this.#streamOf(header).announce(header);
     }
     for (const { fingerprint, path, isDeleted } of this.#streams.values()) {
-      if (!isDeleted) this.#copied?.claim(fingerprint, path);
+      if (isDeleted) this.#copied?.withdraw(fingerprint);
+      else this.#copied?.claim(fingerprint, path);
     }
     await this.#keepDamaged();
     this.#step = 'bringing streams up to date';
@@ -123,6 +124,7 @@ export class Recovery {
       if (!isOfRecords(header)) await this.#make({ header, payload });
     }
     await Promise.all(this.#underWay);
+    for (const { fingerprint, fits } of this.#streams.values()) this.#copied?.compared(fingerprint, fits);
     this.#step = 'emptying the journal';
     const isSpare = await this.#isolateFailed();
     for (const file of quarantine.files) if (!this.#hasFailed(file)) await quarantine.remove(file);

@@ -36,8 +36,9 @@ export class StreamRepair {
   #mootUpTo = 0;
   /** Where its file is; undefined when it is nowhere, or was not looked for yet. */
   #location: string | undefined;
-  /** Whether what is there is a copy of it. */
+  /** Whether what is there is another file, of which it is to be found out whether it is a copy. */
   #isCopied = false;
+  #fits: boolean | undefined;
   #replay: StreamReplay | undefined;
   /** The version up to which its file was known to have everything. */
   #knownVersion = 0;
@@ -70,6 +71,11 @@ export class StreamRepair {
   /** Whether the last thing that is known of it is that the server has deleted it. */
   get isDeleted(): boolean {
     return this.#isDeleted;
+  }
+
+  /** Of a copy, when all is replayed: see {@link StreamReplay.fits}. */
+  get fits(): boolean | undefined {
+    return this.#fits;
   }
 
   /** Counts an entry that is to be replayed. */
@@ -167,9 +173,10 @@ export class StreamRepair {
   async #save(replay: StreamReplay, location: string): Promise<void> {
     const { store, syncer } = this.#options;
     const file = await this.#open(location);
+    if (this.#isCopied) this.#fits = replay.fits;
     const { unfinished } = replay;
-    if (unfinished !== undefined) await this.#cut(file, unfinished);
-    const isCut = unfinished !== undefined;
+    const isCut = unfinished !== undefined && !this.#isCopied;
+    if (isCut) await this.#cut(file, unfinished);
     // Else the system has it, as it had when the appends were answered.
     if (store.isDurable && (isCut || replay.hasChanged || replay.hasRuns)) await syncer.sync(file);
     if (!replay.hasChanged) return;

@@ -16,6 +16,7 @@ export class StreamReplay {
   readonly #isCopied: boolean;
   #isTorn = false;
   #hasRuns = false;
+  #fits = false;
 
   /**
    * @param state what the disk has of the stream
@@ -35,6 +36,15 @@ export class StreamReplay {
   /** Whether entries are missing, or the file lacks bytes, or is a copy that has others: nothing more can be replayed. */
   get isTorn(): boolean {
     return this.#isTorn;
+  }
+
+  /**
+   * Whether a copy has what the journal has, or ends where that goes on: false when it has something else, undefined
+   * when the journal does not say.
+   */
+  get fits(): boolean | undefined {
+    if (this.#isTorn || this.unfinished !== undefined) return false;
+    return this.#fits || undefined;
   }
 
   /** Whether sessions have brought bytes, which the file may have in the system's memory only. */
@@ -63,6 +73,7 @@ export class StreamReplay {
     }
     this.#intent = header.intent ? header : undefined;
     if (header.intent) return;
+    this.#fits ||= payload.length > 0 || start + length === this.#size;
     // Also what is there: the disk may have lost what the system still has.
     if (payload.length > 0) {
       await file.writeAt(start, payload);

@@ -40,6 +40,11 @@ export class Quarantine<Header extends { file: string }> {
     return this.#files;
   }
 
+  /** Whether no file is in it. */
+  get isEmpty(): boolean {
+    return this.#files.size + this.#withoutJournal.size === 0;
+  }
+
   /** Whether a file is in it. */
   has(file: string): boolean {
     return this.#files.has(file) || this.#withoutJournal.has(file);

@@ -374,7 +374,7 @@ describe('what is remembered of a file', () => {
     await waitFor(async () => (await readdir(redo)).length === 0, 'a checkpoint');
     const copy = await copyRoot(server.root);
     expect((await check(copy)).lines).toEqual([
-      expect.stringMatching(/^the root: was copied; .* 1 of its files/),
+      expect.stringMatching(/^the root: was copied; 1 of its files/),
     ]);
     const other = await startServer({ root: copy, graceMs: 100 });
     const follower = await V2Peer.follow(other.url('/broken'));

@@ -4,14 +4,15 @@ import { type FileRecord, isDamaged } from '../../../storage/records/file-record
 import { DURABLE, type Records } from '../../../storage/records/records.ts';
 import type { Root } from '../../../storage/root/root.ts';
 import { reasonOf } from '../../../storage/storage-failure.ts';
-import { ResourcePath } from '../../../wire/resource-path.ts';
-import { adopt } from '../adoption.ts';
+import { adopt, hasSizeOf } from '../adoption.ts';
 import type { Findings } from './findings.ts';
 
 /** What is checked of what has no file. */
 export interface OrphanCheckOptions {
   root: Root;
   records: Records;
+  /** Whether the root was copied: a file that is not where it was may have been renamed before. */
+  isCopied: boolean;
   /** What cannot be brought up to date. */
   quarantine: Pick<Quarantine<never>, 'has'>;
   findings: Findings;
@@ -43,9 +44,9 @@ export class OrphanCheck {
   }
 
   async #checkOrphan(fingerprint: string, record: FileRecord): Promise<void> {
-    const { records, findings } = this.#options;
+    const { records, findings, isCopied } = this.#options;
     const where = record.path || fingerprint;
-    const there = await this.#statAt(record.path);
+    const there = this.#statAt(record.path);
     const other = there?.fingerprint;
     // Moved there while the root was walked.
     if (other === fingerprint) {
@@ -63,11 +64,13 @@ export class OrphanCheck {
       return;
     }
     let what = 'is no more; what was remembered of it is removed';
-    if (isDamaged(record) || other !== undefined) {
+    if (isDamaged(record) || other !== undefined || isCopied) {
       const aside = await records.copyAside(fingerprint);
-      what = isDamaged(record)
-        ? `what was remembered of it is damaged, and it is no more; moved to ${aside}`
-        : `another file is there than the one of which this was remembered; moved to ${aside}`;
+      if (isDamaged(record))
+        what = `what was remembered of it is damaged, and it is no more; moved to ${aside}`;
+      else if (other === undefined)
+        what = `is not in the copy; what was remembered of it is moved to ${aside}`;
+      else what = `another file is there than the one of which this was remembered; moved to ${aside}`;
     }
     await records.write((draft) => draft.delete(fingerprint), DURABLE);
     findings.repaired(where, what);
@@ -75,18 +78,10 @@ export class OrphanCheck {
 
   /** Whether a file of which nothing is remembered is the one that was, from a backup for instance. */
   #isCopy({ fingerprint, size }: FileStat, record: FileRecord): boolean {
-    if (this.#options.known.has(fingerprint) || isDamaged(record)) return false;
-    const { stream, append } = record;
-    // An append that is open has brought more since: in the copy it is one that broke off.
-    if (append?.state === 'open') return size >= Math.max(stream?.size ?? 0, append.start);
-    return size === Math.max(stream?.size ?? 0, append?.end ?? 0);
+    return !this.#options.known.has(fingerprint) && !isDamaged(record) && hasSizeOf(record, size);
   }
 
-  async #statAt(location: string): Promise<FileStat | undefined> {
-    try {
-      return location === '' ? undefined : await this.#options.root.stat(ResourcePath.parse(location));
-    } catch {
-      return undefined;
-    }
+  #statAt(location: string): FileStat | undefined {
+    return location === '' ? undefined : this.#options.root.statAt(location);
   }
 }

@@ -56,15 +56,28 @@ export async function checkRoot(root: Root, print: (line: string) => void): Prom
 async function check(core: Core, findings: Findings, print: (line: string) => void): Promise<void> {
   const { root, records, quarantine } = core;
   const progress: Report = (message, detail) => print(`${message} (${JSON.stringify(detail)})`);
+  let adoptedCount = 0;
+  let distrustedCount = 0;
   const count = await core.recover({
     removed: (name) => findings.repaired(name, 'was not written to its end; removed'),
-    adopted: (files) => {
-      const what = `was copied; what was remembered of ${files} of its files is that of the copies now`;
-      if (files > 0) findings.repaired('the root', what);
+    adoption: {
+      adopted: () => void adoptedCount++,
+      distrusted: (name, aside) => {
+        distrustedCount++;
+        const what = `what is remembered of it is of another moment than the copy, or of another file; moved to ${aside}; it has its type, and counts as interrupted`;
+        findings.bad(name, what);
+      },
     },
     progress,
     verify: true,
   });
+  const isCopied = adoptedCount + distrustedCount > 0;
+  if (isCopied) {
+    findings.repaired(
+      'the root',
+      `was copied; ${adoptedCount} of its files have what was remembered of the others`,
+    );
+  }
   if (count > 0) findings.repaired('journal', `the server was killed; ${count} files brought up to date`);
   const files = new FileCheck(core, findings);
   let isWhole = true;
@@ -79,7 +92,7 @@ async function check(core: Core, findings: Findings, print: (line: string) => vo
   await files.deleteExpired();
   if (isWhole) {
     const { known, sources } = files;
-    await new OrphanCheck({ root, records, quarantine, findings, known }).check();
+    await new OrphanCheck({ root, records, quarantine, findings, known, isCopied }).check();
     const forks = new ForkCheck({ root, records, findings, known });
     await forks.checkTombstones();
     for (const source of sources) await forks.checkSource(source);
