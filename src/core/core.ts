@@ -93,6 +93,8 @@ export class Core {
   readonly root: Root;
   readonly records: Records;
   readonly store: StreamStore;
+  /** Which root it is. */
+  readonly identity: RootIdentity;
   readonly quarantine: Quarantine<JournalHeader>;
   /** Look-ups: the only ways to a file. */
   readonly resources: Resources;
@@ -148,6 +150,7 @@ export class Core {
       journal,
     });
     this.store = new StreamStore(this.records, isDurable);
+    this.identity = new RootIdentity(root.own('identity'));
     this.quarantine = new Quarantine(root.own('quarantine'));
     this.arrivals = new Arrivals(root, paths, numbers);
     const { records, store, quarantine } = this;
@@ -314,29 +317,28 @@ export class Core {
     await recovery.replayRecords();
     await import03({ root, records, report, progress });
     await removeUnfinished({ root, records, isDurable, removed });
-    const identity = new RootIdentity(root.own('identity'));
+    const { identity } = this;
     const copied = listener && (await CopiedRoot.find({ root, records, identity, listener }));
     const count = await recovery.run(copied);
     await finishRemovals({ root, records, isDurable, finder: copied ?? finder, report });
-    if (copied !== undefined) await copied.adopt(quarantine);
-    else await this.#identify(identity, listener !== undefined);
+    await copied?.adopt(quarantine);
+    // Who checks it says so at the end.
+    if (listener === undefined) await this.#identify();
     return count;
   }
 
   /**
    * Says which root this is, anew for each server: what lies in a backup of it is older then. Never rejects.
-   *
-   * @param isChecked whether it was looked at whether it is a copy
    */
-  async #identify(identity: RootIdentity, isChecked: boolean): Promise<void> {
+  async #identify(): Promise<void> {
     try {
-      const origin = await identity.read();
-      if (!isChecked && (origin === 'copied' || origin === 'adopting')) {
+      const origin = await this.identity.read();
+      if (origin === 'copied') {
         const message =
           'the root is a copy, and nothing of what is remembered is that of its files: httpfstream-server --check, run before the first start, gives it to them';
         this.#report(message, {});
       }
-      if (!isChecked || origin !== 'own') await identity.claim();
+      await this.identity.claim();
     } catch (error) {
       const message = 'it cannot be written down which root this is: a copy of it is not known for one';
       this.#report(message, { path: this.root.own('identity'), reason: reasonOf(error) });

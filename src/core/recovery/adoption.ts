@@ -16,6 +16,8 @@ export interface Adoption {
 
 /** Whether a file has so many bytes as is remembered: one that was copied while an append went on may have more. */
 export function hasSizeOf({ stream, append }: FileRecord, size: number): boolean {
+  // Of a file that was forked, and nothing else.
+  if (stream === undefined && append === undefined) return true;
   // In the copy it is one that broke off.
   if (append?.state === 'open') return size >= Math.max(stream?.size ?? 0, append.start);
   return size === Math.max(stream?.size ?? 0, append?.end ?? 0);
@@ -23,20 +25,18 @@ export function hasSizeOf({ stream, append }: FileRecord, size: number): boolean
 
 /**
  * Remembers of a copy what is remembered of the file, if something is; its positions keep their names, its time to
- * live is renewed. Where the copy has more than an append that had finished, something else was under way.
+ * live is renewed.
  */
 export function adopt(draft: RecordDraft, { fingerprint, location, copy }: Adoption): void {
   const record = draft.get(fingerprint);
   if (record === undefined) return;
-  const { dueMs: _, accessedMs: __, append, ...rest } = record;
+  const { dueMs: _, accessedMs: __, ...rest } = record;
   const stream = record.stream && { generation: generationOf(fingerprint), ...record.stream };
   const accessedMs = stream?.ttlSeconds === undefined ? undefined : Date.now();
   const dueMs = stream && expiryMs(stream, Date.now());
-  const hasMore = append?.state === 'finished' && copy.size > Math.max(append.end ?? 0, stream?.size ?? 0);
   moveStream(draft, { path: record.path, fingerprint }, copy.fingerprint, {
     ...rest,
     path: location,
-    ...(append && { append: hasMore ? { ...append, state: 'interrupted' } : append }),
     ...(stream && { stream }),
     ...(accessedMs !== undefined && { accessedMs }),
     ...(dueMs !== undefined && { dueMs }),

@@ -1,5 +1,5 @@
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
-import { isDamaged } from '../../storage/records/file-record.ts';
+import { type FileRecord, isDamaged } from '../../storage/records/file-record.ts';
 import { DURABLE, type Records } from '../../storage/records/records.ts';
 import { Pace } from '../../storage/root/pace.ts';
 import type { Root } from '../../storage/root/root.ts';
@@ -9,6 +9,9 @@ import { adopt, distrust, generationOf, hasSizeOf } from './adoption.ts';
 
 /** How many files are given what is remembered with one batch. */
 const TOGETHER = 1000;
+
+/** Copies of files have times in whole seconds, some of them. */
+const SLACK_US = 2_000_000;
 
 /** What a copy of a root is looked through with. */
 export interface CopiedRootOptions {
@@ -20,6 +23,8 @@ export interface CopiedRootOptions {
 
 /** Who is told what is given to copies. */
 export interface AdoptionListener {
+  /** Called first if the root was copied. */
+  copied(): void;
   /** Called for each file that has now what was remembered of the one it is a copy of. */
   adopted(): void;
   /**
@@ -47,8 +52,6 @@ export class CopiedRoot implements Finder {
   readonly #originals = new Map<string, string>();
   /** … and where the copy may be, by fingerprint. */
   readonly #locations = new Map<string, string>();
-  /** Whether they are, as far as the journal says, by fingerprint. */
-  readonly #fits = new Map<string, boolean>();
   #isWhole = true;
 
   private constructor(options: CopiedRootOptions) {
@@ -61,7 +64,7 @@ export class CopiedRoot implements Finder {
    * @returns undefined when it was not, or one of its files is known: then only the server's own directory was
    */
   static async find(options: CopiedRootOptions): Promise<CopiedRoot | undefined> {
-    const { records, identity } = options;
+    const { records, identity, listener } = options;
     const origin = await identity.read();
     if (origin !== 'copied' && origin !== 'adopting') return undefined;
     const copied = new CopiedRoot(options);
@@ -71,6 +74,7 @@ export class CopiedRoot implements Finder {
       // From now on there may be files that are known.
       await identity.beginAdopting();
     }
+    listener.copied();
     for await (const { fingerprint, record } of records.files()) {
       if (!isDamaged(record)) copied.claim(fingerprint, record.path);
     }
@@ -82,9 +86,9 @@ export class CopiedRoot implements Finder {
    * file, and no later one was there.
    */
   claim(fingerprint: string, location: string): void {
-    const changed = this.#others.get(location) ?? 0;
+    const changed = this.#others.get(location);
     const generation = generationOf(fingerprint);
-    if (changed < generation || this.#known.has(fingerprint)) return;
+    if (changed === undefined || changed + SLACK_US < generation || this.#known.has(fingerprint)) return;
     const other = this.#originals.get(location);
     if (other !== undefined && generationOf(other) > generation) return;
     if (other !== undefined) this.#locations.delete(other);
@@ -101,11 +105,6 @@ export class CopiedRoot implements Finder {
     this.#originals.delete(location);
   }
 
-  /** Says whether what may be a copy has what the journal has; undefined when that does not tell. */
-  compared(fingerprint: string, fits: boolean | undefined): void {
-    if (fits !== undefined) this.#fits.set(fingerprint, fits);
-  }
-
   /** @throws when a directory in which it may be cannot be read */
   async find(fingerprint: string, locations: readonly string[]): Promise<string | undefined> {
     const found = this.#known.get(fingerprint) ?? this.#locations.get(fingerprint);
@@ -118,40 +117,45 @@ export class CopiedRoot implements Finder {
   /** All of it was looked through. */
   async findAnywhere(): Promise<undefined> {}
 
-  /**
-   * Gives the copies what is remembered of the files, but for those that could not be brought up to date: a later check
-   * gives them that. From then on the root is one like any other.
-   */
-  async adopt(quarantine: Pick<Quarantine<never>, 'has' | 'isEmpty'>): Promise<void> {
+  /** Says that what is at the path of a file is no copy, or one of another moment, see {@link distrust}. */
+  async distrust(fingerprint: string): Promise<void> {
+    const location = this.#locations.get(fingerprint);
+    this.withdraw(fingerprint);
+    if (location !== undefined) await this.#give(fingerprint, location, false);
+  }
+
+  /** Gives the copies what is remembered of the files, but for those that could not be brought up to date. */
+  async adopt(quarantine: Pick<Quarantine<never>, 'has'>): Promise<void> {
+    const { records } = this.#options;
     const pace = new Pace();
     let group: Promise<void>[] = [];
     for (const [fingerprint, location] of this.#locations) {
-      if (!quarantine.has(fingerprint)) group.push(this.#adopt(fingerprint, location));
+      const record = quarantine.has(fingerprint) ? undefined : records.get(fingerprint);
+      if (record !== undefined) group.push(this.#give(fingerprint, location, record));
       if (group.length < TOGETHER) continue;
       await Promise.all(group);
       group = [];
       await pace.rest();
     }
     await Promise.all(group);
-    if (quarantine.isEmpty) await this.#options.identity.claim();
   }
 
-  async #adopt(fingerprint: string, location: string): Promise<void> {
+  /** @param record what has to be true of a copy; false when it is none */
+  async #give(fingerprint: string, location: string, record: FileRecord | false): Promise<void> {
     const { root, records, listener } = this.#options;
     const copy = root.statAt(location);
-    const record = records.get(fingerprint);
-    if (copy === undefined || record === undefined) return;
-    const isCopy = this.#fits.get(fingerprint) ?? hasSizeOf(record, copy.size);
+    if (copy === undefined) return;
+    const isCopy = record !== false && hasSizeOf(record, copy.size);
     const aside = isCopy ? undefined : await records.copyAside(fingerprint);
-    let isTaken = false;
+    const give = isCopy ? adopt : distrust;
+    let isGiven = false;
     await records.write((draft) => {
       // It may have several names, and one is enough.
-      isTaken = draft.get(copy.fingerprint) !== undefined;
-      if (isTaken) return;
-      if (isCopy) adopt(draft, { fingerprint, location, copy });
-      else distrust(draft, { fingerprint, location, copy });
+      if (draft.get(copy.fingerprint) !== undefined) return;
+      give(draft, { fingerprint, location, copy });
+      isGiven = true;
     }, DURABLE);
-    if (isTaken) return;
+    if (!isGiven) return;
     if (aside === undefined) listener.adopted();
     else listener.distrusted(location, aside);
   }

@@ -124,7 +124,10 @@ export class Recovery {
       if (!isOfRecords(header)) await this.#make({ header, payload });
     }
     await Promise.all(this.#underWay);
-    for (const { fingerprint, fits } of this.#streams.values()) this.#copied?.compared(fingerprint, fits);
+    // Before the journal is gone, which alone shows that.
+    for (const { fingerprint, differs } of this.#streams.values()) {
+      if (differs) await this.#copied?.distrust(fingerprint);
+    }
     this.#step = 'emptying the journal';
     const isSpare = await this.#isolateFailed();
     for (const file of quarantine.files) if (!this.#hasFailed(file)) await quarantine.remove(file);

@@ -38,7 +38,7 @@ export class StreamRepair {
   #location: string | undefined;
   /** Whether what is there is another file, of which it is to be found out whether it is a copy. */
   #isCopied = false;
-  #fits: boolean | undefined;
+  #differs = false;
   #replay: StreamReplay | undefined;
   /** The version up to which its file was known to have everything. */
   #knownVersion = 0;
@@ -73,9 +73,9 @@ export class StreamRepair {
     return this.#isDeleted;
   }
 
-  /** Of a copy, when all is replayed: see {@link StreamReplay.fits}. */
-  get fits(): boolean | undefined {
-    return this.#fits;
+  /** Whether it is a copy that differs, when all is replayed: see {@link StreamReplay.differs}. */
+  get differs(): boolean {
+    return this.#differs;
   }
 
   /** Counts an entry that is to be replayed. */
@@ -173,7 +173,7 @@ export class StreamRepair {
   async #save(replay: StreamReplay, location: string): Promise<void> {
     const { store, syncer } = this.#options;
     const file = await this.#open(location);
-    if (this.#isCopied) this.#fits = replay.fits;
+    this.#differs = this.#isCopied && replay.differs;
     const { unfinished } = replay;
     const isCut = unfinished !== undefined && !this.#isCopied;
     if (isCut) await this.#cut(file, unfinished);

@@ -4,11 +4,15 @@ import type { RepairFile } from '../../storage/stored-file.ts';
 import type { FileEntry } from '../log/file-entry.ts';
 import { Producers } from '../log/producers.ts';
 
+/** So many bytes of a copy are those that the journal has, or all of it, before anything is written to it. */
+const MIN_COMPARED_BYTES = 16;
+
 /** Replays the appends that the journal has of one stream, in order, but for those that it has already. */
 export class StreamReplay {
   readonly #before: StreamState;
   readonly #producers: Producers;
   #after: StreamState;
+  readonly #sizeBefore: number;
   /** Bytes in the file. */
   #size: number;
   /** Says where the last bytes would be, if it had been said that they are there. */
@@ -16,7 +20,8 @@ export class StreamReplay {
   readonly #isCopied: boolean;
   #isTorn = false;
   #hasRuns = false;
-  #fits = false;
+  /** How many bytes of a copy are those that the journal has. */
+  #comparedBytes = 0;
 
   /**
    * @param state what the disk has of the stream
@@ -30,6 +35,7 @@ export class StreamReplay {
     this.#before = state;
     this.#producers = new Producers(producers);
     this.#after = known;
+    this.#sizeBefore = size;
     this.#size = size;
   }
 
@@ -38,13 +44,9 @@ export class StreamReplay {
     return this.#isTorn;
   }
 
-  /**
-   * Whether a copy has what the journal has, or ends where that goes on: false when it has something else, undefined
-   * when the journal does not say.
-   */
-  get fits(): boolean | undefined {
-    if (this.#isTorn || this.unfinished !== undefined) return false;
-    return this.#fits || undefined;
+  /** Whether a copy has something else than the journal, or what that does not say is whole. */
+  get differs(): boolean {
+    return this.#isTorn || this.unfinished !== undefined;
   }
 
   /** Whether sessions have brought bytes, which the file may have in the system's memory only. */
@@ -66,14 +68,17 @@ export class StreamReplay {
   /** Replays one append, if the stream does not have it. */
   async make({ header, payload }: JournalEntry<FileEntry>, file: RepairFile): Promise<void> {
     const { version, start, length, seq, producer, closed } = header;
-    if (this.#isTorn || version <= this.#after.version) return;
+    if (this.#isTorn) return;
+    if (version <= this.#after.version) {
+      if (this.#isCopied && !header.intent) await this.#complete(start, payload, file);
+      return;
+    }
     if (!this.#canMake(header, payload.length) || !(await this.#mayWrite(start, payload, file))) {
       this.#isTorn = true;
       return;
     }
     this.#intent = header.intent ? header : undefined;
     if (header.intent) return;
-    this.#fits ||= payload.length > 0 || start + length === this.#size;
     // Also what is there: the disk may have lost what the system still has.
     if (payload.length > 0) {
       await file.writeAt(start, payload);
@@ -120,10 +125,24 @@ export class StreamReplay {
     return isThere ? intent.start : undefined;
   }
 
+  /** What is remembered may be of a later moment than a copy: that gets the bytes all the same. */
+  async #complete(start: number, payload: Buffer, file: RepairFile): Promise<void> {
+    if (start > this.#size || !(await this.#mayWrite(start, payload, file))) {
+      this.#isTorn = true;
+      return;
+    }
+    await file.writeAt(start, payload);
+    this.#size = Math.max(this.#size, start + payload.length);
+  }
+
+  /** Of a copy only what goes on with bytes that the journal has, too: nothing else shows that it is the file. */
   async #mayWrite(start: number, payload: Buffer, file: RepairFile): Promise<boolean> {
     if (!this.#isCopied || payload.length === 0) return true;
     const there = await file.read(start, payload.length);
-    return there.equals(payload.subarray(0, there.length));
+    if (!there.equals(payload.subarray(0, there.length))) return false;
+    this.#comparedBytes += there.length;
+    const isKnown = this.#comparedBytes >= Math.max(Math.min(MIN_COMPARED_BYTES, this.#sizeBefore), 1);
+    return isKnown || there.length === payload.length;
   }
 
   #canMake({ version, start, length, intent }: FileEntry, payloadBytes: number): boolean {

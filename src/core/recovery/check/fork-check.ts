@@ -1,3 +1,4 @@
+import type { Quarantine } from '../../../storage/journal/quarantine.ts';
 import type { Tombstone } from '../../../storage/records/file-record.ts';
 import { DURABLE, type Records } from '../../../storage/records/records.ts';
 import type { StreamLink } from '../../../storage/records/stream-state.ts';
@@ -10,6 +11,8 @@ import type { Findings } from './findings.ts';
 export interface ForkCheckOptions {
   root: Root;
   records: Records;
+  /** What cannot be brought up to date: it is there. */
+  quarantine: Pick<Quarantine<never>, 'has'>;
   findings: Findings;
   /** Fingerprints of the files of which something is remembered. */
   known: ReadonlySet<string>;
@@ -93,6 +96,7 @@ export class ForkCheck {
   }
 
   #isThere({ fingerprint }: StreamLink): boolean {
-    return this.#options.known.has(fingerprint) || this.#tombstones.has(fingerprint);
+    const { known, quarantine } = this.#options;
+    return known.has(fingerprint) || this.#tombstones.has(fingerprint) || quarantine.has(fingerprint);
   }
 }

@@ -4,8 +4,13 @@ import { type FileRecord, isDamaged } from '../../../storage/records/file-record
 import { DURABLE, type Records } from '../../../storage/records/records.ts';
 import type { Root } from '../../../storage/root/root.ts';
 import { reasonOf } from '../../../storage/storage-failure.ts';
-import { adopt, hasSizeOf } from '../adoption.ts';
+import { adopt, distrust, hasSizeOf } from '../adoption.ts';
 import type { Findings } from './findings.ts';
+
+/** What is said of a file that is at the path of one that was copied, and cannot be known for its copy. */
+export function ofAnother(aside: string): string {
+  return `what is remembered of it is of another moment than the copy, or of another file; moved to ${aside}; it has its type, and counts as interrupted`;
+}
 
 /** What is checked of what has no file. */
 export interface OrphanCheckOptions {
@@ -51,6 +56,14 @@ export class OrphanCheck {
     // Moved there while the root was walked.
     if (other === fingerprint) {
       this.#options.known.add(fingerprint);
+      return;
+    }
+    if (there !== undefined && isCopied && !this.#options.known.has(there.fingerprint)) {
+      const aside = await records.copyAside(fingerprint);
+      const adoption = { fingerprint, location: record.path, copy: there };
+      await records.write((draft) => distrust(draft, adoption), DURABLE);
+      this.#options.known.add(there.fingerprint);
+      findings.bad(where, ofAnother(aside));
       return;
     }
     if (there !== undefined && this.#isCopy(there, record)) {

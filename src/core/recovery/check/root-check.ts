@@ -5,7 +5,7 @@ import { Core } from '../../core.ts';
 import { FileCheck } from './file-check.ts';
 import { Findings } from './findings.ts';
 import { ForkCheck } from './fork-check.ts';
-import { OrphanCheck } from './orphan-check.ts';
+import { OrphanCheck, ofAnother } from './orphan-check.ts';
 
 /** How many files are looked at at a time. */
 const PARALLEL = 16;
@@ -57,22 +57,20 @@ async function check(core: Core, findings: Findings, print: (line: string) => vo
   const { root, records, quarantine } = core;
   const progress: Report = (message, detail) => print(`${message} (${JSON.stringify(detail)})`);
   let adoptedCount = 0;
-  let distrustedCount = 0;
+  let isCopied = false;
   const count = await core.recover({
     removed: (name) => findings.repaired(name, 'was not written to its end; removed'),
     adoption: {
-      adopted: () => void adoptedCount++,
-      distrusted: (name, aside) => {
-        distrustedCount++;
-        const what = `what is remembered of it is of another moment than the copy, or of another file; moved to ${aside}; it has its type, and counts as interrupted`;
-        findings.bad(name, what);
+      copied: () => {
+        isCopied = true;
       },
+      adopted: () => void adoptedCount++,
+      distrusted: (name, aside) => findings.bad(name, ofAnother(aside)),
     },
     progress,
     verify: true,
   });
-  const isCopied = adoptedCount + distrustedCount > 0;
-  if (isCopied) {
+  if (adoptedCount > 0) {
     findings.repaired(
       'the root',
       `was copied; ${adoptedCount} of its files have what was remembered of the others`,
@@ -93,9 +91,11 @@ async function check(core: Core, findings: Findings, print: (line: string) => vo
   if (isWhole) {
     const { known, sources } = files;
     await new OrphanCheck({ root, records, quarantine, findings, known, isCopied }).check();
-    const forks = new ForkCheck({ root, records, findings, known });
+    const forks = new ForkCheck({ root, records, quarantine, findings, known });
     await forks.checkTombstones();
     for (const source of sources) await forks.checkSource(source);
+    // What could not be brought up to date, or read, is given to its copy by a later check.
+    if (quarantine.isEmpty && (await core.identity.read()) !== 'own') await core.identity.claim();
   }
   print(summary(files, findings));
 }
