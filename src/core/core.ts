@@ -333,9 +333,9 @@ export class Core {
   async #identify(): Promise<void> {
     try {
       const origin = await this.identity.read();
-      if (origin === 'copied') {
+      if (origin === 'copied' || origin === 'adopting') {
         const message =
-          'the root is a copy, and nothing of what is remembered is that of its files: httpfstream-server --check, run before the first start, gives it to them';
+          'the root is a copy, and what is remembered is not that of all its files: httpfstream-server --check, run before the first start, gives it to them';
         this.#report(message, {});
       }
       await this.identity.claim();

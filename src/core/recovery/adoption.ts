@@ -1,7 +1,7 @@
 import type { FileStat } from '../../storage/file-io.ts';
 import type { FileRecord } from '../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../storage/records/record-draft.ts';
-import type { StreamState } from '../../storage/records/stream-state.ts';
+import { type StreamState, untypedState } from '../../storage/records/stream-state.ts';
 import { moveStream } from '../streams/fork-links.ts';
 import { expiryMs } from '../streams/stream-expiry.ts';
 
@@ -16,8 +16,6 @@ export interface Adoption {
 
 /** Whether a file has so many bytes as is remembered: one that was copied while an append went on may have more. */
 export function hasSizeOf({ stream, append }: FileRecord, size: number): boolean {
-  // Of a file that was forked, and nothing else.
-  if (stream === undefined && append === undefined) return true;
   // In the copy it is one that broke off.
   if (append?.state === 'open') return size >= Math.max(stream?.size ?? 0, append.start);
   return size === Math.max(stream?.size ?? 0, append?.end ?? 0);
@@ -31,7 +29,15 @@ export function adopt(draft: RecordDraft, { fingerprint, location, copy }: Adopt
   const record = draft.get(fingerprint);
   if (record === undefined) return;
   const { dueMs: _, accessedMs: __, ...rest } = record;
-  const stream = record.stream && { generation: generationOf(fingerprint), ...record.stream };
+  const { ttlSeconds, expiresAt, ...lasting } = record.stream ?? untypedState(0);
+  // A file that may be another one is not to be deleted.
+  const isExact = copy.size === Math.max(lasting.size, record.append?.end ?? record.append?.start ?? 0);
+  const stream = record.stream && {
+    generation: generationOf(fingerprint),
+    ...lasting,
+    ...(isExact && ttlSeconds !== undefined && { ttlSeconds }),
+    ...(isExact && expiresAt !== undefined && { expiresAt }),
+  };
   const accessedMs = stream?.ttlSeconds === undefined ? undefined : Date.now();
   const dueMs = stream && expiryMs(stream, Date.now());
   moveStream(draft, { path: record.path, fingerprint }, copy.fingerprint, {

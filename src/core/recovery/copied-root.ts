@@ -10,9 +10,6 @@ import { adopt, distrust, generationOf, hasSizeOf } from './adoption.ts';
 /** How many files are given what is remembered with one batch. */
 const TOGETHER = 1000;
 
-/** Copies of files have times in whole seconds, some of them. */
-const SLACK_US = 2_000_000;
-
 /** What a copy of a root is looked through with. */
 export interface CopiedRootOptions {
   root: Root;
@@ -46,8 +43,8 @@ export class CopiedRoot implements Finder {
   readonly #options: CopiedRootOptions;
   /** Where the files are of which something is remembered, by fingerprint: some, if this goes on after a crash. */
   readonly #known = new Map<string, string>();
-  /** Where the others are, and when each was changed last, in microseconds since 1970. */
-  readonly #others = new Map<string, number>();
+  /** Where the others are. */
+  readonly #others = new Set<string>();
   /** What each of these may be a copy of, by its location, … */
   readonly #originals = new Map<string, string>();
   /** … and where the copy may be, by fingerprint. */
@@ -81,16 +78,11 @@ export class CopiedRoot implements Finder {
     return copied;
   }
 
-  /**
-   * Says where a file was, at last: what is there may be a copy of it, if it was not changed last before there was that
-   * file, and no later one was there.
-   */
+  /** Says where a file was, at last: what is there may be a copy of it, if no later one was there. */
   claim(fingerprint: string, location: string): void {
-    const changed = this.#others.get(location);
-    const generation = generationOf(fingerprint);
-    if (changed === undefined || changed + SLACK_US < generation || this.#known.has(fingerprint)) return;
+    if (!this.#others.has(location) || this.#known.has(fingerprint)) return;
     const other = this.#originals.get(location);
-    if (other !== undefined && generationOf(other) > generation) return;
+    if (other !== undefined && generationOf(other) > generationOf(fingerprint)) return;
     if (other !== undefined) this.#locations.delete(other);
     this.withdraw(fingerprint);
     this.#originals.set(location, fingerprint);
@@ -145,7 +137,7 @@ export class CopiedRoot implements Finder {
     const { root, records, listener } = this.#options;
     const copy = root.statAt(location);
     if (copy === undefined) return;
-    const isCopy = record !== false && hasSizeOf(record, copy.size);
+    const isCopy = record !== false && (isOfForks(record) || hasSizeOf(record, copy.size));
     const aside = isCopy ? undefined : await records.copyAside(fingerprint);
     const give = isCopy ? adopt : distrust;
     let isGiven = false;
@@ -169,9 +161,13 @@ export class CopiedRoot implements Finder {
       const { location } = found;
       const stat = root.statFound(found);
       if (stat === undefined || location === undefined) continue;
-      if (records.get(stat.fingerprint) === undefined)
-        this.#others.set(location, Number(stat.mtimeNs / 1000n));
+      if (records.get(stat.fingerprint) === undefined) this.#others.add(location);
       else this.#known.set(stat.fingerprint, location);
     }
   }
+}
+
+/** Whether nothing is remembered of a file but that it was forked. */
+function isOfForks({ stream, append }: FileRecord): boolean {
+  return stream === undefined && append === undefined;
 }

@@ -129,7 +129,11 @@ export class StreamRepair {
       const { stat } = await this.#open(this.#location);
       this.#isCopied = stat.fingerprint !== this.fingerprint;
       const { state } = await store.read({ ...stat, fingerprint: this.fingerprint });
-      this.#replay = new StreamReplay(state, stat.size, this.#isCopied);
+      // That a copy is shorter does not mean that it was cut.
+      const { generation: _, ...known } = state;
+      const { generation } = records.get(this.fingerprint)?.stream ?? {};
+      const named = { ...known, ...(generation !== undefined && { generation }) };
+      this.#replay = new StreamReplay(this.#isCopied ? named : state, stat.size, this.#isCopied);
     }
   }
 
@@ -155,7 +159,9 @@ export class StreamRepair {
   /** What a session has brought belongs to the file: without it nobody misses it. */
   async #makeRun({ header, payload }: JournalEntry<FileEntry>): Promise<void> {
     if (this.#location === undefined) return;
-    await (this.#replay as StreamReplay).makeRun(header.start, payload, await this.#open(this.#location));
+    const replay = this.#replay as StreamReplay;
+    await replay.makeRun(header.start, payload, await this.#open(this.#location));
+    if (this.#isCopied && replay.isTorn) await this.#salvage.take({ header, payload });
   }
 
   async #finish(): Promise<void> {

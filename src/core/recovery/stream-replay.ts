@@ -20,8 +20,10 @@ export class StreamReplay {
   readonly #isCopied: boolean;
   #isTorn = false;
   #hasRuns = false;
-  /** How many bytes of a copy are those that the journal has. */
+  /** How many bytes of a copy are those that the journal has, … */
   #comparedBytes = 0;
+  /** … and up to which position that was looked at. */
+  #comparedTo = 0;
 
   /**
    * @param state what the disk has of the stream
@@ -103,13 +105,14 @@ export class StreamReplay {
    */
   async makeRun(start: number, payload: Buffer, file: RepairFile): Promise<void> {
     this.#hasRuns = true;
+    if (this.#isCopied) {
+      await this.#complete(start, payload, file);
+      return;
+    }
     // What lies before it is gone: the file was cut.
     if (start > this.#size) return;
     const there = await file.read(start, payload.length);
-    const isLeft = this.#isCopied
-      ? there.equals(payload.subarray(0, there.length))
-      : isLeftOf(payload, there);
-    if (there.equals(payload) || !isLeft) return;
+    if (there.equals(payload) || !isLeftOf(payload, there)) return;
     await file.writeAt(start, payload);
     this.#size = Math.max(this.#size, start + payload.length);
   }
@@ -125,12 +128,10 @@ export class StreamReplay {
     return isThere ? intent.start : undefined;
   }
 
-  /** What is remembered may be of a later moment than a copy: that gets the bytes all the same. */
+  /** What a copy is to have, whatever is remembered, which may be of a later moment. */
   async #complete(start: number, payload: Buffer, file: RepairFile): Promise<void> {
-    if (start > this.#size || !(await this.#mayWrite(start, payload, file))) {
-      this.#isTorn = true;
-      return;
-    }
+    this.#isTorn ||= start > this.#size || !(await this.#mayWrite(start, payload, file));
+    if (this.#isTorn) return;
     await file.writeAt(start, payload);
     this.#size = Math.max(this.#size, start + payload.length);
   }
@@ -140,7 +141,9 @@ export class StreamReplay {
     if (!this.#isCopied || payload.length === 0) return true;
     const there = await file.read(start, payload.length);
     if (!there.equals(payload.subarray(0, there.length))) return false;
-    this.#comparedBytes += there.length;
+    const end = start + there.length;
+    this.#comparedBytes += Math.max(end - Math.max(start, this.#comparedTo), 0);
+    this.#comparedTo = Math.max(this.#comparedTo, end);
     const isKnown = this.#comparedBytes >= Math.max(Math.min(MIN_COMPARED_BYTES, this.#sizeBefore), 1);
     return isKnown || there.length === payload.length;
   }

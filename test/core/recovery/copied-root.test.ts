@@ -316,8 +316,6 @@ describe('a root that was copied while a server ran', () => {
     await append(core, 'log', 'old log of more bytes;', 0);
     const copy = await diskDirectory();
     await copyFiles(directory, copy, ['log']);
-    // As if it had been written before the new one was made by more than the slack.
-    await utimes(path.join(copy, 'log'), 1, 1);
     await rename(path.join(directory, 'log'), path.join(directory, 'log.1'));
     await makeStream(core, 'log', '', { contentType: 'application/x-new' });
     await append(core, 'log', 'new;', undefined, false, 'application/x-new');
@@ -349,6 +347,53 @@ describe('a root that was copied while a server ran', () => {
     const { append: last, stream, dueMs } = (await recordsIn(copy)).log?.record ?? {};
     expect([last?.state, stream?.expiresAt, dueMs]).toEqual(['interrupted', undefined, undefined]);
     await expectWell(copy);
+  });
+
+  test.each([
+    ['differs', 'x'.repeat(30)],
+    ['is empty', ''],
+    ['begins alike', 'AAAAAx'],
+  ])('what a session has brought is not written to a file that %s', async (_, text) => {
+    const { open, directory, contents } = await startCore({ durability: 'disk' });
+    const lease = await open('s', undefined, { session: 'one' });
+    for (const letter of ['A', 'B']) {
+      lease.append(Buffer.from(letter.repeat(30)));
+      await vi.waitFor(async () => expect(`${await contents('s')}`).toContain(letter.repeat(30)));
+      await vi.waitFor(() => expect(lease.safePosition).toBe(letter === 'A' ? 30 : 60));
+    }
+    const copy = await copyRoot(directory);
+    await writeFile(path.join(copy, 's'), text);
+    expect((await check(copy)).isWell).toBe(false);
+    expect(await readFile(path.join(copy, 's'), 'utf8')).toBe(text);
+    expect((await recordsIn(copy)).s?.record.append?.state).toBe('interrupted');
+    await expectWell(copy);
+  });
+
+  test('what would be deleted in time is kept where a session has brought more than is remembered', async () => {
+    const { core, open, directory, contents } = await startCore();
+    await makeStream(core, 's', '', { expiresAt: new Date(Date.now() + 3_600_000).toISOString() });
+    const lease = await open('s', undefined, { session: 'one' });
+    lease.append(Buffer.from('text'));
+    await vi.waitFor(async () => expect(`${await contents('s')}`).toBe('text'));
+    const copy = await copyRoot(directory);
+    await check(copy);
+    const { append: last, stream, dueMs } = (await recordsIn(copy)).s?.record ?? {};
+    expect([last?.state, stream?.expiresAt, dueMs]).toEqual(['open', undefined, undefined]);
+    await expectWell(copy);
+  });
+
+  test('a copy of a copy is one', async () => {
+    const { core, directory } = await startCore();
+    await makeStream(core, 's', 'text', { isClosed: true });
+    const copy = await copyRoot(directory);
+    expect((await check(copy)).isWell).toBe(true);
+    const old = new Date(1);
+    await utimes(path.join(copy, 's'), old, old);
+    const next = await diskDirectory();
+    await copyFiles(copy, next, ['s']);
+    await copyRoot(own(copy), own(next));
+    expect(await check(next)).toMatchObject({ isWell: true, lines: [copied(1), expect.anything()] });
+    await expectWell(next);
   });
 
   test('a file that was forked and nothing else stays one', async () => {

@@ -87,7 +87,8 @@ export async function play(
     },
   });
   // One that is killed, as each is in the end, has none; who starts or checks may be refused by the disk.
-  const isRefused = step !== undefined && stderr.includes(`${step.how}: made up`);
+  const isFull = step?.how === 'ENOSPC' && stderr.includes('HFS_STORAGE_FULL');
+  const isRefused = isFull || (step !== undefined && stderr.includes(`${step.how}: made up`));
   if (exitCode !== null && !isRefused) throw new Error(`${operation} went wrong by itself: ${stderr}`);
   const lines = stdout.toString().split('\n').filter(Boolean);
   return lines.map((line) => JSON.parse(line) as Fact);

@@ -33,7 +33,9 @@ export class OrphanCheck {
     this.#options = options;
   }
 
-  async check(): Promise<void> {
+  /** @returns whether nothing kept any of it from being removed */
+  async check(): Promise<boolean> {
+    let isDone = true;
     const { records, quarantine, findings, known } = this.#options;
     for await (const { fingerprint, record } of records.files()) {
       // What a journal of its own has of it waits for a later check, …
@@ -43,9 +45,11 @@ export class OrphanCheck {
       try {
         await this.#checkOrphan(fingerprint, record);
       } catch (error) {
+        isDone = false;
         findings.bad(record.path || fingerprint, `cannot be removed (${reasonOf(error)})`);
       }
     }
+    return isDone;
   }
 
   async #checkOrphan(fingerprint: string, record: FileRecord): Promise<void> {

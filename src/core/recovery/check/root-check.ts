@@ -90,12 +90,12 @@ async function check(core: Core, findings: Findings, print: (line: string) => vo
   await files.deleteExpired();
   if (isWhole) {
     const { known, sources } = files;
-    await new OrphanCheck({ root, records, quarantine, findings, known, isCopied }).check();
+    const isDone = await new OrphanCheck({ root, records, quarantine, findings, known, isCopied }).check();
     const forks = new ForkCheck({ root, records, quarantine, findings, known });
     await forks.checkTombstones();
     for (const source of sources) await forks.checkSource(source);
     // What could not be brought up to date, or read, is given to its copy by a later check.
-    if (quarantine.isEmpty && (await core.identity.read()) !== 'own') await core.identity.claim();
+    if (isDone && quarantine.isEmpty && (await core.identity.read()) !== 'own') await core.identity.claim();
   }
   print(summary(files, findings));
 }
