@@ -97,9 +97,12 @@ export class ByteQueue {
   }
 }
 
-/** The bytes, without a longer buffer in memory, from which they were cut: a copy of what is less than half of it. */
+/**
+ * The bytes, without a longer buffer in memory, from which they were cut: a copy of what is less than half of it.
+ * Node's pool, from which small ones come, is not longer than that matters.
+ */
 export function onItsOwn(bytes: Buffer): Buffer {
-  return bytes.buffer.byteLength <= 2 * bytes.length ? bytes : Buffer.from(bytes);
+  return bytes.buffer.byteLength <= Math.max(2 * bytes.length, Buffer.poolSize) ? bytes : Buffer.from(bytes);
 }
 
 /** Grows with what waits, so that no more than that is unused of the last block. */

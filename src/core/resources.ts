@@ -178,9 +178,9 @@ export class Resources {
     return state.size;
   }
 
-  /** Whether a file is a stream that is closed, as far as that is known without a look at what is remembered. */
-  isClosed(fingerprint: string): true | undefined {
-    return this.#live.get(fingerprint)?.state.closed;
+  /** What is known of a stream without a look at what is remembered; undefined when nothing is. */
+  liveState(fingerprint: string): StreamState | undefined {
+    return this.#live.get(fingerprint)?.state;
   }
 
   /**

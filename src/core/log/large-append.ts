@@ -41,7 +41,7 @@ export class LargeAppend {
       this.#remnant = failure.remnant;
       throw asBusy(failure.cause);
     }
-    this.#remnant = new Remnant(file, this.#bytes, start + length);
+    this.#remnant = new Remnant(file, this.#bytes, start, start + length);
     await secure();
     await this.#after.write();
   }

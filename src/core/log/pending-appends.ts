@@ -106,15 +106,15 @@ export class PendingAppends {
    *
    * @returns refuses them, for those who wait
    */
-  takeBack(): (error: unknown) => void {
+  takeBack(): (errorOf: (index: number) => unknown) => void {
     const refused = this.#pending.splice(0);
     for (const { append, producerBefore } of refused.toReversed()) {
       if (append.producer !== undefined) this.#producers.set(append.producer.id, producerBefore);
     }
     this.#state = refused[0]?.before ?? this.#state;
     this.#giveBack(refused);
-    return (error) => {
-      for (const { reject } of refused) reject(error);
+    return (errorOf) => {
+      for (const [index, { reject }] of refused.entries()) reject(errorOf(index));
     };
   }
 

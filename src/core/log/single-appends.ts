@@ -104,7 +104,10 @@ export class SingleAppends implements JournalWriter {
     if (written !== undefined) {
       return written.then((failure) => {
         if (failure === undefined) this.#settle(count);
-        else this.#fail(asBusy(failure.cause), failure.remnant, () => this.#log.journal.annul(batch, this));
+        else {
+          const annul = () => this.#log.journal.annul(batch, this);
+          this.#fail(asBusy(failure.cause), { remnant: failure.remnant, count }, annul);
+        }
       });
     }
     this.#settle(count);
@@ -113,7 +116,7 @@ export class SingleAppends implements JournalWriter {
 
   /** Called by the journal when it does not have the appends under way. */
   refused(error: unknown, isSure: boolean): void {
-    this.#fail(error, undefined, () => (isSure ? Promise.resolve() : Promise.reject(error)));
+    this.#fail(error, {}, () => (isSure ? Promise.resolve() : Promise.reject(error)));
   }
 
   /** Runs `action` while nothing is under way, and accepts nothing until it is done. */
@@ -318,7 +321,7 @@ export class SingleAppends implements JournalWriter {
     try {
       await large.make(this.#file as AppendFile, () => this.#secure());
     } catch (error) {
-      this.#fail(error, large.remnant, () => large.annul());
+      this.#fail(error, { remnant: large.remnant, count: 1 }, () => large.annul());
       return;
     } finally {
       this.#log.checkpoints.add(this.#target);
@@ -330,10 +333,14 @@ export class SingleAppends implements JournalWriter {
    * Refuses all that is under way, since it builds on what has failed: not before no start can make
    * it any more, or else with an error that says so.
    *
-   * @param remnant what they may have left in the file; undefined when that is nothing
+   * @param written what the first of them, so many, may have left in the file; of nothing by default
    * @param annul makes what the journal has of it void
    */
-  #fail(error: unknown, remnant: Remnant | undefined, annul: () => Promise<void>): void {
+  #fail(
+    error: unknown,
+    { remnant, count = 0 }: { remnant?: Remnant | undefined; count?: number },
+    annul: () => Promise<void>,
+  ): void {
     if (this.#pending.list.length === 0) return;
     this.#log.journal.cancel(this);
     const { version } = this.#pending;
@@ -356,13 +363,17 @@ export class SingleAppends implements JournalWriter {
     this.#log.checkpoints.add(this.#target);
     undo.run().then(
       () => {
-        const message = 'the append has failed, and may be there: another program has appended behind it';
-        const mayStay = remnant?.mayStay === true;
-        refuse(mayStay ? new OutcomeUnknownError(message, { cause: error }) : storageFailure(error));
+        const message =
+          'the append has failed, and some of it may be there: another program writes to the file';
+        const unknown = remnant?.mayStay ? new OutcomeUnknownError(message, { cause: error }) : undefined;
+        const failure = storageFailure(error);
+        // Those behind them were not written.
+        refuse((index) => (index < count ? (unknown ?? failure) : failure));
       },
       (cause) => {
         const message = 'the append has failed, and cannot be taken back: it may be made after a restart';
-        refuse(new OutcomeUnknownError(message, { cause }));
+        const unknown = new OutcomeUnknownError(message, { cause });
+        refuse(() => unknown);
       },
     );
   }

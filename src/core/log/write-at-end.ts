@@ -10,6 +10,9 @@ import {
   StreamTruncatedError,
 } from '../../wire/errors.ts';
 
+/** Another program writes to a file, too. */
+class OtherWriterError extends StorageError {}
+
 /** What became of a write that failed. */
 export interface WriteFailure {
   /** What was found, or what the disk had done. */
@@ -22,19 +25,24 @@ export interface WriteFailure {
 export class Remnant {
   readonly #file: AppendFile;
   readonly #bytes: Buffer;
+  readonly #start: number;
   /** Position after them; undefined until it was looked for. */
   #end: number | undefined;
   #isDone = false;
   #mayStay = false;
 
-  /** @param end position after them. Default: the size that the file has when it is looked at first */
-  constructor(file: AppendFile, bytes: Buffer, end?: number) {
+  /**
+   * @param start size that the file had before
+   * @param end position after them. Default: the size that the file has when it is looked at first
+   */
+  constructor(file: AppendFile, bytes: Buffer, start: number, end?: number) {
     this.#file = file;
     this.#bytes = bytes;
+    this.#start = start;
     this.#end = end;
   }
 
-  /** Whether they may be in the file for good, {@link cutOff} or not: another program's bytes are behind them. */
+  /** Whether some of them may be in the file for good, {@link cutOff} or not: another program writes there, too. */
   get mayStay(): boolean {
     return this.#mayStay;
   }
@@ -47,13 +55,15 @@ export class Remnant {
   async cutOff(): Promise<void> {
     if (this.#isDone) return;
     this.#end ??= (await this.#file.state()).size;
-    const start = this.#end - this.#bytes.length;
-    // A file that is shorter than they are was cut.
-    if (start >= 0) {
-      const isCut =
-        (await isAt(this.#file, start, this.#bytes)) && this.#file.truncateInLine(start, this.#end);
-      this.#mayStay = !isCut;
-    }
+    const { length } = this.#bytes;
+    const start = this.#end - length;
+    const isCut =
+      start >= 0 &&
+      (await isAt(this.#file, start, this.#bytes)) &&
+      this.#file.truncateInLine(start, this.#end);
+    // What is written at once is gone where the file was cut; of more there may be what was written after that.
+    const isGone = this.#end <= this.#start && length <= IN_LINE_BYTES;
+    this.#mayStay = !isCut && !isGone;
     this.#isDone = true;
   }
 }
@@ -79,7 +89,7 @@ export async function writeAtEnd(
     await file.write(parts);
     return await checkWritten(file, start, parts, await file.state());
   } catch (cause) {
-    return failureOf(file, parts, file.written.bytes - before, cause);
+    return failureOf(file, start, parts, file.written.bytes - before, cause);
   }
 }
 
@@ -103,7 +113,7 @@ export function writeAtEndOfTurn(
     const state = turns.write(file, parts);
     return changeOf(end, state) === undefined ? undefined : checkWritten(file, start, parts, state);
   } catch (cause) {
-    return failureOf(file, parts, file.written.bytes - before, cause);
+    return failureOf(file, start, parts, file.written.bytes - before, cause);
   }
 }
 
@@ -121,18 +131,19 @@ async function checkWritten(
   const bytes = Buffer.concat(parts);
   // What is behind them another program has appended since.
   const isMade = state.size > end && (await isAt(file, start, bytes).catch(() => false));
-  return isMade ? undefined : cutOff(cause, new Remnant(file, bytes, state.size));
+  return isMade ? undefined : cutOff(cause, new Remnant(file, bytes, start, state.size));
 }
 
 /** @param count how many bytes of `parts` were written */
 async function failureOf(
   file: AppendFile,
+  start: number,
   parts: readonly Buffer[],
   count: number,
   cause: unknown,
 ): Promise<WriteFailure> {
   if (count === 0) return { cause, remnant: undefined };
-  return cutOff(cause, new Remnant(file, Buffer.concat(parts).subarray(0, count)));
+  return cutOff(cause, new Remnant(file, Buffer.concat(parts).subarray(0, count), start));
 }
 
 /** What is left was not committed: the next append begins at the size that the file then has. */
@@ -161,17 +172,17 @@ function endOf(start: number, parts: readonly Buffer[]): number {
  *
  * @param size that it should have
  * @returns a {@link ResourceGoneError} when it was deleted, a {@link StreamTruncatedError} when it was cut, a
- *   {@link StorageError} when it was written to; undefined when all is well
+ *   {@link OtherWriterError} when it was written to; undefined when all is well
  */
 function changeOf(size: number, state: FileState): HttpfstreamError | undefined {
   if (!state.isLinked) return new ResourceGoneError('the file was deleted');
   if (state.size === size) return undefined;
   if (state.size < size) return new StreamTruncatedError('the file was cut');
-  return new StorageError('another program writes to the file');
+  return new OtherWriterError('another program writes to the file');
 }
 
 /** What a single append is refused with: another program's bytes are in nobody's way. */
 export function asBusy(error: unknown): unknown {
-  if (!(error instanceof StorageError)) return error;
+  if (!(error instanceof OtherWriterError)) return error;
   return new AppendBusyError('another program has written to the file', { cause: error });
 }

@@ -14,7 +14,7 @@ import type { LiveResources } from '../live-resources.ts';
 import type { Permit } from '../permit.ts';
 import type { FeedKeeper, Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
-import type { StreamState } from '../streams/stream-view.ts';
+import type { KnownState } from '../sessions/append-history.ts';
 import type { FileWatch, Watcher } from '../watch/file-watch.ts';
 import { Feed } from './feed.ts';
 import { LiveReads } from './live-reads.ts';
@@ -123,7 +123,7 @@ export class Feeds implements FeedKeeper {
     path: ResourcePath,
     { size, start, end, isThere }: Place,
     sink: Sink,
-    outcome: (known: Pick<StreamState, 'size' | 'closed'>) => Promise<Outcome>,
+    outcome: (known: KnownState) => Promise<Outcome>,
   ): Promise<Reader> {
     const resource = await this.#acquireToFollow(file, path, isThere);
     // Nothing is known of it but its bytes, which are there all the same.
@@ -135,8 +135,9 @@ export class Feeds implements FeedKeeper {
     try {
       const { committed } = resource;
       const position = start(committed);
-      const { closed } = resource.state;
-      const ended = isThere && resource.isOpen ? undefined : await outcome({ size: committed, closed });
+      const { closed, version } = resource.state;
+      const known = { size: committed, closed, version };
+      const ended = isThere && resource.isOpen ? undefined : await outcome(known);
       // Who joins after the others were notified would wait for ever.
       if (resource.isClosing) throw new ServerClosingError('the server is shutting down');
       // It may have been deleted since it was opened: then nothing is known of how the last append has ended.

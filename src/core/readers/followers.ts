@@ -137,8 +137,9 @@ export class Followers {
   async standing(stat: FileStat, size: number): Promise<Standing> {
     const feed = this.live(stat.fingerprint);
     if (feed !== undefined) return { state: feed.isWaiting ? 'waiting' : 'live' };
-    const closed = this.#resources.isClosed(stat.fingerprint);
-    const { reason, status, stored } = await this.#sessions.history.outcome({ stat }, { size, closed });
+    const { closed, version = 0 } = this.#resources.liveState(stat.fingerprint) ?? {};
+    const known = { size, closed, version };
+    const { reason, status, stored } = await this.#sessions.history.outcome({ stat }, known);
     if (stored === true) return { state: undefined };
     return { state: reason === 'finished' ? reason : 'interrupted', status };
   }

@@ -8,6 +8,9 @@ import { ResourcePath } from '../../wire/resource-path.ts';
 import { withClosed } from '../readers/feed.ts';
 import { forgetFile } from '../streams/fork-links.ts';
 
+/** What is known of a file to which nobody appends. */
+export type KnownState = Pick<StreamState, 'size' | 'closed'> & Partial<Pick<StreamState, 'version'>>;
+
 /** How many ends are known that could not be written down. */
 const MAX_UNWRITTEN = 1000;
 
@@ -68,11 +71,12 @@ export class AppendHistory {
    * How a file has ended to which nobody appends: as the last append to it, or, if it is a stream that is closed, as
    * finished. Never rejects.
    *
-   * @param known how many of its bytes count, and that it is closed, if it is: that may not be remembered yet
+   * @param known how many of its bytes count, and that it is closed, if it is: that may not be remembered yet, and
+   *   what is remembered may be of an earlier version, before another program has cut it
    */
   async outcome(
     { stat }: Pick<StoredFile, 'stat'>,
-    { size, closed: isClosed }: Pick<StreamState, 'size' | 'closed'>,
+    { size, closed: isClosed, version = 0 }: KnownState,
   ): Promise<Outcome> {
     try {
       const record = await this.#read(stat.fingerprint);
@@ -83,7 +87,8 @@ export class AppendHistory {
         return { reason: 'finished', stored: true };
       const { state, end = 0, status }: Partial<AppendRecord> = last ?? { state: 'finished' };
       const hasFinished = state === 'finished';
-      const known = closed === true ? Math.max(end, stream?.size ?? 0) : end;
+      const closedAt = (stream?.version ?? 0) >= version ? (stream?.size ?? 0) : 0;
+      const known = closed === true ? Math.max(hasFinished ? 0 : end, closedAt) : end;
       // Shorter than it was: a loss of power, say, took what was not synced yet.
       if (size < known || !(hasFinished || closed === true)) return { reason: 'interrupted' };
       // What was appended since is not what the command wrote.
@@ -91,7 +96,7 @@ export class AppendHistory {
       return withClosed({ reason: 'finished', status: isItsOwn ? status : undefined }, closed);
     } catch {
       // An end that is not known must not look like a success.
-      return { reason: 'interrupted' };
+      return isClosed === true ? { reason: 'finished', closed: true } : { reason: 'interrupted' };
     }
   }
 
@@ -201,8 +206,10 @@ function lastAppend(record: FileRecord | undefined, size: number): AppendRecord 
   const { stream } = record ?? {};
   const append = record?.append ?? (isCopy(stream) ? NOTHING_COPIED : undefined);
   // Nothing came since it had finished; or it had, and has closed the stream.
-  const isFinished = append?.state === 'open' && (append.finishedAt === size || stream?.closed === true);
-  return isFinished ? { ...append, state: 'finished', end: size } : append;
+  const hasNothingNew = append?.finishedAt === size;
+  const isFinished = append?.state === 'open' && (hasNothingNew || stream?.closed === true);
+  if (!isFinished) return append;
+  return { ...append, state: 'finished', end: size, status: hasNothingNew ? append.status : undefined };
 }
 
 /** An append with which nobody goes on. */

@@ -8,9 +8,9 @@ import type { Reader, Sink } from '../readers/reader.ts';
 import { startAt } from '../readers/start-position.ts';
 import { type FollowRequest, returnPosition } from '../request.ts';
 import type { Resources } from '../resources.ts';
+import type { KnownState } from '../sessions/append-history.ts';
 import type { SessionRegistry } from '../sessions/session-registry.ts';
 import { Slots } from '../slots.ts';
-import type { StreamState } from '../streams/stream-view.ts';
 import type { PathWatch } from './path-watch.ts';
 import { openRenamed } from './renamed-file.ts';
 import type { OpenRotated, RotatedFile, Successor } from './rotated-file.ts';
@@ -147,7 +147,7 @@ export class RotatedFollowers {
     if (session !== undefined) return session.join(startAt(from, session.feed.committed), sink);
     const size = await this.#resources.committed(file);
     const isDraining = isReplaced && successor === undefined && holdMs > 0;
-    const outcome = async (known: Pick<StreamState, 'size' | 'closed'>): Promise<Outcome> =>
+    const outcome = async (known: KnownState): Promise<Outcome> =>
       isDraining
         ? { ...(await this.#sessions.history.outcome(file, known)), moved: true }
         : { reason: 'deleted', ...factsOf(successor) };

@@ -39,6 +39,8 @@ export interface Events {
   form: EventForm;
   /** Position of the first byte. */
   start: number;
+  /** Whether the client has the events before it, by `Last-Event-ID`. */
+  isReturning: boolean;
   /** What the client brought. */
   cursor: string | undefined;
   /** Where it is counted. */
@@ -81,14 +83,16 @@ export class SseConnection implements Sink, ActiveConnection {
     reply: FastifyReply,
     follows: ActiveConnections,
     log: FastifyBaseLogger,
-    { live, form, start, cursor, numbers }: Events,
+    { live, form, start, isReturning, cursor, numbers }: Events,
   ) {
     this.numbers = numbers;
     this.#follows = follows;
     this.#log = log;
     this.#form = form;
     this.cutting = form.cutting;
-    this.#isAfterReturn = form.encodeAfterReturn !== undefined && isAfterReturn(live.feed.file, start);
+    // Whoever has read the bytes so far has the CR as it is.
+    const hasEvents = isReturning && form.encodeAfterReturn !== undefined;
+    this.#isAfterReturn = hasEvents && isAfterReturn(live.feed.file, start);
     this.#live = live;
     this.#response = reply.raw;
     this.#socket = request.raw.socket;

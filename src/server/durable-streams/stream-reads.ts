@@ -190,7 +190,7 @@ export class StreamReads {
       });
       markPrivate(request, reply);
       new SseConnection(request, reply, this.#follows, this.#log, {
-        ...{ live, form, start, cursor },
+        ...{ live, form, start, cursor, isReturning: lastEventId !== undefined },
         numbers: this.#core.numbers.reads.sse,
       });
       return reply;

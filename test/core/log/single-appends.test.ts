@@ -1,4 +1,4 @@
-import { appendFileSync, readdirSync } from 'node:fs';
+import { appendFileSync, readdirSync, truncateSync } from 'node:fs';
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -11,6 +11,7 @@ import { Journal } from '../../../src/storage/journal/journal.ts';
 import { Root } from '../../../src/storage/root/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { AppendFile } from '../../../src/storage/stored-file.ts';
+import { StorageError } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { CollectingSink, writeByThreads, writeInLine } from '../../support/core/harness.ts';
 import { recordsIn, recoverAfterKill } from '../../support/core/stored-records.ts';
@@ -285,6 +286,54 @@ function surroundWrite(
   });
   onTestFinished(() => writing.mockRestore());
 }
+
+test('what was not written behind an append that may be there is busy', async () => {
+  const directory = await rootWith('file');
+  const core = await start(directory);
+  await appendLine(core, 'file', 'first\n');
+  const name = path.join(directory, 'file');
+  writeByThreads();
+  const { write } = AppendFile.prototype;
+  const behind: Promise<unknown>[] = [];
+  const writing = vi.spyOn(AppendFile.prototype, 'write');
+  writing.mockImplementationOnce(async function followed(this: AppendFile, parts) {
+    behind.push(appendLine(core, 'file', 'behind\n').catch((error) => error));
+    appendFileSync(name, 'foreign\n');
+    await write.call(this, parts);
+    appendFileSync(name, 'foreign\n');
+  });
+  onTestFinished(() => writing.mockRestore());
+  await expect(appendLine(core, 'file', 'line\n')).rejects.toMatchObject({ code: 'HFS_OUTCOME_UNKNOWN' });
+  expect(await Promise.all(behind)).toMatchObject([{ code: 'HFS_APPEND_BUSY' }]);
+  expect(await readFile(name, 'utf8')).toBe('base\nfirst\nforeign\nline\nforeign\n');
+});
+
+test('a disk that does not say how long a file is is no other program', async () => {
+  const core = await start(await rootWith('file'));
+  await appendLine(core, 'file', 'first\n');
+  const looking = vi.spyOn(AppendFile.prototype, 'stateInLine').mockImplementation(() => {
+    throw new StorageError('EIO: made up');
+  });
+  onTestFinished(() => looking.mockRestore());
+  await expect(appendLine(core, 'file', 'line\n')).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+  looking.mockRestore();
+  await appendLine(core, 'file', 'next\n');
+});
+
+test('an append that another program cuts off with the rest is not there for certain', async () => {
+  const directory = await rootWith('file');
+  const core = await start(directory);
+  await appendLine(core, 'file', 'first\n');
+  writeByThreads();
+  const { write } = AppendFile.prototype;
+  const writing = vi.spyOn(AppendFile.prototype, 'write');
+  writing.mockImplementationOnce(async function cut(this: AppendFile, parts) {
+    await write.call(this, parts);
+    truncateSync(path.join(directory, 'file'), 8);
+  });
+  onTestFinished(() => writing.mockRestore());
+  await expect(appendLine(core, 'file', 'line\n')).rejects.not.toMatchObject({ code: 'HFS_OUTCOME_UNKNOWN' });
+});
 
 describe.each([
   ['a small append', 'line\n'],

@@ -1,12 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Permit } from '../../../src/core/permit.ts';
 import { AppendHistory } from '../../../src/core/sessions/append-history.ts';
 import { beginRemoval, endRemoval } from '../../../src/core/streams/fork-links.ts';
 import type { AppendRecord, FileRecord } from '../../../src/storage/records/file-record.ts';
 import type { StreamState } from '../../../src/storage/records/stream-state.ts';
 import { Root } from '../../../src/storage/root/root.ts';
+import { StorageBusyError } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { startCore } from '../../support/core/harness.ts';
 import { recordsOf } from '../../support/core/stored-records.ts';
@@ -139,6 +140,33 @@ describe('a stream that is closed', () => {
     await remember({ version: 1, ...CLOSED });
     expect(await history.outcome(file, CLOSED)).toMatchObject({ reason: 'finished' });
     expect(await history.outcome(file, { ...CLOSED, size: 3 })).toEqual({ reason: 'interrupted' });
+  });
+
+  test('has finished where it was cut before, though what is remembered is of that time', async () => {
+    const { file, history, remember } = await begunAppend();
+    await history.end(file, OPEN, 1000, { reason: 'finished' });
+    await remember({ version: 1, size: 1000 });
+    const finished = { reason: 'finished', closed: true };
+    expect(await history.outcome(file, { ...CLOSED, version: 2 })).toEqual(finished);
+    await remember({ version: 2, ...CLOSED });
+    expect(await history.outcome(file, CLOSED)).toEqual(finished);
+  });
+
+  test('has finished when what is remembered cannot be read', async () => {
+    const { file, records, history } = await begunAppend();
+    const reading = vi.spyOn(records, 'get').mockImplementation(() => {
+      throw new StorageBusyError('the store is opened anew');
+    });
+    expect(await history.outcome(file, CLOSED)).toEqual({ reason: 'finished', closed: true });
+    expect(await history.outcome(file, { size: 4 })).toEqual({ reason: 'interrupted' });
+    reading.mockRestore();
+  });
+
+  test('tells no status of an append that went on after it had finished, and closed it', async () => {
+    const { file, history, remember } = await begunAppend();
+    await history.begin(file, { ...OPEN, finishedAt: 2, status: 3 });
+    await remember({ version: 1, ...CLOSED });
+    expect(await history.outcome(file, CLOSED)).toEqual({ reason: 'finished', closed: true });
   });
 
   test('tells no status of an append that was left open after it had finished, and went on', async () => {

@@ -262,27 +262,32 @@ test('a line end of two characters is one, wherever text is cut into events', as
   reader.destroy();
 });
 
-test('a line end of two characters is one when its halves come in two appends, whoever is there or joins between them', async () => {
+test('a line end of two characters is one when its halves come in two appends, whoever is there or comes back between them', async () => {
   const server = await common.guest();
   const stream = new StreamPeer(server, '/crlf');
   const { nextOffset } = await stream.create();
   const offsets = [nextOffset];
   const readers = [await SseReader.open(stream.url)];
   await readers[0]?.waitUntilUpToDate();
-  for (const text of ['a\r', '\nb\r', '\n', '\n', 'c\r', '\r', '\nd\r\n', '\ne\r']) {
+  const raw = ['a\r', '\nb\r', '\n', '\n', 'c\r', '\r', '\nd\r\n', '\ne\r'];
+  for (const text of raw) {
     offsets.push((await stream.append(text)).nextOffset);
     for (const reader of readers) {
       await waitFor(() => reader.controls.at(-1)?.streamNextOffset === offsets.at(-1), 'the event');
     }
-    const joined = await SseReader.open(stream.url, offsets.at(-1));
+    const joined = await SseReader.open(stream.url, '-1', { 'last-event-id': offsets.at(-1) });
     await joined.waitUntilUpToDate();
     readers.push(joined);
   }
   const texts = ['a\n', 'b\n', '', '\n', 'c\n', '\n', 'd\n', '\ne\n'];
   expect(readers.map(({ data }) => data)).toEqual(readers.map((_, k) => texts.slice(k).join('')));
   for (const [k, offset] of offsets.entries()) {
-    const late = await SseReader.open(stream.url, offset);
+    const late = await SseReader.open(stream.url, '-1', { 'last-event-id': offset });
     await late.waitUntilUpToDate();
     expect(late.data).toBe(texts.slice(k).join(''));
+    // Who has read the bytes before has that CR, and not the LF.
+    const reading = await SseReader.open(stream.url, offset);
+    await reading.waitUntilUpToDate();
+    expect(reading.data).toBe(raw.slice(k).join('').replace(/\r\n?/g, '\n'));
   }
 });
