@@ -36,8 +36,8 @@ export interface AdoptionListener {
 /**
  * A root that was copied, its server's own directory included: all its files are others than those of which something
  * is remembered, and each may be a copy of the one that was at its path last. To a recovery it says where these are; then
- * what is remembered is given to those that are copies, by what the journal or their size says. Of all others nobody is
- * to think that they are whole.
+ * what is remembered is given to those that have the size, unless the journal says that they are no copies. Of all
+ * others nobody is to think that they are whole.
  */
 export class CopiedRoot implements Finder {
   readonly #options: CopiedRootOptions;

@@ -70,6 +70,24 @@ async function checkpoint({ resources }: Core, names: readonly string[]): Promis
   }
 }
 
+/**
+ * A copy of a root with a stream that a producer has appended to, and one that is closed: its files, some of what the
+ * server keeps, and, after a checkpoint, the rest.
+ */
+async function copiedAround(before: readonly string[], after: readonly string[]): Promise<string> {
+  const { core, directory } = await startCore();
+  const names = ['produced', 'closed'];
+  for (const name of names) await makeStream(core, name, '', OWN_TYPE);
+  await append(core, 'produced', 'first;', 0);
+  await append(core, 'closed', 'all', undefined, true);
+  const copy = await diskDirectory();
+  await copyFiles(directory, copy, names);
+  for (const name of before) await copyRoot(own(directory, name), own(copy, name));
+  await checkpoint(core, names);
+  for (const name of after) await copyRoot(own(directory, name), own(copy, name));
+  return copy;
+}
+
 /** What lies in `aside/`, in order. */
 async function asideIn(root: string): Promise<string[]> {
   const names = await readdir(own(root, 'aside')).catch(() => []);
@@ -201,15 +219,7 @@ describe('a root that was copied while a server ran', () => {
   });
 
   test('what there was a checkpoint of between its journal and its records is there', async () => {
-    const { core, directory } = await startCore();
-    for (const name of ['produced', 'closed']) await makeStream(core, name, '', OWN_TYPE);
-    await append(core, 'produced', 'first;', 0);
-    await append(core, 'closed', 'all', undefined, true);
-    const copy = await diskDirectory();
-    await copyFiles(directory, copy, ['produced', 'closed']);
-    await copyRoot(own(directory, 'redo'), own(copy, 'redo'));
-    await checkpoint(core, ['produced', 'closed']);
-    for (const name of ['identity', 'records']) await copyRoot(own(directory, name), own(copy, name));
+    const copy = await copiedAround(['redo'], ['identity', 'records']);
     expect((await check(copy)).isWell).toBe(true);
     const other = (await startCore({ directory: copy })).core;
     expect((await stateOf(other, 'closed')).closed).toBe(true);
@@ -218,14 +228,7 @@ describe('a root that was copied while a server ran', () => {
   });
 
   test('in the other order nothing is cut off, and nothing has finished', async () => {
-    const { core, directory } = await startCore();
-    for (const name of ['produced', 'closed']) await makeStream(core, name, '', OWN_TYPE);
-    await append(core, 'produced', 'first;', 0);
-    await append(core, 'closed', 'all', undefined, true);
-    const copy = await diskDirectory();
-    await copyFiles(directory, copy, ['produced', 'closed']);
-    for (const name of ['identity', 'records']) await copyRoot(own(directory, name), own(copy, name));
-    await checkpoint(core, ['produced', 'closed']);
+    const copy = await copiedAround(['identity', 'records'], []);
     const { isWell, lines } = await check(copy);
     expect({ isWell, lines }).toMatchObject({
       isWell: false,
